@@ -1,0 +1,101 @@
+"""`checkpoints/step-00000300/`: everything needed to go on training, or to convert the model.
+
+| file | what |
+|---|---|
+| config.json | schemas.model_config.BertConfig |
+| vocab.txt | the vocabulary that the ids mean |
+| training_state.json | step, epoch, position in the data, world size, seed |
+| TensorFlow: model.ckpt-300.{index,data-…} | BERT's own variable names, Adam slots `<name>/adam_m`, `<name>/adam_v`, `global_step` |
+| PyTorch: model.safetensors, optimizer.safetensors | transformers' BertForPreTraining parameter names; `<name>/adam_m`, `<name>/adam_v` |
+| manifest.json | written last; a folder without it is skipped |
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import fsspec
+
+from schemas.errors import NotPublished
+from schemas.manifest import Manifest, join, read_manifest
+from schemas.model_config import BertConfig, read_bert_config
+from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
+
+KIND = "checkpoint"
+CHECKPOINTS_FOLDER = "checkpoints"
+CONFIG_FILE = "config.json"
+TRAINING_STATE_FILE = "training_state.json"
+TORCH_MODEL_FILE = "model.safetensors"
+TORCH_OPTIMIZER_FILE = "optimizer.safetensors"
+TENSORFLOW = "tensorflow"
+TORCH = "torch"
+ADAM_M = "adam_m"
+ADAM_V = "adam_v"
+GLOBAL_STEP = "global_step"
+
+_FOLDER = re.compile(r"step-(\d{8})")
+
+
+def folder_name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def tensorflow_prefix(step: int) -> str:
+    """What TensorFlow calls the checkpoint: the common start of its files' names."""
+    return f"model.ckpt-{step}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One published checkpoint folder."""
+
+    uri: str
+    step: int
+    backend: str
+    config: BertConfig
+    tokens: tuple[str, ...]
+    special: SpecialTokens
+    vocabulary_fingerprint: str
+    manifest: Manifest
+
+
+def open_checkpoint(uri: str, *, verify: bool = False) -> Checkpoint:
+    """Read a checkpoint folder's description (not its weights). Raises ContractError."""
+    manifest = read_manifest(uri, KIND, verify=verify)
+    details = dict(manifest.details)
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    return Checkpoint(
+        uri=uri,
+        step=details["step"],
+        backend=details["backend"],
+        config=read_bert_config(join(uri, CONFIG_FILE)),
+        tokens=parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE)),
+        special=special_tokens_of(details, uri),
+        vocabulary_fingerprint=details["vocabulary_fingerprint"],
+        manifest=manifest,
+    )
+
+
+def list_checkpoints(run_uri: str) -> list[tuple[int, str]]:
+    """(step, folder) of every checkpoint folder of a run, oldest first; not yet checked for a manifest."""
+    folder = join(run_uri, CHECKPOINTS_FOLDER)
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    if not filesystem.isdir(root):
+        return []
+    names = (path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, detail=False))
+    found = ((match, name) for name in names if (match := _FOLDER.fullmatch(name)))
+    return sorted((int(match[1]), join(folder, name)) for match, name in found)
+
+
+def latest_checkpoint(run_uri: str) -> Checkpoint | None:
+    """The newest checkpoint that was published whole; None when there is none.
+
+    A folder without a manifest was being written when the process died, and is skipped.
+    """
+    for _, uri in reversed(list_checkpoints(run_uri)):
+        try:
+            return open_checkpoint(uri)
+        except NotPublished:
+            continue
+    return None

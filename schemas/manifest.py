@@ -1,0 +1,207 @@
+"""`manifest.json`: the commit marker and the description of every output folder.
+
+It is written last. A folder without one was never finished, and readers refuse it. It holds no time stamp and
+only relative paths, so the same input gives the same bytes wherever it is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import fsspec
+
+from schemas.errors import ContractError, NotPublished
+
+MANIFEST_NAME = "manifest.json"
+VERSION = 1
+CREATED_BY = "medbert-lake 0.1.0"
+_CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class ManifestFile:
+    """One data file: its path relative to the folder, its rows, its bytes and their SHA-256 (hexadecimal)."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder holds, what made it, and from what.
+
+    parameters: the options that decide the content. inputs: name of each input → its manifest's fingerprint.
+    counts: rows in, rows out, rows set aside by reason, and whatever else the stage counted.
+    details: what this kind adds; written as further top-level keys (e.g. `special_tokens` of a vocabulary).
+    """
+
+    kind: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[ManifestFile, ...] = ()
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+    created_by: str = CREATED_BY
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides the content; not of who wrote it."""
+        content = {k: v for k, v in self._plain().items() if k != "created_by"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def num_rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    def _plain(self) -> dict[str, Any]:
+        plain = {
+            "kind": self.kind,
+            "version": self.version,
+            "created_by": self.created_by,
+            "parameters": dict(self.parameters),
+            "inputs": dict(self.inputs),
+            "files": [asdict(file) for file in self.files],
+            "counts": dict(self.counts),
+        }
+        clash = plain.keys() & self.details.keys()
+        assert not clash, f"details may not redefine {clash}"
+        return plain | dict(self.details)
+
+    def to_json(self) -> str:
+        return json.dumps(self._plain() | {"fingerprint": self.fingerprint}, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, kind: str, where: str) -> Manifest:
+        """Parse and check; `where` is the folder, for messages.
+
+        Raises ContractError when it is not JSON, of another kind or version, or was edited by hand.
+        """
+        try:
+            plain = json.loads(text)
+            stated = plain.pop("fingerprint")
+            known = {name: plain.pop(name) for name in ("kind", "version", "created_by", "parameters", "inputs")}
+            files = tuple(ManifestFile(**entry) for entry in plain.pop("files"))
+            counts = plain.pop("counts")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ContractError(
+                f"{where}/{MANIFEST_NAME} cannot be read ({type(error).__name__})",
+                "a manifest is the JSON object that the writing stage published",
+                "write the folder again",
+            ) from error
+        if known["kind"] != kind:
+            raise ContractError(
+                f"{where} holds {known['kind']}", f"this stage reads {kind}", f"give it a {kind} folder"
+            )
+        if known["version"] != VERSION:
+            raise ContractError(
+                f"{where} has manifest version {known['version']}",
+                f"this release reads version {VERSION}",
+                "write the folder again with this release, or read it with the release that wrote it",
+            )
+        manifest = cls(**known, files=files, counts=counts, details=plain)
+        if manifest.fingerprint != stated:
+            raise ContractError(
+                f"{where}/{MANIFEST_NAME} states fingerprint {stated[:12]}… but its content has "
+                f"{manifest.fingerprint[:12]}…",
+                "a manifest is not edited by hand",
+                "write the folder again",
+            )
+        for file in manifest.files:
+            if file.path.startswith("/") or ".." in file.path.split("/") or "://" in file.path:
+                raise ContractError(
+                    f"{where}/{MANIFEST_NAME} names the path {file.path}",
+                    "paths are relative and stay inside the folder",
+                    "write the folder again",
+                )
+        return manifest
+
+
+def join(uri: str, *parts: str) -> str:
+    """A path below a local folder or URI."""
+    return "/".join([uri.rstrip("/"), *parts])
+
+
+def no_manifest(uri: str, kind: str) -> NotPublished:
+    """The error for a folder that was never published."""
+    return NotPublished(
+        f"{uri} has no {MANIFEST_NAME}",
+        f"a {kind} folder is complete only once its manifest is written",
+        "run the stage that makes it, and let it finish",
+    )
+
+
+def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
+    """Read and check a folder's manifest through fsspec: every file present and of its stated size.
+
+    verify: also compare each file's SHA-256 (reads every byte). Raises ContractError.
+    """
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    try:
+        text = filesystem.cat_file(join(root, MANIFEST_NAME)).decode()
+    except FileNotFoundError as error:
+        raise no_manifest(uri, kind) from error
+    manifest = Manifest.from_json(text, kind, uri)
+    for file in manifest.files:
+        check_file(uri, file, verify=verify)
+    return manifest
+
+
+def check_file(uri: str, file: ManifestFile, *, verify: bool = False) -> None:
+    """Refuse a file that is missing, of another size or (with verify) of another content. Raises ContractError."""
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    path = join(root, file.path)
+    try:
+        size = filesystem.size(path)
+    except FileNotFoundError as error:
+        raise _damaged(uri, file, "it is missing") from error
+    if size != file.bytes:
+        raise _damaged(uri, file, f"it has {size} bytes, not {file.bytes}")
+    if verify and sha256_of(filesystem, path) != file.sha256:
+        raise _damaged(uri, file, "its SHA-256 is another")
+
+
+def _damaged(uri: str, file: ManifestFile, what: str) -> ContractError:
+    return ContractError(
+        f"{join(uri, file.path)} is not the file that was published: {what}",
+        "a folder's files are those its manifest lists",
+        "copy the folder again whole, or run the stage that makes it",
+    )
+
+
+def sha256_of(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+    """SHA-256 of one file, in hexadecimal, read in chunks."""
+    digest = hashlib.sha256()
+    with filesystem.open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def describe_file(uri: str, path: str, rows: int) -> ManifestFile:
+    """The manifest entry of a file just written (path relative to the folder)."""
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    full = join(root, path)
+    return ManifestFile(path, rows, filesystem.size(full), sha256_of(filesystem, full))
+
+
+def publish_manifest(uri: str, manifest: Manifest) -> None:
+    """Write the manifest as the last file of a folder: to a hidden name first, then moved into place."""
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    hidden = join(root, f".{MANIFEST_NAME}.tmp")
+    filesystem.pipe_file(hidden, manifest.to_json().encode())
+    filesystem.mv(hidden, join(root, MANIFEST_NAME))
+
+
+def unpublish(uri: str) -> None:
+    """Remove a folder's manifest, so that nobody reads the folder while it is rewritten."""
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    path = join(root, MANIFEST_NAME)
+    if filesystem.exists(path):
+        filesystem.rm_file(path)

@@ -1,0 +1,79 @@
+"""The model's configuration: BERT's own `bert_config.json` keys, and what Med-BERT adds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import fsspec
+
+from schemas.errors import ContractError
+
+LosPooling = Literal["first", "mean", "sum"]
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Sizes and rates of the network (Devlin et al. 2018; Rasmy et al. 2021).
+
+    los_pooling decides what the prolonged-stay head reads. `first`: the pooler's output for the first token
+    (tanh of a dense layer), as run_EHRpretraining does. `mean`, `sum`: the mean or sum of the encoder's output over
+    the patient's real tokens, straight into the head (run_EHRpretraining_QA2Seq sums, padding included).
+    """
+
+    vocab_size: int
+    hidden_size: int = 192
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 6
+    intermediate_size: int = 64
+    hidden_act: str = "gelu_pytorch_tanh"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 1000
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    los_pooling: LosPooling = "first"
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ContractError(
+                f"hidden_size {self.hidden_size} with num_attention_heads {self.num_attention_heads}",
+                "the heads share the hidden size evenly",
+                "choose a hidden_size that is a multiple of num_attention_heads",
+            )
+        if self.los_pooling not in ("first", "mean", "sum"):
+            raise ContractError(
+                f"los_pooling is {self.los_pooling}", "it is first, mean or sum", "choose one of them"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> BertConfig:
+    """Read a `bert_config.json` (Google's, Med-BERT's or ours).
+
+    BERT's TensorFlow code computes the tanh form of GELU under the name "gelu", so that name is read as
+    `gelu_pytorch_tanh`. Keys that we do not know are ignored. Raises ContractError.
+    """
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    try:
+        plain = json.loads(filesystem.cat_file(path))
+    except FileNotFoundError as error:
+        raise ContractError(f"{uri} does not exist", "a model has a bert_config.json", "check the path") from error
+    except ValueError as error:
+        raise ContractError(f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file") from error
+    known = {field.name for field in fields(BertConfig)}
+    kept = {key: value for key, value in plain.items() if key in known}
+    if "vocab_size" not in kept:
+        raise ContractError(f"{uri} has no vocab_size", "bert_config.json states the sizes", "check the file")
+    if kept.get("hidden_act", "gelu") == "gelu":
+        kept["hidden_act"] = "gelu_pytorch_tanh"
+    if los_pooling is not None:
+        kept["los_pooling"] = los_pooling
+    return BertConfig(**kept)

@@ -1,0 +1,103 @@
+"""`vocabulary/`: `vocab.txt`, `vocabulary.parquet` and the manifest's `special_tokens` and `min_patients`.
+
+`vocab.txt` has a token a line, and the line number from 0 is the id. Special tokens first, then codes by number of
+patients in the training split, descending, ties by token. An extension only appends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+
+from schemas.errors import ContractError
+from schemas.manifest import Manifest, join, read_manifest
+from schemas.table import Column, TableSchema
+
+KIND = "vocabulary"
+VOCAB_FILE = "vocab.txt"
+TABLE_FILE = "vocabulary.parquet"
+
+VOCABULARY = TableSchema(
+    "vocabulary",
+    (
+        Column("token_id", "int"),
+        Column("token", "string"),
+        Column("num_patients", "bigint", meaning="patients of the training split; 0 for special tokens"),
+        Column("num_occurrences", "bigint", meaning="diagnosis rows of the training split"),
+    ),
+)
+
+# A cell of fewer than 11 patients may not be published: CMS cell size suppression policy.
+SMALL_CELL_MIN_PATIENTS = 11
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of the special tokens; None where the vocabulary has none (an imported Med-BERT vocabulary)."""
+
+    pad: int
+    unk: int | None
+    cls: int | None
+    mask: int
+
+    @property
+    def ids(self) -> frozenset[int]:
+        return frozenset(i for i in (self.pad, self.unk, self.cls, self.mask) if i is not None)
+
+    @property
+    def first_code_id(self) -> int:
+        """Codes have the ids from here on."""
+        return max(self.ids) + 1
+
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[MASK]")
+STANDARD_SPECIAL_TOKENS = SpecialTokens(pad=0, unk=1, cls=2, mask=3)
+MEDBERT_SPECIAL_TOKENS = SpecialTokens(pad=0, unk=None, cls=None, mask=0)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """tokens[i] has id i."""
+
+    tokens: tuple[str, ...]
+    special: SpecialTokens
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def parse_vocab_txt(text: str, where: str) -> tuple[str, ...]:
+    """The tokens of a vocab.txt, checked: no empty line, no token twice. Raises ContractError."""
+    tokens = tuple(text.removesuffix("\n").split("\n"))
+    if "" in tokens:
+        raise ContractError(
+            f"{where} line {tokens.index('') + 1} is empty", "every line is a token", "write the vocabulary again"
+        )
+    if len(set(tokens)) != len(tokens):
+        seen: set[str] = set()
+        twice = next(t for t in tokens if t in seen or seen.add(t))  # type: ignore[func-returns-value]
+        raise ContractError(f"{where} lists {twice} twice", "a token has one id", "write the vocabulary again")
+    return tokens
+
+
+def special_tokens_of(details: dict[str, Any], where: str) -> SpecialTokens:
+    """The manifest's `special_tokens`. Raises ContractError."""
+    try:
+        return SpecialTokens(**details["special_tokens"])
+    except (KeyError, TypeError) as error:
+        raise ContractError(
+            f"{where} states no usable special_tokens",
+            "a vocabulary's manifest has special_tokens {pad, unk, cls, mask: id or null}",
+            "write the vocabulary again",
+        ) from error
+
+
+def read_vocabulary(uri: str) -> Vocabulary:
+    """Read a vocabulary folder through fsspec. Raises ContractError."""
+    manifest: Manifest = read_manifest(uri, KIND)
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    tokens = parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE))
+    return Vocabulary(tokens, special_tokens_of(dict(manifest.details), uri), manifest.fingerprint)
