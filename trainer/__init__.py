@@ -1,0 +1,1 @@
+"""Pretraining: one loop, two backends (TensorFlow, PyTorch), on one process or many under Horovod."""

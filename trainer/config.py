@@ -1,0 +1,113 @@
+"""Every option of a pretraining run. A YAML preset (configs/) or the command line fills these; nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from schemas.errors import ContractError
+from schemas.model_config import BertConfig, LosPooling
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the shards are, and how they are read."""
+
+    shards: str
+    """Folder (or URI) with the splits train/ and valid/."""
+    vocabulary: str
+    """The vocabulary folder that the shards were written with."""
+    reader: Literal["arrow", "petastorm", "tfrecord"] = "arrow"
+    """arrow and petastorm read the Parquet files, tfrecord the TFRecord files; all give the same rows."""
+    max_seq_length: int = 512
+    """Codes a patient at most; of a longer patient the latest codes are kept, and it is counted."""
+
+
+@dataclass(frozen=True)
+class MaskingConfig:
+    """Which codes are hidden from the model. Drawn afresh each epoch."""
+
+    rate: float = 0.15
+    """Share of a patient's codes that is masked (at least one code a patient)."""
+    codes_per_patient: int | None = None
+    """A fixed number of codes a patient instead of a rate; the paper masks 1."""
+    mask_share: float = 0.8
+    """Of the chosen codes, the share that becomes [MASK]."""
+    random_share: float = 0.1
+    """Of the chosen codes, the share that becomes another code; the rest stays as it is."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and rates of the network; the vocabulary size is the vocabulary's."""
+
+    hidden_size: int = 192
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 6
+    intermediate_size: int = 64
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 1000
+    """Visit numbers are below this."""
+    initializer_range: float = 0.02
+    los_pooling: LosPooling = "first"
+    """What the prolonged-stay head reads: the first token, or the mean or sum of the patient's real tokens."""
+
+    def bert_config(self, vocab_size: int) -> BertConfig:
+        return BertConfig(vocab_size=vocab_size, **vars(self))
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW as in BERT: no bias correction; no decay on biases and layer norms; linear warm-up, linear decay to 0."""
+
+    learning_rate: float = 5e-5
+    weight_decay: float = 0.01
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    clip_norm: float = 1.0
+    """Largest norm of the whole gradient."""
+    warmup_steps: int = 10_000
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """One pretraining run."""
+
+    data: DataConfig
+    output: str
+    """The run's folder: checkpoints/, metrics.jsonl, tensorboard/, config.json."""
+    backend: Literal["tensorflow", "torch"] = "torch"
+    seed: int = 0
+    steps: int = 100_000
+    """Optimiser steps in all."""
+    batch_size: int = 32
+    """Patients a step on each rank."""
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    init_checkpoint: str | None = None
+    """Start from these weights: a TensorFlow checkpoint prefix, or a checkpoint folder of this backend."""
+    log_every: int = 20
+    """Steps between progress lines."""
+    eval_every: int = 1_000
+    """Steps between evaluations on the valid split."""
+    eval_patients: int | None = 10_000
+    """Patients of the valid split that are evaluated; all of them when null."""
+    checkpoint_every: int = 1_000
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 3
+    """The newest checkpoints that are kept."""
+
+    def __post_init__(self) -> None:
+        if self.data.max_seq_length > self.model.max_position_embeddings:
+            raise ContractError(
+                f"data.max_seq_length is {self.data.max_seq_length}",
+                f"the model has {self.model.max_position_embeddings} positions (model.max_position_embeddings)",
+                "lower data.max_seq_length or raise model.max_position_embeddings",
+            )
+        for name, value in (("steps", self.steps), ("batch_size", self.batch_size)):
+            if value < 1:
+                raise ContractError(f"{name} is {value}", "it is at least 1", f"raise {name}")

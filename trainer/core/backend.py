@@ -1,0 +1,99 @@
+"""What the loop asks of a deep-learning framework. `tf_backend` and `torch_backend` each have one class of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from schemas.model_config import BertConfig
+from trainer.config import OptimizerConfig
+from trainer.core.batch import MaskedBatch
+from trainer.core.world import World
+
+
+@dataclass(frozen=True)
+class StepTotals:
+    """Over all ranks and blocks of one step: what the loss is divided by, once."""
+
+    masked_codes: int
+    patients: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Over all ranks. The update was applied unless a loss or the gradient was not finite on some rank."""
+
+    mlm_loss: float
+    """Mean negative log-likelihood of a masked code, in nats."""
+    los_loss: float
+    """Mean negative log-likelihood of a patient's prolonged-stay label, in nats."""
+    gradient_norm: float
+    """Before clipping."""
+    applied: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One block evaluated, on this rank alone, dropout off."""
+
+    mlm_loss_sum: float
+    los_loss_sum: float
+    top_codes: np.ndarray
+    """(M, 10) int32: the likeliest codes of each masked slot, best first"""
+    prolonged_los_score: np.ndarray
+    """(B,) float32: log-odds of a prolonged stay"""
+
+
+class Backend(Protocol):
+    """One framework's side of training.
+
+    The loss of a step is mlm_loss_sum / totals.masked_codes + los_loss_sum / totals.patients, sums over every block
+    of every rank: gradients are summed over blocks and ranks (one named all-reduce) and never averaged again.
+    Dropout is a pure function of (seed, step, rank, block), so a resumed run repeats an undisturbed one.
+    Weights and slots are handed in and out under BERT's TensorFlow names or files of schemas.checkpoint.
+    """
+
+    name: str
+
+    def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
+        """Build the model with seeded initial weights (truncated normal, initializer_range), equal on every rank."""
+        ...
+
+    def train_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> StepResult: ...
+
+    def predict(self, block: MaskedBatch) -> Predictions: ...
+
+    def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Every intermediate output for the conversion's proof, dropout off.
+
+        inputs: input_ids, attention_mask, token_type_ids (B, T); masked_rows, masked_columns, masked_labels (M,);
+        prolonged_los (B,). Result: embeddings and layer_0 … (B, T, H), sequence_output (B, T, H), pooled_output
+        (B, H), mlm_log_probs (M, V), los_log_probs (B, 2), mlm_loss, los_loss ().
+        """
+        ...
+
+    def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
+        """The sum over ranks of a float64 or int64 array; `name` is the same on every rank, new for each call site."""
+        ...
+
+    def broadcast_weights(self) -> None:
+        """Give every rank the first rank's weights and optimiser slots."""
+        ...
+
+    def save(self, folder: str, step: int) -> list[str]:
+        """Write weights and optimiser slots into a folder (or URI); the files' names, relative to it."""
+        ...
+
+    def load(self, folder: str, step: int) -> None:
+        """Read back what `save` wrote. Raises ContractError for a file that doesn't fit this model."""
+        ...
+
+    def load_weights(self, source: str) -> None:
+        """Start from foreign weights (a TensorFlow checkpoint prefix, or a checkpoint folder of this backend),
+        without optimiser slots. Raises ContractError naming the variables that are missing or misshapen."""
+        ...

@@ -1,0 +1,1 @@
+"""Shard files → ragged NumPy batches: one module a reader, one interface."""

@@ -1,0 +1,1 @@
+"""The TensorFlow backend: BERT as plain variables under BERT's own names."""
