@@ -1,0 +1,83 @@
+"""Run a long command: its output goes to a log file, its progress to the terminal."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+PERCENT = re.compile(r"^\s*\[\s*(\d+)%\]")  # what make prints under CMake
+PACKAGE = re.compile(r"^\s*(?:Collecting|Processing|Installing collected packages|Building wheel)\b.*")
+NEWS_EVERY_S = 20.0  # where the output is no terminal
+
+
+class StepFailed(RuntimeError):
+    """A command of set-up failed; the message says which, and where its output is."""
+
+
+class Progress:
+    """One line of news about a running step: rewritten in place on a terminal, now and then elsewhere."""
+
+    def __init__(self, title: str, stream=None):
+        self._title = title
+        self._stream = stream or sys.stdout
+        self._live = self._stream.isatty()
+        self._start = self._last = time.monotonic()
+
+    def start(self) -> None:
+        if not self._live:
+            print(f"{self._title} ...", file=self._stream, flush=True)
+
+    def update(self, news: str) -> None:
+        now = time.monotonic()
+        if now - self._last < (0.2 if self._live else NEWS_EVERY_S):
+            return
+        self._last = now
+        line = f"  {now - self._start:3.0f} s  {news}"
+        print(f"\r\033[K{self._title}{line[:100]}" if self._live else line[:110],
+              end="" if self._live else "\n", file=self._stream, flush=True)
+
+    def done(self, outcome: str = "done") -> None:
+        start = "\r\033[K" + self._title + ":" if self._live else " "
+        print(f"{start} {outcome} in {time.monotonic() - self._start:.0f} s", file=self._stream, flush=True)
+
+
+def news_in(line: str) -> str | None:
+    """What a line of pip's or CMake's output tells about progress, if anything."""
+    percent = PERCENT.match(line)
+    if percent:
+        return f"compiled {percent.group(1)}%"
+    return line.strip() if PACKAGE.match(line) else None
+
+
+def run_step(title: str, command: list[str], log_path: str, **kwargs) -> None:
+    """Run `command` (keywords as `subprocess.Popen`), showing progress.
+
+    Raises StepFailed, with the last lines of the output, if it exits with an error.
+    """
+    progress = Progress(title)
+    progress.start()
+    tail: list[str] = []
+    with open(log_path, "a", encoding="utf-8") as log:
+        log.write(f"\n$ {' '.join(command)}\n")
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            text=True, errors="replace", **kwargs,
+        )
+        news = "working"
+        try:
+            for line in process.stdout:
+                log.write(line)
+                tail = [*tail[-14:], line]
+                news = news_in(line) or news
+                progress.update(news)
+            process.wait()
+        finally:
+            if process.poll() is None:  # interrupted: do not leave a compiler running
+                process.terminate()
+                process.wait()
+    if process.returncode != 0:
+        progress.done("FAILED")
+        raise StepFailed(f"{title} failed (exit {process.returncode}).\n{''.join(tail)}Whole output: {log_path}")
+    progress.done()

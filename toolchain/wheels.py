@@ -1,0 +1,227 @@
+"""Build the two packages that need mending, and keep the wheels for the next clone on this machine.
+
+petastorm and horovod had their last releases in 2023. Each is downloaded as its authors published it (checked by
+sha256), mended with the patch in toolchain/patches/ and packed as a wheel, in
+$XDG_CACHE_HOME/medbert-lake/wheels/<key>/ (~/.cache by default). The key covers all that a wheel depends on, so a
+wheel is never used with another torch, TensorFlow, Python or patch.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from progress import StepFailed, run_step
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATCHES = os.path.join(HERE, "patches")
+LEGACY_PARQUET = os.path.join(PATCHES, "petastorm_legacy_parquet.py")
+GB_PER_COMPILER = 2  # TensorFlow's headers are heavy
+
+
+@dataclass(frozen=True)
+class Package:
+    """A published distribution that is mended here, and how its wheel is made from the mended source."""
+
+    name: str
+    version: str
+    sha256: str
+    download_options: tuple[str, ...]
+    pack: Callable[[Build, str, str], None]
+    compiled: bool
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.name}=={self.version}"
+
+    @property
+    def patch(self) -> str:
+        return os.path.join(PATCHES, f"{self.name}-{self.version}.patch")
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where and for what to build: the interpreter of the virtual environment, a log, Horovod with NCCL or without."""
+
+    python: str
+    log: str
+    gpu: bool = False
+
+    def pip(self, title: str, *arguments: str, **kwargs) -> None:
+        run_step(title, [self.python, "-m", "pip", *arguments], self.log, **kwargs)
+
+
+def ensure_wheel(package: Package, build: Build) -> str:
+    """The path of the mended wheel, built first if this machine has none."""
+    folder = os.path.join(cache_folder(), wheel_key(package, build))
+    if not glob.glob(os.path.join(folder, "*.whl")):
+        _build_wheel(package, build, folder)
+    else:
+        print(f"{package.requirement}: built before, taken from {folder}", flush=True)
+    (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
+    return wheel
+
+
+def cache_folder() -> str:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "medbert-lake", "wheels")
+
+
+def wheel_key(package: Package, build: Build) -> str:
+    """`<package>-<hash>` of all that the wheel depends on."""
+    parts = [package.requirement.encode(), package.sha256.encode()]
+    for path in (package.patch, LEGACY_PARQUET, os.path.abspath(__file__)):
+        with open(path, "rb") as file:
+            parts.append(file.read())
+    if package.compiled:
+        frameworks = ("torch", "tensorflow", "tensorflow-cpu")
+        parts += [sys.version.encode(), sysconfig.get_platform().encode(), " ".join(platform.libc_ver()).encode()]
+        parts += [f"{name}={installed_version(build.python, name)}".encode() for name in frameworks]
+        parts += [f"{name}={value}".encode() for name, value in sorted(horovod_options(build).items())]
+    return f"{package.name}-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:20]}"
+
+
+def installed_version(python: str, distribution: str) -> str:
+    """The version of a distribution in the environment of `python`, "" if it is not there."""
+    code = (
+        "import importlib.metadata as m, sys\n"
+        "try: print(m.version(sys.argv[1]))\n"
+        "except m.PackageNotFoundError: pass"
+    )
+    done = subprocess.run([python, "-c", code, distribution], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _build_wheel(package: Package, build: Build, folder: str) -> None:
+    """Download, check, mend, pack; the wheel appears in `folder` whole or not at all."""
+    os.makedirs(cache_folder(), exist_ok=True)
+    work = tempfile.mkdtemp(prefix="building-", dir=cache_folder())
+    try:
+        downloads, source, wheels = (os.path.join(work, name) for name in ("downloads", "source", "wheels"))
+        os.makedirs(wheels)
+        build.pip(
+            f"Downloading {package.requirement}",
+            "download", "--no-deps", *package.download_options, "--dest", downloads, package.requirement,
+        )
+        (archive,) = glob.glob(os.path.join(downloads, "*"))
+        _check_sha256(package, archive)
+        _unpack(archive, source)
+        run_step(
+            f"Mending {package.requirement}",
+            ["patch", "--strip=1", "--fuzz=0", "--batch", "--input", package.patch],
+            build.log,
+            cwd=source,
+        )
+        package.pack(build, source, wheels)
+        try:
+            os.replace(wheels, folder)
+        except OSError:  # another set-up was quicker: its wheel is as good
+            if not glob.glob(os.path.join(folder, "*.whl")):
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_sha256(package: Package, archive: str) -> None:
+    with open(archive, "rb") as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+    if found != package.sha256:
+        raise StepFailed(
+            f"{package.requirement} as downloaded has sha256 {found}, not {package.sha256}: the patch was made for "
+            f"the published file. Check the package index that pip uses on this machine."
+        )
+
+
+def _unpack(archive: str, source: str) -> None:
+    """Unpack a wheel, or a source distribution without its one top folder, into folder `source`."""
+    if archive.endswith(".whl"):
+        shutil.unpack_archive(archive, source, "zip")
+        return
+    shutil.unpack_archive(archive, source + "-unpacked", filter="data")
+    (top,) = os.listdir(source + "-unpacked")
+    os.replace(os.path.join(source + "-unpacked", top), source)
+
+
+def _pack_petastorm(build: Build, source: str, wheels: str) -> None:
+    shutil.copy(LEGACY_PARQUET, os.path.join(source, "petastorm", "legacy_parquet.py"))
+    run_step("Packing petastorm", [build.python, "-m", "wheel", "pack", source, "-d", wheels], build.log)
+
+
+def _pack_horovod(build: Build, source: str, wheels: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("MFLAGS", "MAKELEVEL")}
+    environment.setdefault("HOROVOD_CMAKE", os.path.join(os.path.dirname(build.python), "cmake"))
+    environment.update(horovod_options(build), MAKEFLAGS=f"-j{num_compilers()}")
+    if build.gpu:
+        environment.update(_pip_nccl(build, os.path.dirname(source)))
+    build.pip(
+        f"Compiling horovod {HOROVOD.version} (some minutes, once a machine)",
+        "wheel", "--verbose", "--no-build-isolation", "--no-deps", "--wheel-dir", wheels, source,
+        env=environment,
+    )
+
+
+def horovod_options(build: Build) -> dict[str, str]:
+    """What Horovod's build reads from the environment. HOROVOD_... settings of the user's own come on top."""
+    options = {
+        "HOROVOD_WITH_PYTORCH": "1",
+        "HOROVOD_WITH_TENSORFLOW": "1",
+        "HOROVOD_WITHOUT_MXNET": "1",
+        "HOROVOD_WITH_GLOO": "1",
+        "HOROVOD_WITHOUT_MPI": "1",
+        "CMAKE_POLICY_VERSION_MINIMUM": "3.5",  # CMake 4 refuses gloo's older minimum
+    }
+    if build.gpu:
+        options |= {"HOROVOD_GPU": "CUDA", "HOROVOD_GPU_OPERATIONS": "NCCL"}
+    return options | {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
+
+
+def _pip_nccl(build: Build, work: str) -> dict[str, str]:
+    """Point Horovod at the NCCL that torch brought, unless the user named one (HOROVOD_NCCL_HOME).
+
+    pip's package has libnccl.so.2 only: the linker wants libnccl.so.
+    """
+    found = subprocess.run(
+        [build.python, "-c", "import nvidia.nccl as nccl; print(list(nccl.__path__)[0])"],
+        capture_output=True, text=True,
+    ).stdout.strip()
+    if "HOROVOD_NCCL_HOME" in os.environ or not found:
+        return {}
+    home = os.path.join(work, "nccl")
+    os.makedirs(os.path.join(home, "lib"))
+    os.symlink(os.path.join(found, "include"), os.path.join(home, "include"))
+    os.symlink(os.path.join(found, "lib", "libnccl.so.2"), os.path.join(home, "lib", "libnccl.so"))
+    return {"HOROVOD_NCCL_HOME": home, "HOROVOD_NCCL_LINK": "SHARED"}
+
+
+def num_compilers() -> int:
+    """How many compilers the cores and the memory of this machine can run at once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return max(1, min(cores, int(memory_gb / GB_PER_COMPILER)))
+
+
+PETASTORM = Package(
+    name="petastorm",
+    version="0.13.1",
+    sha256="7d073f01f65ba6b50e05fae8254d0f469881bcaf41ead2028e676517c45bbd1b",
+    download_options=("--only-binary", "petastorm"),
+    pack=_pack_petastorm,
+    compiled=False,
+)
+HOROVOD = Package(
+    name="horovod",
+    version="0.28.1",
+    sha256="92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0",
+    download_options=("--no-binary", "horovod", "--no-build-isolation"),
+    pack=_pack_horovod,
+    compiled=True,
+)
