@@ -12,6 +12,8 @@ from dataclasses import dataclass
 SEPARATOR = "//"
 ICD9CM = "ICD9CM"
 ICD10CM = "ICD10CM"
+# A token is one line of vocab.txt, and some readers break lines at more than \n. Python and Java alike.
+BREAKING_CHARACTERS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def normalise_code(system: str, raw: str) -> str:
         raise ValueError("the code is empty")
     rule = SYSTEMS.get(system)
     if rule is None:
+        if re.search(BREAKING_CHARACTERS, trimmed):
+            raise ValueError("the code has a control character or line break")
         return f"{system}{SEPARATOR}{trimmed}"
     bare = trimmed.upper().replace(".", "")
     if not re.fullmatch(rule.valid_pattern, bare):

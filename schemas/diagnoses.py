@@ -36,6 +36,7 @@ REJECTED = TableSchema(
 
 # Reasons in the order in which they are tried: a row has the first that applies.
 REASONS: dict[str, str] = {
+    "row_malformed": "the row does not have the number of fields of its table's header",
     "patient_missing": "the patient id is null or empty",
     "admit_date_missing": "the admission date is null or empty",
     "admit_date_unreadable": "the admission date is not a date of the form YYYY-MM-DD",
@@ -45,4 +46,5 @@ REASONS: dict[str, str] = {
     "code_missing": "the diagnosis code is null or empty",
     "code_system_unknown": "the code does not say which code system it is of",
     "code_malformed": "the code does not have the form of its code system",
+    "order_unreadable": "a column that gives the order in a visit is neither empty nor a whole number",
 }

@@ -160,14 +160,15 @@ def check_file(uri: str, file: ManifestFile, *, verify: bool = False) -> None:
     try:
         size = filesystem.size(path)
     except FileNotFoundError as error:
-        raise _damaged(uri, file, "it is missing") from error
+        raise damaged_file(uri, file, "it is missing") from error
     if size != file.bytes:
-        raise _damaged(uri, file, f"it has {size} bytes, not {file.bytes}")
+        raise damaged_file(uri, file, f"it has {size} bytes, not {file.bytes}")
     if verify and sha256_of(filesystem, path) != file.sha256:
-        raise _damaged(uri, file, "its SHA-256 is another")
+        raise damaged_file(uri, file, "its SHA-256 is another")
 
 
-def _damaged(uri: str, file: ManifestFile, what: str) -> ContractError:
+def damaged_file(uri: str, file: ManifestFile, what: str) -> ContractError:
+    """The error for a file that is not what the manifest says."""
     return ContractError(
         f"{join(uri, file.path)} is not the file that was published: {what}",
         "a folder's files are those its manifest lists",

@@ -1,0 +1,155 @@
+"""Output folders that readers can trust: no manifest while one is written, the manifest last.
+
+Order of events: `start_output` removes the manifest, then old parts; data go through Spark's commit protocol into
+`_writing/`, which readers ignore; finished files are measured and moved to stable names; `publish` writes the
+manifest. A job that dies on the way leaves a folder that every reader refuses, and the next run cleans up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
+from schemas.table import TableSchema
+from spark_jobs.storage import Folder
+
+log = logging.getLogger(__name__)
+
+STAGING = "_writing"
+STAGED_DATA = f"{STAGING}/data"  # Spark warns of a folder to read whose own name begins with _
+PARQUET = "parquet"
+_PART = re.compile(r"(|.*/)part-\d{5,}\.[a-z]+")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A finished folder and its checked manifest."""
+
+    uri: str
+    manifest: Manifest
+
+
+def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> Folder:
+    """Make a folder unreadable and clear it of what an earlier run left: parts and staging, nothing else.
+
+    Raises ContractError when the output is one of the inputs.
+    """
+    folder = Folder(spark, uri)
+    if any(Folder(spark, other).qualified == folder.qualified for other in inputs):
+        raise ContractError(f"{uri} is both input and output", "a stage reads and writes apart", "name another")
+    folder.delete(MANIFEST_NAME)
+    folder.delete(STAGING)
+    for entry in folder.files():
+        if _PART.fullmatch(entry.path):
+            folder.delete(entry.path)
+    return folder
+
+
+def write_parquet(rows: DataFrame, folder: Folder, *, subfolder: str = "", partition_by: Sequence[str] = ()) -> list[ManifestFile]:
+    """Write rows as `part-00000.parquet` …, one file a partition that has rows, in order of partitions.
+
+    With partition_by, in Hive partitions `column=value/`. Returns the manifest's entries, by path.
+    """
+    folder.delete(STAGING)
+    rows.write.mode("overwrite").partitionBy(*partition_by).parquet(join(folder.uri, STAGED_DATA))
+    return install_parts(rows.sparkSession, folder, PARQUET, subfolder=subfolder)
+
+
+def install_parts(
+    spark: SparkSession,
+    folder: Folder,
+    extension: str,
+    *,
+    subfolder: str = "",
+    rows_of: dict[str, int] | None = None,
+) -> list[ManifestFile]:
+    """Measure the files in `_writing/data` where they lie, on the executors, and give them their stable names.
+
+    rows_of: rows by staged file; by default they are read from the Parquet files' footers.
+    """
+    staged = [entry.path.removeprefix(f"{STAGED_DATA}/") for entry in folder.files(STAGED_DATA)]
+    staged = [path for path in staged if path.endswith(f".{extension}")]
+    sums = _sha256_of_staged(spark, folder)
+    if rows_of is None:
+        rows_of = _rows_of_staged(spark, folder)
+    entries: list[ManifestFile] = []
+    numbers: dict[str, int] = defaultdict(int)
+    for path in staged:
+        parent = "/".join(part for part in (subfolder, path.rpartition("/")[0]) if part)
+        target = f"{parent}/" * bool(parent) + f"part-{numbers[parent]:05d}.{extension}"
+        numbers[parent] += 1
+        size, sha256 = sums[path]
+        folder.rename(f"{STAGED_DATA}/{path}", target)
+        entries.append(ManifestFile(target, rows_of.get(path, 0), size, sha256))
+    folder.delete(STAGING)
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def write_file(folder: Folder, name: str, content: bytes, rows: int) -> ManifestFile:
+    """Write one small file from the driver, e.g. a vocabulary."""
+    folder.write_bytes(name, content)
+    return ManifestFile(name, rows, len(content), hashlib.sha256(content).hexdigest())
+
+
+def publish(folder: Folder, manifest: Manifest) -> None:
+    """Write the manifest as the folder's last file: to a hidden name first, then moved into place."""
+    hidden = f".{MANIFEST_NAME}.tmp"
+    folder.write_bytes(hidden, manifest.to_json().encode())
+    folder.rename(hidden, MANIFEST_NAME)
+    log.info("published %s: %s", folder.uri, {"rows": manifest.num_rows, **manifest.counts})
+
+
+def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
+    """Check a folder's manifest, and that every file is there in its stated size. Raises ContractError."""
+    folder = Folder(spark, uri)
+    if not folder.exists(MANIFEST_NAME):
+        raise no_manifest(uri, kind)
+    manifest = Manifest.from_json(folder.read_bytes(MANIFEST_NAME).decode(), kind, uri)
+    sizes = {entry.path: entry.bytes for entry in folder.files()}
+    for file in manifest.files:
+        if file.path not in sizes:
+            raise damaged_file(uri, file, "it is missing")
+        if sizes[file.path] != file.bytes:
+            raise damaged_file(uri, file, f"it has {sizes[file.path]} bytes, not {file.bytes}")
+    return Published(uri, manifest)
+
+
+def read_table(spark: SparkSession, source: Published, schema: TableSchema, *, subfolder: str = "", partition: str = "") -> DataFrame:
+    """The contract's columns of the Parquet files that the manifest lists (and of no stray file beside them).
+
+    partition: a Hive partition column, which is read too. Raises ContractError for a missing column.
+    """
+    wanted = [f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)]
+    columns = [*schema.column_names, *([partition] if partition else [])]
+    if not wanted:
+        ddl = schema.ddl + (f", {partition} string" if partition else "")
+        return spark.createDataFrame([], ddl)
+    rows = spark.read.option("basePath", source.uri).parquet(*(join(source.uri, path) for path in wanted))
+    schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
+    return rows.select(*columns)
+
+
+def _sha256_of_staged(spark: SparkSession, folder: Folder) -> dict[str, tuple[int, str]]:
+    """Staged path → (bytes, SHA-256)."""
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(join(folder.uri, STAGED_DATA))
+    found = files.select(_staged_path("path"), "length", F.sha2("content", 256)).collect()
+    return {path: (size, sha256) for path, size, sha256 in found}
+
+
+def _rows_of_staged(spark: SparkSession, folder: Folder) -> dict[str, int]:
+    """Staged path → rows, for the files that have any."""
+    rows = spark.read.option("recursiveFileLookup", "true").parquet(join(folder.uri, STAGED_DATA))
+    return dict(rows.groupBy(_staged_path("_metadata.file_path")).count().collect())
+
+
+def _staged_path(column: str):
+    return F.substring_index(F.col(column), f"/{STAGED_DATA}/", -1)

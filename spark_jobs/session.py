@@ -1,0 +1,36 @@
+"""The Spark session of a job. Only an entry-point opens one: sources and transforms are handed theirs."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+# What decides the bytes of the output, and little else: memory, cores and partitions are the user's, through
+# spark-submit.
+SETTINGS = {
+    # Dates have no time zone; nothing may shift by the machine's.
+    "spark.sql.session.timeZone": "UTC",
+    # Overflow and bad casts raise. Where a bad value is expected, the code says so with try_cast.
+    "spark.sql.ansi.enabled": "true",
+    # Joins small enough are broadcast and small shuffle partitions merged at run time. The result does not depend
+    # on it: partitions whose number is part of the contract are asked for by number, and those it leaves alone.
+    "spark.sql.adaptive.enabled": "true",
+    # A fifth smaller than snappy on lists of ids, and read by pyarrow, DuckDB and petastorm alike.
+    "spark.sql.parquet.compression.codec": "zstd",
+    # The manifest is the commit marker; a _SUCCESS file beside it would only confuse.
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    # No .crc file beside every local file: the manifest has SHA-256 sums.
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    # NumPy's cost is per batch: a batch of the default 10,000 rows has only some 400 patients.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+    "spark.ui.showConsoleProgress": "true",
+}
+
+
+def open_session(app_name: str) -> SparkSession:
+    """The session of this process, under spark-submit or plain Python (then with Spark's own defaults)."""
+    builder = SparkSession.builder.appName(app_name)
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("WARN")
+    return session

@@ -1,0 +1,94 @@
+"""Folders on whatever Hadoop can reach (local, hdfs://, s3a://), through the session's JVM.
+
+So a job's files and its manifest go through the same file system and the same credentials as Spark's own data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from schemas.manifest import join
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder found. path: relative to the folder that was listed."""
+
+    path: str
+    is_folder: bool
+    bytes: int
+
+
+class Folder:
+    """One folder. Names and paths given to its methods are relative to it."""
+
+    def __init__(self, spark: SparkSession, uri: str) -> None:
+        self._jvm = spark._jvm
+        root = self._jvm.org.apache.hadoop.fs.Path(uri)
+        self._filesystem = root.getFileSystem(spark._jsc.hadoopConfiguration())
+        self.uri = uri
+
+    @property
+    def qualified(self) -> str:
+        """The URI with its scheme, e.g. `file:/data/x`, which means the same to every process."""
+        return self._filesystem.makeQualified(self._path("")).toString()
+
+    def exists(self, name: str = "") -> bool:
+        return self._filesystem.exists(self._path(name))
+
+    def is_folder(self, name: str = "") -> bool:
+        return self.exists(name) and self._filesystem.getFileStatus(self._path(name)).isDirectory()
+
+    def list(self, name: str = "") -> list[Entry]:
+        """What lies directly in the folder `name`, by name; nothing where it does not exist."""
+        if not self.is_folder(name):
+            return []
+        prefix = f"{name}/" if name else ""
+        found = (
+            Entry(prefix + status.getPath().getName(), status.isDirectory(), status.getLen())
+            for status in self._filesystem.listStatus(self._path(name))
+        )
+        return sorted(found, key=lambda entry: entry.path)
+
+    def files(self, name: str = "") -> list[Entry]:
+        """All files in the folder `name` and below, by path."""
+        found: list[Entry] = []
+        for entry in self.list(name):
+            found += self.files(entry.path) if entry.is_folder else [entry]
+        return sorted(found, key=lambda entry: entry.path)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+        return self._filesystem.getFileStatus(self._path(name)).getLen() if self.exists(name) else None
+
+    def read_bytes(self, name: str) -> bytes:
+        """A small file's content. The caller makes sure that it exists."""
+        stream = self._filesystem.open(self._path(name))
+        try:
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+        finally:
+            stream.close()
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a small file, over any that is there."""
+        stream = self._filesystem.create(self._path(name), True)
+        try:
+            stream.write(bytearray(content))
+        finally:
+            stream.close()
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file to a name that is free. On an object store this copies it."""
+        self._filesystem.mkdirs(self._path(target).getParent())
+        if not self._filesystem.rename(self._path(source), self._path(target)):
+            raise OSError(f"{join(self.uri, source)} could not be renamed to {target}")
+
+    def delete(self, name: str = "") -> None:
+        """Remove a file, or a folder with all it holds; nothing to do where it does not exist."""
+        self._filesystem.delete(self._path(name), True)
+
+    def _path(self, name: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(join(self.uri, name) if name else self.uri)

@@ -1,0 +1,1 @@
+"""Pure DataFrame → DataFrame: no path, no session, no setting read from outside."""
