@@ -1,8 +1,8 @@
 """The one table of names: BERT's TensorFlow variables and transformers' BertForPreTraining parameters.
 
-The converter and both backends of the trainer read it, in either direction. A dense kernel is stored (in, out) in
-TensorFlow and (out, in) in PyTorch; everything else is the same array. `{}` is the layer's number. Source of the
-names: google-research/bert `modeling.py`, `run_pretraining.py`; transformers `modeling_bert.py`.
+The converter and both backends of the trainer read it, in either direction. A dense kernel is stored (in, out)
+in TensorFlow and (out, in) in PyTorch; everything else is the same array. `{}` is the layer's number. Source of
+the names: google-research/bert `modeling.py`, `run_pretraining.py`; transformers `modeling_bert.py`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Row:
         )
 
 
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
+OUTPUT_BIAS = "cls/predictions/output_bias"
 VOCAB, HIDDEN, FEED_FORWARD = "vocab_size", "hidden_size", "intermediate_size"
 POSITIONS, VISITS = "max_position_embeddings", "type_vocab_size"
 NUM_LOS_CLASSES = 2
@@ -90,7 +92,7 @@ _HEADS: tuple[Row, ...] = (
     *_dense("bert/pooler/dense", "bert.pooler.dense", HIDDEN, HIDDEN),
     *_dense("cls/predictions/transform/dense", "cls.predictions.transform.dense", HIDDEN, HIDDEN),
     *_layer_norm("cls/predictions/transform", "cls.predictions.transform"),
-    Row("cls/predictions/output_bias", "cls.predictions.bias", Operation.COPY, (VOCAB,)),
+    Row(OUTPUT_BIAS, "cls.predictions.bias", Operation.COPY, (VOCAB,)),
     # BERT stores this kernel (classes, hidden) already and multiplies by its transpose.
     Row(
         "cls/seq_relationship/output_weights",
@@ -117,6 +119,8 @@ _BOOKKEEPING: tuple[tuple[str, str], ...] = (
     (r"current_loss_scale|good_steps|loss_scale/.*", "loss scaling"),
     (r"save_counter/\.ATTRIBUTES/VARIABLE_VALUE|_CHECKPOINTABLE_OBJECT_GRAPH", "checkpoint bookkeeping"),
 )
+
+_VARIABLE = re.compile("|".join(re.escape(row.tensorflow).replace(r"\{\}", r"\d+") for row in TABLE))
 
 
 def rows_for(num_layers: int) -> tuple[Row, ...]:
@@ -145,7 +149,7 @@ def transformers_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
 def ignored_reason(variable: str) -> str | None:
     """Why a TensorFlow variable is no part of the model; None when it should be."""
     base, _, slot = variable.rpartition("/")
-    if base and slot in _SLOTS:
+    if slot in _SLOTS and _VARIABLE.fullmatch(base):
         return _SLOTS[slot]
     return next((why for pattern, why in _BOOKKEEPING if re.fullmatch(pattern, variable)), None)
 

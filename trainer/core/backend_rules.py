@@ -1,0 +1,43 @@
+"""What both backends must do alike, in plain numbers."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+TOP_CODES = 10
+"""Codes that `Backend.predict` names for each masked slot."""
+
+_MAX_LOGITS = 1 << 25
+"""Logits that are in memory at once: 128 MiB in float32."""
+
+
+def is_decayed(variable: str) -> bool:
+    """Whether AdamW's weight decay touches a variable (its TensorFlow name): no bias, no layer norm."""
+    return not (variable.endswith("bias") or "LayerNorm" in variable)
+
+
+def dropout_seed(seed: int, step: int, rank: int, block: int) -> int:
+    """A 63-bit number for one block's dropout; nothing else is remembered, so a resumed run draws the same."""
+    return int(np.random.SeedSequence((seed, step, rank, block)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def vocabulary_head_chunks(num_masked: int, vocab_size: int) -> list[slice]:
+    """Slices of the masked slots whose logits over the whole vocabulary are computed together."""
+    rows = max(1, _MAX_LOGITS // vocab_size)
+    return [slice(start, min(start + rows, num_masked)) for start in range(0, num_masked, rows)]
+
+
+def pad_top_codes(top_codes: np.ndarray) -> np.ndarray:
+    """(M, at most TOP_CODES) → (M, TOP_CODES) int32: a smaller vocabulary leaves -1 at the end."""
+    missing = TOP_CODES - top_codes.shape[1]
+    return np.pad(top_codes, ((0, 0), (0, missing)), constant_values=-1).astype(np.int32)
+
+
+def threads_per_process() -> int:
+    """CPU threads of one process: OMP_NUM_THREADS where set, else this host's cores shared by its processes."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdigit() and int(stated) > 0:
+        return int(stated)
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("HOROVOD_LOCAL_SIZE", 1)))

@@ -1,0 +1,46 @@
+"""BERT's AdamW: no bias correction, no decay on biases and layer norms, the whole gradient clipped to one norm."""
+
+from __future__ import annotations
+
+import torch
+from torch.optim.adamw import adamw
+
+from trainer.config import OptimizerConfig
+from trainer.core.backend_rules import is_decayed
+
+_LATE = 1e9
+"""At this step 1 - beta ** step is 1: PyTorch's fused AdamW without its bias correction."""
+
+
+class AdamW:
+    """m and v of every parameter (by TensorFlow name), and the update, one pass over memory."""
+
+    def __init__(self, parameters: dict[str, torch.nn.Parameter], config: OptimizerConfig) -> None:
+        self._parameters, self._config = parameters, config
+        self.m = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
+        self.v = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
+        self._step = torch.tensor(_LATE, device=next(iter(parameters.values())).device)
+
+    @torch.no_grad()
+    def apply(self, gradients: dict[str, torch.Tensor], norm: torch.Tensor, learning_rate: float) -> None:
+        """Update every parameter in place. norm (): of the whole gradient. The gradients are used up."""
+        divisor = (norm / self._config.clip_norm).clamp(min=1.0)
+        for decayed in (True, False):
+            names = [name for name in self._parameters if is_decayed(name) == decayed]
+            adamw(
+                [self._parameters[name] for name in names],
+                [gradients[name] for name in names],
+                [self.m[name] for name in names],
+                [self.v[name] for name in names],
+                max_exp_avg_sqs=[],
+                state_steps=[self._step.clone() for _ in names],
+                fused=True,
+                grad_scale=divisor,
+                amsgrad=False,
+                beta1=self._config.beta_1,
+                beta2=self._config.beta_2,
+                lr=learning_rate,
+                weight_decay=self._config.weight_decay if decayed else 0.0,
+                eps=self._config.epsilon,
+                maximize=False,
+            )

@@ -1,0 +1,171 @@
+"""The PyTorch side of trainer.core.backend.Backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, rows_for
+from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OPTIMIZER_FILE
+from schemas.model_config import BertConfig
+from trainer.config import OptimizerConfig
+from trainer.core.backend import Predictions, StepResult, StepTotals
+from trainer.core.backend_rules import dropout_seed, pad_top_codes, threads_per_process
+from trainer.core.batch import MaskedBatch
+from trainer.core.initial_weights import initial_weights
+from trainer.core.world import World
+from trainer.torch_backend import vocabulary_head, weights_files
+from trainer.torch_backend.adamw import AdamW
+from trainer.torch_backend.collectives import Collectives
+from trainer.torch_backend.gradients import step_gradients
+from trainer.torch_backend.model import (
+    Block,
+    build_model,
+    encode,
+    from_tensorflow,
+    look_up_words,
+    tensorflow_named_parameters,
+    to_block,
+    to_tensor,
+    to_tensorflow,
+)
+
+
+class TorchBackend:
+    """transformers' BertForPreTraining, trained on the GPU of this process's local rank if there is one."""
+
+    name = TORCH
+
+    def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
+        torch.set_num_threads(threads_per_process())
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", world.local_rank)
+            torch.cuda.set_device(device)
+        self._config, self._world, self._seed, self._device = config, world, seed, device
+        self._collectives = Collectives(world)
+        self._model = build_model(config)
+        self._set_weights(from_tensorflow(initial_weights(config, seed), config))
+        self._model.to(device)
+        self._parameters = tensorflow_named_parameters(self._model, config)
+        self._optimizer = AdamW(self._parameters, optimizer)
+
+    def train_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> StepResult:
+        seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
+        loss_sums, gradients = step_gradients(self._model, self._parameters, blocks, totals, seeds)
+        self._collectives.sum_in_place("step", [*gradients.values(), loss_sums])
+        norm = torch.nn.utils.get_total_norm(list(gradients.values()))
+        # Every rank has the same sums, so every rank decides alike.
+        mlm_loss_sum, los_loss_sum, gradient_norm = torch.cat([loss_sums, norm[None]]).tolist()
+        applied = bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all())
+        if applied:
+            self._optimizer.apply(gradients, norm, learning_rate)
+        return StepResult(
+            mlm_loss=mlm_loss_sum / max(totals.masked_codes, 1),
+            los_loss=los_loss_sum / max(totals.patients, 1),
+            gradient_norm=gradient_norm,
+            applied=applied,
+        )
+
+    @torch.inference_mode()
+    def predict(self, block: MaskedBatch) -> Predictions:
+        if not len(block.lengths):
+            return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
+        tensors = to_block(block, self._device)
+        self._model.eval()
+        encoded = encode(self._model, tensors, look_up_words(self._model, tensors.input_ids))
+        mlm_loss_sum, top_codes = vocabulary_head.loss_and_top_codes(
+            encoded.masked_hidden, *self._head_weights(), tensors.masked_labels
+        )
+        los_loss_sum = torch.nn.functional.cross_entropy(
+            encoded.los_logits, tensors.prolonged_los, reduction="sum"
+        )
+        return Predictions(
+            mlm_loss_sum=mlm_loss_sum.item(),
+            los_loss_sum=los_loss_sum.item(),
+            top_codes=pad_top_codes(top_codes.cpu().numpy()),
+            prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).cpu().numpy(),
+        )
+
+    @torch.inference_mode()
+    def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""
+        tensors = {name: to_tensor(array, self._device) for name, array in inputs.items()}
+        length = tensors["input_ids"].shape[1]
+        block = Block(
+            input_ids=tensors["input_ids"],
+            visit_numbers=tensors["token_type_ids"],
+            real=tensors["attention_mask"] > 0,
+            masked_positions=tensors["masked_rows"] * length + tensors["masked_columns"],
+            masked_labels=tensors["masked_labels"],
+            prolonged_los=tensors["prolonged_los"],
+        )
+        self._model.eval()
+        encoded = encode(self._model, block, look_up_words(self._model, block.input_ids))
+        mlm_log_probs = vocabulary_head.all_log_probs(encoded.masked_hidden, *self._head_weights())
+        los_log_probs = torch.log_softmax(encoded.los_logits, dim=1)
+        embeddings, *layers = encoded.layers
+        results = {
+            "embeddings": embeddings,
+            **{f"layer_{number}": layer for number, layer in enumerate(layers)},
+            "sequence_output": layers[-1] if layers else embeddings,
+            "pooled_output": self._model.bert.pooler(encoded.layers[-1]),
+            "mlm_log_probs": mlm_log_probs,
+            "los_log_probs": los_log_probs,
+            "mlm_loss": torch.nn.functional.nll_loss(mlm_log_probs, block.masked_labels),
+            "los_loss": torch.nn.functional.nll_loss(los_log_probs, block.prolonged_los),
+        }
+        return {name: tensor.cpu().numpy() for name, tensor in results.items()}
+
+    def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
+        return self._collectives.sum_array(name, values)
+
+    def broadcast_weights(self) -> None:
+        self._collectives.broadcast(
+            {f"weights/{name}": parameter.data for name, parameter in self._parameters.items()} | self._slots()
+        )
+
+    def save(self, folder: str, step: int) -> list[str]:
+        weights = {row.transformers: self._parameters[row.tensorflow] for row in self._rows()}
+        weights_files.write(folder, TORCH_MODEL_FILE, weights)
+        weights_files.write(folder, TORCH_OPTIMIZER_FILE, self._slots())
+        return list(weights_files.FILES)
+
+    def load(self, folder: str, step: int) -> None:
+        weights = weights_files.read_weights(folder, self._config)
+        slots = weights_files.read_slots(folder, self._config)
+        self._set_weights(weights)
+        for name, slot in self._slots().items():
+            slot.copy_(slots[name])
+
+    def load_weights(self, source: str) -> None:
+        """See Backend.load_weights; also takes a model folder that the conversion wrote."""
+        self._set_weights(weights_files.read_weights(source, self._config))
+
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """The weights under BERT's TensorFlow names and in its layout."""
+        return to_tensorflow(dict(self._model.named_parameters()), self._config)
+
+    @torch.no_grad()
+    def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, parameter in self._model.named_parameters():
+            parameter.copy_(weights[name])
+
+    def _head_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._parameters[WORD_EMBEDDINGS], self._parameters[OUTPUT_BIAS]
+
+    def _rows(self):
+        return rows_for(self._config.num_hidden_layers)
+
+    def _slots(self) -> dict[str, torch.Tensor]:
+        """`<parameter>/adam_m`, `<parameter>/adam_v` by transformers' parameter names."""
+        kinds = ((ADAM_M, self._optimizer.m), (ADAM_V, self._optimizer.v))
+        return {
+            weights_files.slot_name(row.transformers, kind): slots[row.tensorflow]
+            for row in self._rows()
+            for kind, slots in kinds
+        }
