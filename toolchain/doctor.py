@@ -36,13 +36,13 @@ class Finding:
 
     def line(self):
         if self.ok:
-            return "  ok       {}: {}".format(self.name, self.found)
+            return f"  ok       {self.name}: {self.found}"
         state = "MISSING" if self.fatal else "warning"
-        return "  {}  {}: {} {}".format(state, self.name, self.why, self.remedy)
+        return f"  {state}  {self.name}: {self.why} {self.remedy}"
 
 
 def how_to_get(debian, redhat, macos):
-    return "Debian/Ubuntu: {}; RHEL/Fedora: {}; macOS: {}.".format(debian, redhat, macos)
+    return f"Debian/Ubuntu: {debian}; RHEL/Fedora: {redhat}; macOS: {macos}."
 
 
 def first_output(command):
@@ -64,7 +64,7 @@ def check_python():
         "brew install python@3.11",
     )
     if sys.version_info[:2] != PYTHON:
-        why = "the locked packages are for {}, {} is {}.".format(wanted, sys.executable, version)
+        why = f"the locked packages are for {wanted}, {sys.executable} is {version}."
         return Finding(name, None, why, remedy + " Then: make setup PYTHON=python3.11")
     lacking = []
     try:
@@ -75,9 +75,11 @@ def check_python():
     if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
         lacking.append("its C headers (Python.h)")
     if lacking:
-        why = "{} is there without {}, which building Horovod needs.".format(sys.executable, " and ".join(lacking))
+        why = "{} is there without {}, which building Horovod needs.".format(
+            sys.executable, " and ".join(lacking)
+        )
         return Finding(name, None, why, remedy)
-    return Finding(name, "{} ({})".format(version, sys.executable))
+    return Finding(name, f"{version} ({sys.executable})")
 
 
 def java_major(text):
@@ -91,36 +93,38 @@ def check_java():
     java = os.path.join(home, "bin", "java") if home else shutil.which("java")
     text = first_output([java, "-version"]) if java else None
     major = java_major(text) if text else None
-    name = "Java {}+".format(MIN_JAVA)
+    name = f"Java {MIN_JAVA}+"
     remedy = how_to_get(
-        "apt install openjdk-17-jre-headless", "dnf install java-17-openjdk-headless", "brew install openjdk@17"
+        "apt install openjdk-17-jre-headless",
+        "dnf install java-17-openjdk-headless",
+        "brew install openjdk@17",
     )
     if java is None:
         return Finding(name, None, "Spark runs on it; no java on PATH and no JAVA_HOME.", remedy)
     if major is None:
-        return Finding(name, None, "Spark runs on it; {} -version does not work.".format(java), remedy)
+        return Finding(name, None, f"Spark runs on it; {java} -version does not work.", remedy)
     if major < MIN_JAVA:
-        why = "Spark 4 runs on it; {} is Java {}.".format(java, major)
+        why = f"Spark 4 runs on it; {java} is Java {major}."
         return Finding(name, None, why, remedy + " Several installed: set JAVA_HOME.")
-    return Finding(name, "Java {} ({})".format(major, java))
+    return Finding(name, f"Java {major} ({java})")
 
 
 def check_compiler():
     name = "C++ compiler"
     remedy = how_to_get("apt install g++", "dnf install gcc-c++", "xcode-select --install")
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
-    text = first_output(compiler.split() + ["--version"]) if compiler else None
+    text = first_output([*compiler.split(), "--version"]) if compiler else None
     if text is None:
-        return Finding(name, None, "Horovod is compiled on this machine; no g++ or clang++ that works.", remedy)
+        return Finding(
+            name, None, "Horovod is compiled on this machine; no g++ or clang++ that works.", remedy
+        )
     wanted = MIN_CLANG if "clang" in text else MIN_GXX
     match = re.search(r"(\d+)\.\d+(?:\.\d+)?", text.replace("\n", " "))
     major = int(match.group(1)) if match else 0
     if major < wanted:
-        why = "Horovod is compiled on this machine as C++17; {} is version {}, not {}+.".format(
-            compiler, major, wanted
-        )
+        why = f"Horovod is compiled on this machine as C++17; {compiler} is version {major}, not {wanted}+."
         return Finding(name, None, why, remedy + " Several installed: set CXX.")
-    return Finding(name, "{} ({})".format(text.splitlines()[0], compiler))
+    return Finding(name, f"{text.splitlines()[0]} ({compiler})")
 
 
 def check_command(command, why, remedy):
@@ -129,23 +133,23 @@ def check_command(command, why, remedy):
 
 def check_disk(root, needed_gb):
     free_gb = shutil.disk_usage(root).free / 2**30
-    name = "{:g} GB of free disk".format(needed_gb)
+    name = f"{needed_gb:g} GB of free disk"
     if free_gb < needed_gb:
-        why = "packages, the Horovod build and runs need it; {} has {:.1f} GB free.".format(root, free_gb)
+        why = f"packages, the Horovod build and runs need it; {root} has {free_gb:.1f} GB free."
         return Finding(name, None, why, "Free some, or put the project on a larger disk.")
-    return Finding(name, "{:.0f} GB free".format(free_gb))
+    return Finding(name, f"{free_gb:.0f} GB free")
 
 
 def check_memory():
-    name = "{:g} GB of memory".format(MIN_MEMORY_GB)
+    name = f"{MIN_MEMORY_GB:g} GB of memory"
     try:
         memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (ValueError, OSError):
         return Finding(name, "not known on this system")
     if memory_gb < MIN_MEMORY_GB:
-        why = "Spark's driver (DRIVER_MEMORY) and training need it; this machine has {:.1f} GB.".format(memory_gb)
+        why = f"Spark's driver (DRIVER_MEMORY) and training need it; this machine has {memory_gb:.1f} GB."
         return Finding(name, None, why, "Smaller runs may do: DRIVER_MEMORY=1g, fewer PATIENTS.", fatal=False)
-    return Finding(name, "{:.0f} GB".format(memory_gb))
+    return Finding(name, f"{memory_gb:.0f} GB")
 
 
 def examine(root, gpu=False, installed=False):
@@ -154,10 +158,16 @@ def examine(root, gpu=False, installed=False):
         check_python(),
         check_java(),
         check_compiler(),
-        check_command("make", "the stages are its targets.", how_to_get(
-            "apt install make", "dnf install make", "xcode-select --install")),
-        check_command("patch", "Horovod and petastorm are mended with it.", how_to_get(
-            "apt install patch", "dnf install patch", "xcode-select --install")),
+        check_command(
+            "make",
+            "the stages are its targets.",
+            how_to_get("apt install make", "dnf install make", "xcode-select --install"),
+        ),
+        check_command(
+            "patch",
+            "Horovod and petastorm are mended with it.",
+            how_to_get("apt install patch", "dnf install patch", "xcode-select --install"),
+        ),
         check_disk(root, RUN_DISK_GB if installed else SETUP_DISK_GB),
         check_memory(),
     ]
@@ -180,7 +190,7 @@ def main(arguments=None):
             print(finding.line())
     missing = sum(1 for finding in findings if not finding.ok and finding.fatal)
     if missing:
-        print("{} missing: see above, then run make setup again.".format(missing))
+        print(f"{missing} missing: see above, then run make setup again.")
     elif not options.quiet:
         print("This machine has what set-up needs.")
     return 1 if missing else 0

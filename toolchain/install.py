@@ -1,8 +1,8 @@
-"""Set the project up in .venv: the locked packages, the two mended ones, the project itself. `make setup` runs it.
+"""Set the project up in .venv: the locked packages, the two mended ones, the project itself (`make setup`).
 
-A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does nothing. Where it
-does not fit, a complete environment is brought up to date in place; an incomplete one (interrupted) or one made
-with other options or another Python is made anew.
+A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does nothing. Where
+it does not fit, a complete environment is brought up to date in place; an incomplete one (interrupted) or one
+made with other options or another Python is made anew.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import doctor
 from progress import StepFailed
@@ -26,10 +28,12 @@ from wheels import HOROVOD, PETASTORM, Build, ensure_wheel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOCK = os.path.join(ROOT, "requirements", "requirements.lock")
+PROJECT = os.path.join(ROOT, "pyproject.toml")
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, ".setup-complete")
 INSTALLED_LOCK = os.path.join(VENV, ".requirements.lock")
+INCOMPLETE = "incomplete"
 LOG = os.path.join(VENV, "setup.log")
 PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 
@@ -43,32 +47,54 @@ def read_pins(path: str) -> dict[str, str]:
         return {match.group(1): match.group(2) for match in found if match}
 
 
-def setup_key(tensorflow: str, gpu: bool) -> str:
+class Options(NamedTuple):
+    """What the user chooses; the choice is remembered in the stamp."""
+
+    tensorflow: str = "tensorflow-cpu"
+    gpu: bool = False
+
+
+class Stamp(NamedTuple):
+    """What stands in .venv: the key of the set-up that completed it, or INCOMPLETE."""
+
+    key: str
+    options: Options
+
+
+def setup_key(options: Options) -> str:
     """A hash of everything that set-up depends on, this folder included (an environment cannot be moved)."""
-    parts = [ROOT, sys.version, tensorflow, str(gpu)]
-    digest = hashlib.sha256("\0".join(parts).encode())
-    here = os.path.join(ROOT, "toolchain")
-    inputs = [*glob.glob(os.path.join(here, "*.py")), *glob.glob(os.path.join(here, "patches", "*"))]
-    for path in [LOCK, os.path.join(ROOT, "pyproject.toml"), *sorted(inputs)]:
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
-                digest.update(file.read())
+    digest = hashlib.sha256("\0".join([ROOT, sys.version, *map(str, options)]).encode())
+    for name in ("install.py", "wheels.py", os.path.join("patches", "*")):
+        for path in sorted(glob.glob(os.path.join(ROOT, "toolchain", name))):
+            digest.update(_content(path))
+    digest.update(_content(LOCK))
+    digest.update(_packaging_part(_content(PROJECT)))
     return digest.hexdigest()
 
 
-def read_stamp() -> tuple[str, str]:
-    """The key and the options of the set-up that completed .venv; empty where none did."""
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _packaging_part(pyproject: bytes) -> bytes:
+    """pyproject.toml up to the settings of test and lint tools, which no installation depends on."""
+    return pyproject.partition(b"[tool.pytest")[0]
+
+
+def read_stamp() -> Stamp | None:
+    """The stamp of .venv; None where there is none that can be read."""
     try:
         with open(STAMP, encoding="utf-8") as file:
-            key, _, options = file.read().strip().partition(" ")
-            return key, options
-    except FileNotFoundError:
-        return "", ""
+            stamp = json.load(file)
+        return Stamp(stamp["key"], Options(**stamp["options"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
-def write_stamp(key: str, options: str) -> None:
+def write_stamp(stamp: Stamp) -> None:
     with open(STAMP + ".new", "w", encoding="utf-8") as file:
-        file.write(f"{key} {options}\n")
+        json.dump({"key": stamp.key, "options": stamp.options._asdict()}, file)
     os.replace(STAMP + ".new", STAMP)
 
 
@@ -83,26 +109,25 @@ def only_one_setup() -> Iterator[None]:
         os.close(folder)
 
 
-def set_up(key: str, tensorflow: str, gpu: bool) -> None:
+def set_up(options: Options) -> None:
     """Make .venv complete. Raises StepFailed, with the command's last lines and the log's path."""
     start = time.monotonic()
-    options = f"{tensorflow} gpu={gpu}"
-    if read_stamp()[1] == options and venv_runs():
-        os.remove(STAMP)
-    else:
+    complete = Stamp(setup_key(options), options)
+    before = read_stamp()
+    if not (before and before.key != INCOMPLETE and before.options == options and venv_runs()):
         print(f"Making the virtual environment {VENV}", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-    build = Build(PYTHON, LOG, gpu)
-    install_packages(build, tensorflow)
+    write_stamp(Stamp(INCOMPLETE, options))
+    build = Build(PYTHON, LOG, options.gpu)
+    install_packages(build, options.tensorflow)
     wheels = [ensure_wheel(package, build) for package in (PETASTORM, HOROVOD)]
     build.pip("Installing petastorm and horovod", "install", "--no-deps", "--force-reinstall", *wheels)
-    build.pip(
-        "Installing medbert-lake, editable", "install", "--no-deps", "--no-build-isolation", "--editable", ROOT
-    )
+    editable = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
+    build.pip("Installing medbert-lake, editable", "install", *editable)
     check_environment(build)
     shutil.copy(LOCK, INSTALLED_LOCK)
-    write_stamp(key, options)
+    write_stamp(complete)
     print(f"Set-up complete in {time.monotonic() - start:.0f} s.", flush=True)
 
 
@@ -119,13 +144,14 @@ def install_packages(build: Build, tensorflow: str) -> None:
     """Install what the lock names, and take out what an earlier lock named and this one does not."""
     pins = read_pins(LOCK)
     framework = f"{tensorflow}=={pins['tensorflow-cpu']}"
-    # Installers first. Then the two frameworks, whose further packages depend on the machine (on one with a GPU
-    # torch brings CUDA's libraries): they are resolved by pip, within the versions of the lock. Then the rest, for
-    # which there is nothing left to resolve.
+    # The two frameworks first: their further packages depend on the machine (on one with a GPU torch brings
+    # CUDA's libraries), so pip resolves them, within the versions of the lock. For the rest there is nothing
+    # left to resolve.
     build.pip("Installing pip", "install", "--no-deps", f"pip=={pins['pip']}")
     build.pip("Installing torch", "install", f"torch=={pins['torch']}", "--constraint", LOCK)
     build.pip("Installing TensorFlow", "install", framework, "--constraint", LOCK)
-    rest = [f"{name}=={version}" for name, version in pins.items() if name not in ("pip", "torch", "tensorflow-cpu")]
+    done = ("pip", "torch", "tensorflow-cpu")
+    rest = [f"{name}=={version}" for name, version in pins.items() if name not in done]
     build.pip(f"Installing {len(rest)} further packages", "install", "--no-deps", *rest)
     dropped = sorted(read_pins(INSTALLED_LOCK).keys() - pins.keys())
     if dropped:
@@ -144,19 +170,32 @@ def check_environment(build: Build) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tensorflow", default="tensorflow-cpu", help="tensorflow-cpu, tensorflow[and-cuda], ...")
-    parser.add_argument("--gpu", action="store_true", help="build Horovod for NCCL (needs CUDA's compiler)")
-    options = parser.parse_args()
-    key = setup_key(options.tensorflow, options.gpu)
-    if read_stamp()[0] == key:
+    parser.add_argument("--tensorflow", help="tensorflow-cpu, tensorflow[and-cuda]; default: as last time")
+    parser.add_argument("--gpu", choices=("0", "1"), help="1: build Horovod for NCCL; default: as last time")
+    parser.add_argument("--verbose", action="store_true", help="say so when there is nothing to do")
+    arguments = parser.parse_args()
+
+    def is_current() -> bool:
+        stamp = read_stamp()
+        return stamp is not None and stamp == Stamp(setup_key(wanted), wanted)
+
+    last = read_stamp()
+    wanted = last.options if last else Options()
+    if arguments.tensorflow:
+        wanted = wanted._replace(tensorflow=arguments.tensorflow)
+    if arguments.gpu:
+        wanted = wanted._replace(gpu=arguments.gpu == "1")
+    if is_current():
+        if arguments.verbose:
+            print("Set-up is complete and current.")
         return 0
     with only_one_setup():
-        if read_stamp()[0] == key:
+        if is_current():
             return 0
-        if doctor.main(["--quiet"] + ["--gpu"] * options.gpu) != 0:
+        if doctor.main(["--quiet"] + ["--gpu"] * wanted.gpu) != 0:
             return 1
         try:
-            set_up(key, options.tensorflow, options.gpu)
+            set_up(wanted)
         except (StepFailed, subprocess.CalledProcessError) as error:
             print(f"\nSet-up failed.\n{error}", file=sys.stderr)
             return 1

@@ -24,7 +24,17 @@ HEADER = """\
 
 def resolve() -> dict:
     """pip's report of what it would install into an empty environment."""
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--quiet",
+        "--report",
+        "-",
+    ]
     for source in SOURCES:
         command += ["--requirement", os.path.join(REQUIREMENTS, source)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)

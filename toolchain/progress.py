@@ -35,8 +35,12 @@ class Progress:
             return
         self._last = now
         line = f"  {now - self._start:3.0f} s  {news}"
-        print(f"\r\033[K{self._title}{line[:100]}" if self._live else line[:110],
-              end="" if self._live else "\n", file=self._stream, flush=True)
+        print(
+            f"\r\033[K{self._title}{line[:100]}" if self._live else line[:110],
+            end="" if self._live else "\n",
+            file=self._stream,
+            flush=True,
+        )
 
     def done(self, outcome: str = "done") -> None:
         start = "\r\033[K" + self._title + ":" if self._live else " "
@@ -62,8 +66,13 @@ def run_step(title: str, command: list[str], log_path: str, **kwargs) -> None:
     with open(log_path, "a", encoding="utf-8") as log:
         log.write(f"\n$ {' '.join(command)}\n")
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            text=True, errors="replace", **kwargs,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            **kwargs,
         )
         news = "working"
         try:
@@ -79,5 +88,7 @@ def run_step(title: str, command: list[str], log_path: str, **kwargs) -> None:
                 process.wait()
     if process.returncode != 0:
         progress.done("FAILED")
-        raise StepFailed(f"{title} failed (exit {process.returncode}).\n{''.join(tail)}Whole output: {log_path}")
+        raise StepFailed(
+            f"{title} failed (exit {process.returncode}).\n{''.join(tail)}Whole output: {log_path}"
+        )
     progress.done()

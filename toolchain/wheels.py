@@ -1,9 +1,9 @@
 """Build the two packages that need mending, and keep the wheels for the next clone on this machine.
 
-petastorm and horovod had their last releases in 2023. Each is downloaded as its authors published it (checked by
-sha256), mended with the patch in toolchain/patches/ and packed as a wheel, in
-$XDG_CACHE_HOME/medbert-lake/wheels/<key>/ (~/.cache by default). The key covers all that a wheel depends on, so a
-wheel is never used with another torch, TensorFlow, Python or patch.
+petastorm and horovod had their last releases in 2023. Each is downloaded as its authors published it (checked
+by sha256), mended with the patch in toolchain/patches/ and packed as a wheel, in
+$XDG_CACHE_HOME/medbert-lake/wheels/<key>/ (~/.cache by default). The key covers all that a wheel depends on,
+so a wheel is never used with another torch, TensorFlow, Python or patch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PATCHES = os.path.join(HERE, "patches")
 LEGACY_PARQUET = os.path.join(PATCHES, "petastorm_legacy_parquet.py")
 GB_PER_COMPILER = 2  # TensorFlow's headers are heavy
+ABANDONED_AFTER_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Package:
     download_options: tuple[str, ...]
     pack: Callable[[Build, str, str], None]
     compiled: bool
+    added_files: tuple[str, ...] = ()
 
     @property
     def requirement(self) -> str:
@@ -50,7 +53,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Build:
-    """Where and for what to build: the interpreter of the virtual environment, a log, Horovod with NCCL or without."""
+    """What to build with: the virtual environment's interpreter, a log file, Horovod with NCCL or without."""
 
     python: str
     log: str
@@ -79,12 +82,13 @@ def cache_folder() -> str:
 def wheel_key(package: Package, build: Build) -> str:
     """`<package>-<hash>` of all that the wheel depends on."""
     parts = [package.requirement.encode(), package.sha256.encode()]
-    for path in (package.patch, LEGACY_PARQUET, os.path.abspath(__file__)):
+    for path in (package.patch, *package.added_files, os.path.abspath(__file__)):
         with open(path, "rb") as file:
             parts.append(file.read())
     if package.compiled:
         frameworks = ("torch", "tensorflow", "tensorflow-cpu")
-        parts += [sys.version.encode(), sysconfig.get_platform().encode(), " ".join(platform.libc_ver()).encode()]
+        machine = (sys.version, sysconfig.get_platform(), *platform.libc_ver())
+        parts += [text.encode() for text in machine]
         parts += [f"{name}={installed_version(build.python, name)}".encode() for name in frameworks]
         parts += [f"{name}={value}".encode() for name, value in sorted(horovod_options(build).items())]
     return f"{package.name}-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:20]}"
@@ -104,14 +108,13 @@ def installed_version(python: str, distribution: str) -> str:
 def _build_wheel(package: Package, build: Build, folder: str) -> None:
     """Download, check, mend, pack; the wheel appears in `folder` whole or not at all."""
     os.makedirs(cache_folder(), exist_ok=True)
+    _remove_abandoned(os.path.join(cache_folder(), "building-*"))
     work = tempfile.mkdtemp(prefix="building-", dir=cache_folder())
     try:
         downloads, source, wheels = (os.path.join(work, name) for name in ("downloads", "source", "wheels"))
         os.makedirs(wheels)
-        build.pip(
-            f"Downloading {package.requirement}",
-            "download", "--no-deps", *package.download_options, "--dest", downloads, package.requirement,
-        )
+        options = ("--no-deps", "--dest", downloads, *package.download_options)
+        build.pip(f"Downloading {package.requirement}", "download", *options, package.requirement)
         (archive,) = glob.glob(os.path.join(downloads, "*"))
         _check_sha256(package, archive)
         _unpack(archive, source)
@@ -131,13 +134,20 @@ def _build_wheel(package: Package, build: Build, folder: str) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _remove_abandoned(pattern: str) -> None:
+    """Remove the folders of builds that were killed long ago."""
+    for folder in glob.glob(pattern):
+        if os.path.getmtime(folder) < time.time() - ABANDONED_AFTER_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _check_sha256(package: Package, archive: str) -> None:
     with open(archive, "rb") as file:
         found = hashlib.sha256(file.read()).hexdigest()
     if found != package.sha256:
         raise StepFailed(
-            f"{package.requirement} as downloaded has sha256 {found}, not {package.sha256}: the patch was made for "
-            f"the published file. Check the package index that pip uses on this machine."
+            f"{package.requirement} as downloaded has sha256 {found}, not {package.sha256}: the patch was "
+            f"made for the published file. Check the package index that pip uses on this machine."
         )
 
 
@@ -164,7 +174,13 @@ def _pack_horovod(build: Build, source: str, wheels: str) -> None:
         environment.update(_pip_nccl(build, os.path.dirname(source)))
     build.pip(
         f"Compiling horovod {HOROVOD.version} (some minutes, once a machine)",
-        "wheel", "--verbose", "--no-build-isolation", "--no-deps", "--wheel-dir", wheels, source,
+        "wheel",
+        "--verbose",
+        "--no-build-isolation",
+        "--no-deps",
+        "--wheel-dir",
+        wheels,
+        source,
         env=environment,
     )
 
@@ -181,7 +197,11 @@ def horovod_options(build: Build) -> dict[str, str]:
     }
     if build.gpu:
         options |= {"HOROVOD_GPU": "CUDA", "HOROVOD_GPU_OPERATIONS": "NCCL"}
-    return options | {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
+    users = {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
+    users.pop(
+        "HOROVOD_GPU", None
+    )  # this name is the Makefile's switch; Horovod reads another meaning into it
+    return options | users
 
 
 def _pip_nccl(build: Build, work: str) -> dict[str, str]:
@@ -191,7 +211,8 @@ def _pip_nccl(build: Build, work: str) -> dict[str, str]:
     """
     found = subprocess.run(
         [build.python, "-c", "import nvidia.nccl as nccl; print(list(nccl.__path__)[0])"],
-        capture_output=True, text=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     if "HOROVOD_NCCL_HOME" in os.environ or not found:
         return {}
@@ -216,6 +237,7 @@ PETASTORM = Package(
     download_options=("--only-binary", "petastorm"),
     pack=_pack_petastorm,
     compiled=False,
+    added_files=(LEGACY_PARQUET,),
 )
 HOROVOD = Package(
     name="horovod",

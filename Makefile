@@ -1,0 +1,177 @@
+# medbert-lake: `make help` lists the targets and the variables.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+##@ Folders of a run
+#: the run's folder; each stage reads and writes its own folder in it
+RUN ?= runs/default
+#: ingest: the raw data
+INPUT ?= $(RUN)/claims
+#: sequences, shards, pretrain: the vocabulary's folder (default $(RUN)/vocabulary); convert: a folder or .types file
+VOCABULARY ?=
+#: convert: the folder to write (default $(RUN)/model)
+MODEL ?= $(RUN)/model
+
+##@ Data
+#: ingest: medbert (the original's TSV), omop, or claims (what `make claims` writes)
+SOURCE ?= claims
+#: claims: how many patients
+PATIENTS ?= 20000
+#: claims, shards, pretrain: seed of everything random
+SEED ?= 0
+#: vocabulary: a code of fewer patients is left out (11: the small-cell rule)
+MIN_PATIENTS ?= 11
+#: sequences: a patient of fewer codes is left out
+MIN_CODES ?= 4
+#: shards: file formats
+FORMATS ?= [parquet,tfrecord]
+
+##@ Spark
+#: spark-submit --master
+SPARK_MASTER ?= local[*]
+#: spark-submit --driver-memory
+DRIVER_MEMORY ?= 4g
+#: more arguments of spark-submit, e.g. "--conf spark.sql.shuffle.partitions=64"
+SPARK_ARGS ?=
+#: more arguments of the Spark job, e.g. "--num_shards 32"
+JOB_ARGS ?=
+
+##@ Training and conversion
+#: pretrain: a preset of configs/ (default configs/base.yaml); convert: the bert_config.json beside CHECKPOINT
+CONFIG ?=
+#: pretrain: tensorflow or torch
+BACKEND ?= torch
+#: pretrain: processes under horovodrun; 1 trains without it
+NP ?= 1
+#: more arguments of horovodrun, e.g. "-H host1:4,host2:4"
+HOROVOD_ARGS ?=
+#: more options of the trainer, e.g. "--steps 5000 --data.reader tfrecord"
+TRAIN_ARGS ?=
+#: convert: a checkpoint from anywhere, e.g. path/model.ckpt-300 (default: the run's own newest)
+CHECKPOINT ?=
+#: convert: what the stay head reads, first|mean|sum (default: what the run's settings say)
+LOS_POOLING ?=
+
+##@ Set-up
+#: the Python to make .venv with
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+#: tensorflow-cpu (default), or tensorflow[and-cuda] on a machine with a GPU; remembered
+TENSORFLOW ?=
+#: 1 builds Horovod for NCCL, with CUDA's compiler; 0 (default) for Gloo; remembered
+HOROVOD_GPU ?=
+#: more arguments of pytest, e.g. "-m 'not spark' tests/trainer"
+PYTEST_ARGS ?=
+
+BIN := $(CURDIR)/.venv/bin
+PACKAGE := dist/medbert_lake.zip
+run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
+
+# Spark's driver and workers run the project's Python, whatever else is installed on the machine.
+export PYSPARK_PYTHON := $(BIN)/python
+export PYSPARK_DRIVER_PYTHON := $(BIN)/python
+export SPARK_HOME := $(CURDIR)/.venv/lib/python3.11/site-packages/pyspark
+ifneq ($(filter local%,$(SPARK_MASTER)),)
+export SPARK_LOCAL_IP ?= 127.0.0.1
+endif
+# TensorFlow's start-up notes, in each of several processes, hide the progress lines.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
+	--py-files "$(PACKAGE)" $(SPARK_ARGS)
+launch = $(if $(filter-out 1,$(NP)),"$(BIN)/horovodrun" -np $(NP) --gloo $(HOROVOD_ARGS))
+
+##@ Start here
+.PHONY: help
+help: ## list the targets and the variables
+	@awk -f toolchain/help.awk $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: RUN := runs/demo
+demo: CONFIG := configs/demo.yaml
+demo: NP := 2
+demo: setup ## everything on 20,000 synthetic patients: claims to a converted model and a report
+	@$(MAKE) --no-print-directory claims ingest vocabulary sequences shards pretrain convert report \
+		RUN="$(RUN)" INPUT="$(RUN)/claims" SOURCE=claims CONFIG="$(CONFIG)" NP="$(NP)" PATIENTS="$(PATIENTS)"
+	@"$(BIN)/python" toolchain/show_run.py "$(RUN)"
+
+##@ Stages
+.PHONY: claims
+claims: setup package ## generate synthetic claims: PATIENTS, SEED -> $(RUN)/claims
+	$(submit) spark_jobs/generate_claims.py --patients $(PATIENTS) --seed $(SEED) \
+		--output "$(RUN)/claims" $(JOB_ARGS)
+
+.PHONY: ingest
+ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN)/diagnoses
+	$(submit) spark_jobs/ingest_claims.py --source $(SOURCE) --input "$(INPUT)" \
+		--output "$(RUN)/diagnoses" $(JOB_ARGS)
+
+.PHONY: vocabulary
+vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -> $(RUN)/vocabulary
+	$(submit) spark_jobs/build_vocabulary.py --diagnoses "$(RUN)/diagnoses" --min_patients $(MIN_PATIENTS) \
+		--output "$(RUN)/vocabulary" $(JOB_ARGS)
+
+.PHONY: sequences
+sequences: setup package ## one row a patient, visits in order: MIN_CODES -> $(RUN)/sequences
+	$(submit) spark_jobs/build_sequences.py --diagnoses "$(RUN)/diagnoses" --vocabulary "$(run_vocabulary)" \
+		--min_codes $(MIN_CODES) --output "$(RUN)/sequences" $(JOB_ARGS)
+
+.PHONY: shards
+shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards
+	$(submit) spark_jobs/write_shards.py --sequences "$(RUN)/sequences" --vocabulary "$(run_vocabulary)" \
+		--formats '$(FORMATS)' --seed $(SEED) --output "$(RUN)/shards" $(JOB_ARGS)
+
+.PHONY: pretrain
+pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was stopped is resumed
+	$(launch) "$(BIN)/python" -m trainer pretrain --config "$(or $(CONFIG),configs/base.yaml)" \
+		--data.shards "$(RUN)/shards" --data.vocabulary "$(run_vocabulary)" --backend $(BACKEND) \
+		--seed $(SEED) --output "$(RUN)/pretrain" $(TRAIN_ARGS)
+
+.PHONY: convert
+convert: setup ## checkpoint to a verified transformers folder: RUN, or CHECKPOINT and CONFIG -> $(MODEL)
+	"$(BIN)/python" -m conversion convert \
+		$(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)"),--run "$(RUN)/pretrain") \
+		$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)") $(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) \
+		--output "$(MODEL)"
+
+.PHONY: report
+report: setup ## one HTML page on the run -> $(RUN)/report.html
+	"$(BIN)/python" -m reports run --run "$(RUN)" --output "$(RUN)/report.html"
+
+##@ The project
+.PHONY: setup
+setup: ## make .venv from the lock, with horovod and petastorm built; does nothing when it is current
+	@"$(PYTHON)" toolchain/install.py $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
+		$(if $(TENSORFLOW),--tensorflow '$(TENSORFLOW)') $(if $(HOROVOD_GPU),--gpu $(HOROVOD_GPU))
+
+.PHONY: doctor
+doctor: ## check what must be on the machine first, and say how to get what is missing
+	@"$(PYTHON)" toolchain/doctor.py $(if $(filter 1,$(HOROVOD_GPU)),--gpu)
+
+.PHONY: test
+test: setup lint package ## lint, then all tests: PYTEST_ARGS
+	@"$(BIN)/python" -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## style, import rules and types
+	@"$(BIN)/ruff" check .
+	@"$(BIN)/ruff" format --check .
+	@"$(BIN)/lint-imports" --no-cache
+	@"$(BIN)/mypy"
+
+.PHONY: package
+package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
+	@"$(PYTHON)" toolchain/package.py $(PACKAGE)
+
+.PHONY: lock
+lock: setup ## resolve requirements/*.in anew into requirements.lock
+	@"$(BIN)/python" toolchain/lock.py
+
+.PHONY: clean
+clean: ## remove dist/ and caches; .venv and runs/ stay
+	rm -rf dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
