@@ -56,6 +56,8 @@ TRAIN_ARGS ?=
 CHECKPOINT ?=
 #: convert: what the stay head reads, first|mean|sum (default: what the run's settings say)
 LOS_POOLING ?=
+#: more options of the converter
+CONVERT_ARGS ?=
 
 ##@ Set-up
 #: the Python to make .venv with
@@ -75,6 +77,7 @@ run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
 export PYSPARK_PYTHON := $(BIN)/python
 export PYSPARK_DRIVER_PYTHON := $(BIN)/python
 export SPARK_HOME := $(CURDIR)/.venv/lib/python3.11/site-packages/pyspark
+export SPARK_CONF_DIR ?= $(CURDIR)/toolchain/spark
 ifneq ($(filter local%,$(SPARK_MASTER)),)
 export SPARK_LOCAL_IP ?= 127.0.0.1
 endif
@@ -83,6 +86,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
+# A checkpoint of the run's own says itself what its configuration and vocabulary are.
+foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)") \
+	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
+valid_shards = $(if $(wildcard $(RUN)/shards/valid/*.parquet),--shards "$(RUN)/shards/valid")
 launch = $(if $(filter-out 1,$(NP)),"$(BIN)/horovodrun" -np $(NP) --gloo $(HOROVOD_ARGS))
 
 ##@ Start here
@@ -97,7 +104,7 @@ demo: NP := 2
 demo: setup ## everything on 20,000 synthetic patients: claims to a converted model and a report
 	@$(MAKE) --no-print-directory claims ingest vocabulary sequences shards pretrain convert report \
 		RUN="$(RUN)" INPUT="$(RUN)/claims" SOURCE=claims CONFIG="$(CONFIG)" NP="$(NP)" PATIENTS="$(PATIENTS)"
-	@"$(BIN)/python" toolchain/show_run.py "$(RUN)"
+	@"$(BIN)/python" -m reports demo-summary --run "$(RUN)"
 
 ##@ Stages
 .PHONY: claims
@@ -133,10 +140,8 @@ pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was
 
 .PHONY: convert
 convert: setup ## checkpoint to a verified transformers folder: RUN, or CHECKPOINT and CONFIG -> $(MODEL)
-	"$(BIN)/python" -m conversion convert \
-		$(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)"),--run "$(RUN)/pretrain") \
-		$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)") $(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) \
-		--output "$(MODEL)"
+	"$(BIN)/python" -m conversion convert $(or $(foreign_checkpoint),--run "$(RUN)/pretrain" $(valid_shards)) \
+		$(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) --output "$(MODEL)" $(CONVERT_ARGS)
 
 .PHONY: report
 report: setup ## one HTML page on the run -> $(RUN)/report.html
