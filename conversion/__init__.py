@@ -1,0 +1,5 @@
+"""From a checkpoint, the original Med-BERT's or ours, to a folder that `transformers` loads, proven equal.
+
+The converting process imports no deep-learning framework: TensorFlow reads its own files in a child
+process, and source and target are run in a process each.
+"""

@@ -1,0 +1,53 @@
+"""`python -m conversion convert | verify | forward`: the command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from conversion.convert import ConvertConfig, convert
+from conversion.errors import ProcessFailed
+from conversion.forward import ForwardConfig, run_forward
+from conversion.verify_folder import VerifyConfig, verify_folder
+from schemas.errors import ContractError
+
+# The options' name `config` is bert_config.json's here, so that no YAML preset can be given under that name.
+COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
+    "convert": (ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
+    "verify": (VerifyConfig, verify_folder, "compare a model folder with a checkpoint"),
+    "forward": (ForwardConfig, run_forward, "run a model folder on stored inputs"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 1 when it was refused or found a difference."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    parsed = _parser().parse_args(list(arguments) if arguments is not None else None)
+    options, run, _ = COMMANDS[parsed.command]
+    try:
+        result = run(options(**parsed[parsed.command].as_dict()))
+    except (ContractError, ProcessFailed) as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 1
+    if result is not None:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m conversion", description="Checkpoints to transformers folders.")
+    commands = parser.add_subcommands(dest="command")
+    for name, (options, _, description) in COMMANDS.items():
+        command = ArgumentParser(description=description)
+        command.add_class_arguments(options)
+        commands.add_subcommand(name, command, help=description)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

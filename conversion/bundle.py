@@ -1,0 +1,90 @@
+"""Write a folder so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, Manifest, join
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def staged_folder(output: str, kind: str) -> Iterator[str]:
+    """A local folder to fill; it becomes `output` when the block ends well, and else is removed.
+
+    A finished folder of the same kind at `output` is replaced, once the new one is whole. The block writes
+    the manifest last. Raises ContractError when something else stands at `output`.
+    """
+    filesystem, root = fsspec.core.url_to_fs(output)
+    _check_replaceable(filesystem, root, output, kind)
+    staging = _new_staging(root, isinstance(filesystem, LocalFileSystem))
+    try:
+        yield staging
+        if isinstance(filesystem, LocalFileSystem):
+            _move_into_place(staging, root)
+        else:
+            _upload(filesystem, staging, root)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_replaceable(filesystem: fsspec.AbstractFileSystem, root: str, output: str, kind: str) -> None:
+    if filesystem.isdir(root):
+        if not filesystem.ls(root, detail=False):
+            return
+        marker = join(root, MANIFEST_NAME)
+        if filesystem.exists(marker):
+            Manifest.from_json(filesystem.cat_file(marker).decode(), kind, output)  # raises for another kind
+            return
+    elif not filesystem.exists(root):
+        return
+    raise ContractError(
+        f"{output} holds something that is no {kind} folder",
+        f"a {kind} folder is written where nothing stands, or over an older {kind} folder",
+        "give another output folder, or move away what is there",
+    )
+
+
+def _new_staging(root: str, local: bool) -> str:
+    """Beside a local output, so that moving it is a rename; else in the temporary folder."""
+    if not local:
+        return tempfile.mkdtemp(prefix="model-")
+    parent, name = os.path.split(root.rstrip("/"))
+    staging = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:8]}.staging")
+    os.makedirs(staging)
+    return staging
+
+
+def _move_into_place(staging: str, root: str) -> None:
+    if not os.path.isdir(root):
+        os.rename(staging, root)
+        return
+    older = f"{staging}.older"
+    os.rename(root, older)
+    try:
+        os.rename(staging, root)
+    except OSError:
+        os.rename(older, root)
+        raise
+    shutil.rmtree(older)
+    _log.info("the older folder at %s was replaced", root)
+
+
+def _upload(filesystem: fsspec.AbstractFileSystem, staging: str, root: str) -> None:
+    """To a store without renames of folders: the manifest, which marks the folder as whole, goes last."""
+    if filesystem.exists(root):
+        filesystem.rm(root, recursive=True)
+    filesystem.makedirs(root, exist_ok=True)
+    for name in sorted(os.listdir(staging), key=lambda name: (name == MANIFEST_NAME, name)):
+        filesystem.put_file(os.path.join(staging, name), join(root, name))

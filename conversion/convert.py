@@ -1,0 +1,111 @@
+"""A checkpoint in, a verified model folder out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from conversion.bert_map import Mapped, map_arrays
+from conversion.bundle import staged_folder
+from conversion.model_card import model_card
+from conversion.report import describe, write_report
+from conversion.source import Source, SourceOptions, open_source
+from conversion.tokenizer import write_tokenizer
+from conversion.verify import SOURCE_COMMAND, verify
+from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.model import CARD_FILE, CONFIG_FILE, KIND, REPORT_FILE, WEIGHTS_FILE
+from schemas.model_config import BertConfig
+from schemas.vocabulary import VOCAB_FILE, SpecialTokens
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig(SourceOptions):
+    """One conversion."""
+
+    output: str
+    """The model folder to write; an older model folder there is replaced."""
+    shards: str | None = None
+    """One split's shards (Parquet), whose first patients are compared besides random ones."""
+
+
+def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COMMAND) -> dict[str, Any]:
+    """Convert, verify, publish; returns the report. Nothing is left at `output` when anything fails.
+
+    Raises ContractError (ConversionRefused, VerificationFailed among them) and ProcessFailed.
+    """
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="convert-") as scratch,
+        staged_folder(config.output, KIND) as staging,
+    ):
+        source = open_source(config, scratch)
+        arrays, ignored = source.read_arrays()
+        mapped = map_arrays(arrays, source.config, source.naming, "transformers", source.name)
+        mapped = Mapped(mapped.arrays, mapped.consumed, mapped.ignored | ignored)
+        write_model(staging, source, mapped)
+        verification = verify(staging, source, shards=config.shards, source_command=source_command)
+        verification.check(source.name)
+        report = describe(source, mapped, verification, time.monotonic() - started)
+        write_report(staging, report)
+        publish_manifest(staging, _manifest(staging, source, mapped))
+    _log.info(
+        "%s: converted and verified, largest error %.1e", config.output, max(verification.errors.values())
+    )
+    return report
+
+
+def write_model(folder: str, source: Source, mapped: Mapped) -> None:
+    """Everything that `transformers` loads, and the card, into a local folder."""
+    from safetensors.numpy import save
+
+    vocabulary = source.vocabulary
+    # The library's own save_file gives the file to its owner alone, which no umask asked for.
+    with open(os.path.join(folder, WEIGHTS_FILE), "wb") as stream:
+        stream.write(save(mapped.arrays, metadata={"format": "pt"}))
+    write_tokenizer(folder, vocabulary.tokens, vocabulary.special, source.config.max_position_embeddings)
+    texts = {
+        CONFIG_FILE: json.dumps(
+            transformers_config(source.config, vocabulary.special), indent=2, sort_keys=True
+        ),
+        VOCAB_FILE: "\n".join(vocabulary.tokens),
+        CARD_FILE: model_card(source, mapped),
+    }
+    for name, text in texts.items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+
+
+def transformers_config(config: BertConfig, special: SpecialTokens) -> dict[str, Any]:
+    """config.json: transformers' BertConfig, with los_pooling beside it."""
+    return {
+        **config.to_dict(),
+        "architectures": ["BertForPreTraining"],
+        "model_type": "bert",
+        "pad_token_id": special.pad,
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+    }
+
+
+def _manifest(folder: str, source: Source, mapped: Mapped) -> Manifest:
+    names = sorted(set(os.listdir(folder)) - {REPORT_FILE})
+    rows = {VOCAB_FILE: len(source.vocabulary.tokens)}
+    inputs = {"checkpoint": source.fingerprint}
+    if source.vocabulary.fingerprint is not None:
+        inputs["vocabulary"] = source.vocabulary.fingerprint
+    return Manifest(
+        kind=KIND,
+        parameters={"los_pooling": source.config.los_pooling},
+        inputs=inputs,
+        files=tuple(describe_file(folder, name, rows.get(name, 0)) for name in names),
+        counts={"variables_consumed": len(mapped.consumed), "variables_ignored": len(mapped.ignored)},
+        details={"special_tokens": vars(source.vocabulary.special), "step": source.step},
+    )

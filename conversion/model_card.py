@@ -1,0 +1,139 @@
+"""`README.md` of a model folder: what the model is for, what it is not, how to load it, how it was made."""
+
+from __future__ import annotations
+
+from conversion.bert_map import Mapped
+from conversion.source import Source
+from schemas.manifest import CREATED_BY
+from schemas.model_config import LosPooling
+
+_CARD = """---
+library_name: transformers
+pipeline_tag: fill-mask
+tags:
+- med-bert
+- electronic-health-records
+- diagnosis-codes
+---
+# A Med-BERT model
+
+An encoder of patients' diagnosis histories (Rasmy et al., npj Digital Medicine 2021): one token a
+diagnosis code, the visit number as token type. It was pretrained to name masked codes and to tell
+whether a patient ever had a prolonged stay (more than 7 days).
+
+{sizes}
+
+## How to load it
+
+```python
+import torch
+from transformers import AutoModelForPreTraining, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/of/this/folder")
+model = AutoModelForPreTraining.from_pretrained("path/of/this/folder").eval()
+
+codes = {example_codes}
+visits = [1, 2]  # the visit of each code, from 1
+inputs = tokenizer(codes, is_split_into_words=True, return_tensors="pt")
+inputs["token_type_ids"] = torch.tensor([visits])
+with torch.no_grad():
+    outputs = model(**inputs)
+outputs.prediction_logits  # (1, 2, {vocab_size}): of each code
+```
+
+`AutoModel` gives the encoder, `AutoModelForMaskedLM` the masked-code head. Codes come in order of the
+visits, at most {max_positions} (of a longer patient keep the latest); visit numbers are below
+{max_visits}; no [CLS] or [SEP] is put around a patient. {tokens}
+
+## The prolonged-stay head
+
+{los}
+
+## Intended use
+
+Research: fine-tuning on cohorts for the prediction of diseases, and embeddings of patients and codes. It
+is no medical device and must not decide on anybody's care.
+
+## Limits
+
+- It knows only the codes of its vocabulary, and the coding habits of the data that it was trained on;
+  these differ between countries, payers and years.
+- Codes are billed diagnoses, not findings: what was not coded was not seen.
+- The folder does not say whose data the model was trained on. Before it is given away, the vocabulary
+  must hold no code of fewer patients than the data owner allows to be shown.
+
+## How it was made
+
+Converted by {created_by} from the {source} checkpoint `{name}`{step} (fingerprint `{fingerprint}`):
+{consumed} variables used, {ignored} deliberately left out. Source and target were run on the same
+patients, in separate processes, and agree in every layer, both heads and both losses;
+`conversion_report.json` has the differences. The activation is BERT's own tanh form of GELU
+(`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off.
+"""
+
+_LOS_FIRST = (
+    """`outputs.seq_relationship_logits` (B, 2), class 1 for a prolonged stay. It reads the first token."""
+)
+
+_LOS_POOLED = """`config.los_pooling` is `{pooling}`: the head reads the {pooling} of the encoder's output
+over the patient's real tokens, and the pooler has no part in it. **Do not use
+`seq_relationship_logits`**: the standard class would give the head the pooled first token. Instead (or
+with `los_logits` of this project's `conversion/los_head.py`):
+
+```python
+encoded = model.bert(**inputs).last_hidden_state            # (B, T, H)
+real = inputs["attention_mask"].unsqueeze(-1)               # (B, T, 1)
+pooled = {expression}
+logits = model.cls.seq_relationship(pooled)                 # (B, 2), class 1 for a prolonged stay
+```
+"""
+
+_EXPRESSIONS = {
+    "sum": "(encoded * real).sum(1)                            # (B, H)",
+    "mean": "(encoded * real).sum(1) / real.sum(1)             # (B, H)",
+}
+
+_SUM_NOTE = """
+The original Med-BERT's `run_EHRpretraining_QA2Seq` sums over padding as well, so that its output depends
+on how far a patient is padded. This head sums over real tokens: of a checkpoint from there its logits
+are not the original's.
+"""
+
+
+def model_card(source: Source, mapped: Mapped) -> str:
+    """The card's Markdown."""
+    config, tokens, special = source.config, source.vocabulary.tokens, source.vocabulary.special
+    unknown = (
+        "An unknown code becomes [UNK]."
+        if special.unk is not None
+        else 'The vocabulary has no [UNK]: the tokenizer raises "Missing [UNK] token" on an unknown code, so '
+        "leave such codes out."
+    )
+    shared = (
+        " Padding and mask are one token, as in the original Med-BERT." if special.pad == special.mask else ""
+    )
+    return _CARD.format(
+        sizes=f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
+        f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}, "
+        f"{len(tokens):,} tokens.",
+        example_codes=list(tokens[special.first_code_id :][:2]),
+        vocab_size=config.vocab_size,
+        max_positions=config.max_position_embeddings,
+        max_visits=config.type_vocab_size,
+        tokens=unknown + shared,
+        los=_los_section(config.los_pooling),
+        created_by=CREATED_BY,
+        source="TensorFlow" if source.naming == "tensorflow" else "PyTorch",
+        name=source.name,
+        step=f" of step {source.step}" if source.step is not None else "",
+        fingerprint=source.fingerprint[:16],
+        consumed=len(mapped.consumed),
+        ignored=len(mapped.ignored),
+    )
+
+
+def _los_section(pooling: LosPooling) -> str:
+    if pooling == "first":
+        return _LOS_FIRST
+    note = _SUM_NOTE if pooling == "sum" else ""
+    return _LOS_POOLED.format(pooling=pooling, expression=_EXPRESSIONS[pooling]) + note

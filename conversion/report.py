@@ -1,0 +1,74 @@
+"""`conversion_report.json`: what was converted, what was left out, and how equal source and target are."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from typing import Any
+
+from conversion.bert_map import Mapped
+from conversion.source import Source
+from conversion.tokenizer import tokens_with_space
+from conversion.verify import TOLERANCE, Verification
+from schemas.bert_names import TIED
+from schemas.model import REPORT_FILE
+
+
+def describe(source: Source, mapped: Mapped, verification: Verification, seconds: float) -> dict[str, Any]:
+    """The whole report of a conversion."""
+    vocabulary = source.vocabulary
+    return {
+        "source": {
+            "name": source.name,
+            "naming": source.naming,
+            "step": source.step,
+            "fingerprint": source.fingerprint,
+        },
+        "config": source.config.to_dict(),
+        "variables": {
+            "consumed": len(mapped.consumed),
+            "ignored": dict(sorted(Counter(mapped.ignored.values()).items())),
+            "parameters_filled": len(mapped.arrays),
+            "parameters_tied": len(TIED),
+            "values": sum(array.size for array in mapped.arrays.values()),
+        },
+        "vocabulary": {
+            "origin": vocabulary.origin,
+            "fingerprint": vocabulary.fingerprint,
+            "tokens": len(vocabulary.tokens),
+            "rows_without_token": source.config.vocab_size - len(vocabulary.tokens),
+            "merged_spellings": vocabulary.num_merged,
+            "unrecognised_spellings": vocabulary.num_unrecognised,
+            "tokens_with_space": tokens_with_space(vocabulary.tokens),
+        },
+        "verification": describe_verification(verification),
+        "seconds": round(seconds, 2),
+    }
+
+
+def describe_verification(verification: Verification) -> dict[str, Any]:
+    """The report's section on parity. An error that is no finite number stands as null."""
+    return {
+        "passed": not verification.failed,
+        "tolerance": TOLERANCE,
+        "max_abs_error": _finite(verification.errors),
+        "bfloat16_max_abs_error": _finite(verification.bfloat16_errors),
+        "erf_gelu_max_abs_difference": _finite(verification.erf_gelu_differences),
+        "num_random_patients": verification.num_random_patients,
+        "num_real_patients": verification.num_real_patients,
+        "num_codes": verification.num_codes,
+        "seconds": round(verification.seconds, 2),
+    }
+
+
+def write_report(folder: str, report: dict[str, Any]) -> None:
+    """Write the report into a local model folder."""
+    with open(os.path.join(folder, REPORT_FILE), "w", encoding="utf-8") as stream:
+        json.dump(report, stream, indent=2, allow_nan=False)
+        stream.write("\n")
+
+
+def _finite(errors: dict[str, float]) -> dict[str, float | None]:
+    return {name: error if math.isfinite(error) else None for name, error in errors.items()}

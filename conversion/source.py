@@ -1,0 +1,245 @@
+"""The checkpoint to convert: TensorFlow files from anywhere, a checkpoint folder or a run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import fsspec
+import numpy as np
+from fsspec.implementations.local import LocalFileSystem
+
+from conversion.bert_map import Naming
+from conversion.tf_checkpoint import read_tensorflow_checkpoint
+from conversion.vocabulary_source import ModelVocabulary, load_vocabulary
+from schemas.checkpoint import (
+    CONFIG_FILE,
+    TENSORFLOW,
+    TORCH_MODEL_FILE,
+    latest_checkpoint,
+    open_checkpoint,
+    tensorflow_prefix,
+)
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, join, sha256_of
+from schemas.model_config import BertConfig, LosPooling, read_bert_config
+
+_CONFIG_NAMES = ("bert_config.json", CONFIG_FILE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Which checkpoint, and what it does not say of itself."""
+
+    checkpoint: str | None = None
+    """A TensorFlow checkpoint (`…/model.ckpt-300`, or its folder), or a checkpoint folder of this trainer."""
+    run: str | None = None
+    """A run folder of this trainer, in place of `checkpoint`: its latest checkpoint is taken."""
+    config: str | None = None
+    """bert_config.json of a TensorFlow checkpoint; by default the one that lies beside it."""
+    vocabulary: str | None = None
+    """Of a TensorFlow checkpoint: a vocabulary folder, a vocab.txt or a .types file; else placeholders."""
+    los_pooling: LosPooling | None = None
+    """What a TensorFlow checkpoint's prolonged-stay head reads; by default its configuration's, or first."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened checkpoint, local.
+
+    path: what `trainer forward --checkpoint` is given. prefix: of a TensorFlow checkpoint's files, else None.
+    fingerprint: the manifest's, or a SHA-256 of the files.
+    """
+
+    path: str
+    name: str
+    prefix: str | None
+    naming: Naming
+    config: BertConfig
+    vocabulary: ModelVocabulary
+    step: int | None
+    fingerprint: str
+
+    def read_arrays(self) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
+        """The variables by name, and those left unread with the reason. Raises ContractError."""
+        if self.prefix is not None:
+            read = read_tensorflow_checkpoint(self.prefix)
+            return read.variables, read.ignored
+        return _read_safetensors(join(self.path, TORCH_MODEL_FILE)), {}
+
+
+def open_source(options: SourceOptions, scratch: str) -> Source:
+    """Find and describe the checkpoint; a remote one is copied into the local folder `scratch`.
+
+    Raises ContractError.
+    """
+    uri = _chosen_uri(options)
+    if states_itself(options):
+        return _open_own_folder(options, _local_folder(uri, scratch))
+    return _open_tensorflow(options, uri, scratch)
+
+
+def states_itself(options: SourceOptions) -> bool:
+    """Whether the checkpoint is a folder of this trainer, which holds its configuration and vocabulary."""
+    filesystem, root = fsspec.core.url_to_fs(_chosen_uri(options))
+    return filesystem.exists(join(root, MANIFEST_NAME))
+
+
+def _chosen_uri(options: SourceOptions) -> str:
+    if (options.checkpoint is None) == (options.run is None):
+        raise ContractError(
+            "checkpoint and run are both given" if options.run else "neither checkpoint nor run is given",
+            "one of them says what to convert",
+            "give --checkpoint or --run",
+        )
+    if options.checkpoint is not None:
+        return options.checkpoint
+    assert options.run is not None
+    latest = latest_checkpoint(options.run)
+    if latest is None:
+        raise ContractError(
+            f"{options.run} has no finished checkpoint",
+            "a run is converted from its latest checkpoint",
+            "let the run reach a checkpoint, or give --checkpoint",
+        )
+    return latest.uri
+
+
+def _open_own_folder(options: SourceOptions, folder: str) -> Source:
+    stated = {
+        "config": options.config,
+        "vocabulary": options.vocabulary,
+        "los_pooling": options.los_pooling,
+    }
+    given = [f"--{name}" for name, value in stated.items() if value is not None]
+    if given:
+        raise ContractError(
+            f"{' and '.join(given)} with the checkpoint folder {folder}",
+            "a checkpoint folder of this trainer holds its own configuration and vocabulary",
+            f"leave out {' and '.join(given)}",
+        )
+    checkpoint = open_checkpoint(folder, verify=True)
+    is_tensorflow = checkpoint.backend == TENSORFLOW
+    vocabulary = ModelVocabulary(
+        checkpoint.tokens, checkpoint.special, "checkpoint", checkpoint.vocabulary_fingerprint
+    )
+    vocabulary.check_fits(checkpoint.config.vocab_size)
+    return Source(
+        path=folder,
+        name=os.path.basename(folder),
+        prefix=join(folder, tensorflow_prefix(checkpoint.step)) if is_tensorflow else None,
+        naming="tensorflow" if is_tensorflow else "transformers",
+        config=checkpoint.config,
+        vocabulary=vocabulary,
+        step=checkpoint.step,
+        fingerprint=checkpoint.manifest.fingerprint,
+    )
+
+
+def _open_tensorflow(options: SourceOptions, uri: str, scratch: str) -> Source:
+    uri = _find_prefix(uri)
+    config_uri = options.config or _find_config(uri)
+    config = read_bert_config(config_uri, los_pooling=options.los_pooling)
+    vocabulary = load_vocabulary(options.vocabulary, config.vocab_size)
+    prefix = _local_prefix(uri, scratch)
+    step = re.search(r"-(\d+)$", prefix)
+    return Source(
+        path=prefix,
+        name=os.path.basename(prefix),
+        prefix=prefix,
+        naming="tensorflow",
+        config=config,
+        vocabulary=vocabulary,
+        step=int(step[1]) if step else None,
+        fingerprint=_fingerprint_of_files(prefix),
+    )
+
+
+def _find_prefix(uri: str) -> str:
+    """The checkpoint's prefix, where its index file or its folder is given, too."""
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    if filesystem.isfile(f"{root}.index"):
+        return uri
+    if root.endswith(".index") and filesystem.isfile(root):
+        return uri.removesuffix(".index")
+    state = join(root, "checkpoint")
+    if filesystem.isfile(state):
+        # Only the last part of the path: a state file often names the folder where the model was trained.
+        latest = re.search(r'^model_checkpoint_path: "([^"]*)"', filesystem.cat_file(state).decode(), re.M)
+        name = re.split(r"[/\\]", latest[1])[-1] if latest else ""
+        if name and filesystem.isfile(join(root, f"{name}.index")):
+            return join(uri, name)
+    raise ContractError(
+        f"{uri} is no checkpoint: there is no {os.path.basename(root)}.index, and in it no {MANIFEST_NAME} "
+        "and no `checkpoint` file that names one",
+        "a checkpoint is a TensorFlow prefix (model.ckpt-300 of model.ckpt-300.index) or a checkpoint folder",
+        "check the path",
+    )
+
+
+def _find_config(prefix: str) -> str:
+    filesystem, root = fsspec.core.url_to_fs(prefix)
+    for name in _CONFIG_NAMES:
+        if filesystem.isfile(join(os.path.dirname(root), name)):
+            return join(prefix.rpartition("/")[0] or ".", name)
+    raise ContractError(
+        f"no configuration is given, and no {' or '.join(_CONFIG_NAMES)} lies beside {prefix}",
+        "a TensorFlow checkpoint does not state its own sizes",
+        "give --config bert_config.json",
+    )
+
+
+def _local_folder(uri: str, scratch: str) -> str:
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    if isinstance(filesystem, LocalFileSystem):
+        return root
+    local = os.path.join(scratch, os.path.basename(root))
+    os.makedirs(local)
+    for path in filesystem.ls(root, detail=False):
+        filesystem.get_file(path, os.path.join(local, os.path.basename(path)))
+    return local
+
+
+def _local_prefix(uri: str, scratch: str) -> str:
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    if isinstance(filesystem, LocalFileSystem):
+        return root
+    for path in _files_of(filesystem, root):
+        filesystem.get_file(path, os.path.join(scratch, os.path.basename(path)))
+    return os.path.join(scratch, os.path.basename(root))
+
+
+def _files_of(filesystem: fsspec.AbstractFileSystem, prefix: str) -> list[str]:
+    start = os.path.basename(prefix)
+    siblings = filesystem.ls(os.path.dirname(prefix), detail=False)
+    return sorted(
+        path
+        for path in siblings
+        if re.fullmatch(re.escape(start) + r"\.(index|data-\d+-of-\d+)", os.path.basename(path))
+    )
+
+
+def _fingerprint_of_files(prefix: str) -> str:
+    """SHA-256 over the SHA-256 of the checkpoint's files, in the order of their names."""
+    filesystem, root = fsspec.core.url_to_fs(prefix)
+    digest = hashlib.sha256()
+    for path in _files_of(filesystem, root):
+        digest.update(sha256_of(filesystem, path).encode())
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: str) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, KeyError) as error:  # KeyError: a type that NumPy has not
+        raise ContractError(
+            f"{path} cannot be read ({type(error).__name__})",
+            "a PyTorch checkpoint's weights are a safetensors file in float32",
+            "copy the checkpoint again whole",
+        ) from error

@@ -1,0 +1,114 @@
+"""Read a TensorFlow checkpoint, of TF1 or TF2, with TensorFlow's own reader, in a child process.
+
+The child writes the variables to a safetensors file, so the converting process holds no framework, and a
+damaged checkpoint that aborts TensorFlow does not abort the conversion. The child is
+`python -m conversion.tf_checkpoint PREFIX FOLDER`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from dataclasses import dataclass
+from glob import escape, glob
+from os.path import getsize
+
+import numpy as np
+
+from conversion.bert_map import ignored_reason
+from conversion.errors import ProcessFailed
+from conversion.processes import run_module
+from schemas.errors import ContractError
+
+_ARRAYS = "variables.safetensors"
+_LISTING = "listing.json"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TensorFlowCheckpoint:
+    """variables: name → array, half precision widened to float32; ignored: name → reason, not read."""
+
+    variables: dict[str, np.ndarray]
+    ignored: dict[str, str]
+
+
+def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
+    """Read the checkpoint whose files start with `prefix` (local), e.g. `run/model.ckpt-300`.
+
+    Raises ContractError when TensorFlow finds it damaged.
+    """
+    from safetensors.numpy import load_file
+
+    with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
+        try:
+            run_module("conversion.tf_checkpoint", [prefix, folder], "reading the TensorFlow checkpoint")
+        except ProcessFailed as error:
+            raise _damaged(prefix, str(error)) from error
+        with open(f"{folder}/{_LISTING}", encoding="utf-8") as stream:
+            listing = json.load(stream)
+        if "damaged" in listing:
+            raise _damaged(prefix, listing["damaged"])
+        return TensorFlowCheckpoint(load_file(f"{folder}/{_ARRAYS}"), listing["ignored"])
+
+
+def _damaged(prefix: str, what: str) -> ContractError:
+    return ContractError(
+        f"the checkpoint {prefix} cannot be read: {what}",
+        "a checkpoint is its .index and all its .data files, as TensorFlow wrote them",
+        "copy the checkpoint again whole",
+    )
+
+
+def _read_in_child(prefix: str, folder: str) -> None:
+    """The child's part: TensorFlow in, safetensors out."""
+    import tensorflow as tf
+    from safetensors.numpy import save_file
+
+    listing: dict[str, object]
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        dtypes = reader.get_variable_to_dtype_map()
+        shapes = reader.get_variable_to_shape_map()
+        ignored = {name: why for name in shapes if (why := ignored_reason(name)) is not None}
+        wanted = sorted(shapes.keys() - ignored.keys())
+        _check_room(prefix, sum(_num_bytes(shapes[name], dtypes[name]) for name in wanted))
+        variables = {name: _plain(reader.get_tensor(name)) for name in wanted}
+        save_file(variables, f"{folder}/{_ARRAYS}")
+        listing = {"ignored": ignored}
+    except (tf.errors.OpError, RuntimeError, ValueError, TypeError, OSError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        listing = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}
+    with open(f"{folder}/{_LISTING}", "w", encoding="utf-8") as stream:
+        json.dump(listing, stream)
+
+
+def _num_bytes(shape: list[int], dtype: object) -> int:
+    size = getattr(dtype, "size", 0)  # strings and the like have none
+    count = 1
+    for dim in shape:
+        count *= dim
+    return count * size
+
+
+def _check_room(prefix: str, needed: int) -> None:
+    """A damaged index may claim any shape: refuse one that its data files cannot hold, unread."""
+    present = sum(getsize(path) for path in glob(f"{escape(prefix)}.data-*"))
+    if needed > present:
+        raise ValueError(f"the index lists {needed} bytes of variables, but the data files have {present}")
+
+
+def _plain(value: object) -> np.ndarray:
+    """An array that safetensors and NumPy know: bfloat16 and float16 become float32, text becomes bytes."""
+    array = np.asarray(value)
+    if array.dtype.name in ("bfloat16", "float16"):
+        return array.astype(np.float32)
+    if array.dtype.kind not in "fiub":
+        return np.frombuffer(b"", np.uint8)
+    return np.ascontiguousarray(array)
+
+
+if __name__ == "__main__":
+    _read_in_child(*sys.argv[1:])

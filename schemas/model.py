@@ -1,0 +1,20 @@
+"""`model/`: what `transformers` loads with `from_pretrained`, and how it was made.
+
+| file | what |
+|---|---|
+| config.json | transformers' BertConfig; `los_pooling` beside its keys |
+| model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
+| tokenizer.json, tokenizer_config.json | whole codes to ids |
+| vocab.txt | a token a line; the line number from 0 is the id |
+| README.md | the model card |
+| conversion_report.json | how this conversion went: not part of the content, so not in the manifest's files |
+| manifest.json | written last |
+"""
+
+KIND = "model"
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+CARD_FILE = "README.md"
+REPORT_FILE = "conversion_report.json"

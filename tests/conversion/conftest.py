@@ -1,0 +1,150 @@
+"""Tiny random models and their checkpoints. No framework is imported here: each runs in a child."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from conversion.bert_map import map_arrays
+from schemas.bert_names import TIED, tensorflow_shapes
+from schemas.checkpoint import (
+    ADAM_M,
+    ADAM_V,
+    CONFIG_FILE,
+    GLOBAL_STEP,
+    KIND,
+    TORCH,
+    TORCH_MODEL_FILE,
+    folder_name,
+)
+from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.model_config import BertConfig
+from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, VOCAB_FILE
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STEP = 7
+CODES = [f"ICD10CM//E{number:02d}.9" for number in range(20)]
+
+
+@pytest.fixture(scope="session")
+def source_command():
+    """Stands in for `python -m trainer forward`: the tests' own NumPy model."""
+    return (sys.executable, f"{HERE}/numpy_bert.py")
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Run Python code in a process of its own, offline; what it prints last is returned, read as JSON."""
+
+    def run(code, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+def tiny_config(**changes):
+    sizes = {
+        "vocab_size": 26,
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "intermediate_size": 10,
+        "max_position_embeddings": 16,
+        "type_vocab_size": 9,
+    }
+    return BertConfig(**{**sizes, **changes})
+
+
+def random_variables(config, seed=0):
+    """TensorFlow name → float32 array, large enough that no error hides."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (rng.normal(0, 0.3, shape) + name.endswith("gamma")).astype(np.float32)
+        for name, shape in tensorflow_shapes(config).items()
+    }
+
+
+def with_optimizer(variables):
+    slots = {f"{name}/{slot}": array for name, array in variables.items() for slot in (ADAM_M, ADAM_V)}
+    return {**variables, **slots, GLOBAL_STEP: np.asarray(STEP, np.int64)}
+
+
+@pytest.fixture(scope="session")
+def make_config():
+    return tiny_config
+
+
+@pytest.fixture(scope="session")
+def make_variables():
+    return random_variables
+
+
+@pytest.fixture
+def config():
+    return tiny_config()
+
+
+@pytest.fixture
+def variables(config):
+    return random_variables(config)
+
+
+@pytest.fixture(scope="session")
+def tensorflow_checkpoints(tmp_path_factory):
+    """Name → prefix of a checkpoint with its bert_config.json beside; one process writes them all."""
+    folder = tmp_path_factory.mktemp("tensorflow")
+    config = tiny_config()
+    good = with_optimizer(random_variables(config))
+    odd = good | {"bert/encoder/extra/kernel": np.ones((3, 4), np.float32)}
+    odd |= {"bert/pooler/dense/bias": np.ones(13, np.float32), "unknown/adam_m": np.ones(2, np.float32)}
+    del odd["cls/predictions/output_bias"]
+    odd["bert/embeddings/LayerNorm/beta"] = np.full(12, np.nan, np.float32)
+    stored = {"good": good, "odd": odd, "other": with_optimizer(random_variables(config, seed=1))}
+    for name, arrays in stored.items():
+        np.savez(folder / f"{name}.npz", **{key.replace("/", "|"): array for key, array in arrays.items()})
+    subprocess.run(
+        [sys.executable, f"{HERE}/write_tf_checkpoints.py", str(folder)], check=True, capture_output=True
+    )
+    plain = config.to_dict() | {"hidden_act": "gelu"}
+    del plain["los_pooling"]
+    for name in stored:
+        (folder / name / "bert_config.json").write_text(json.dumps(plain))
+    return {name: str(folder / name / f"model.ckpt-{STEP}") for name in stored}
+
+
+@pytest.fixture
+def torch_checkpoint(tmp_path):
+    """Make a PyTorch checkpoint folder of this trainer, in a run folder; returns the checkpoint's path."""
+
+    def make(**changes):
+        config = tiny_config(**changes)
+        arrays = map_arrays(random_variables(config), config, "tensorflow", "transformers", "test").arrays
+        for copy, original in TIED.items():
+            arrays[copy] = arrays[original].copy()
+        folder = tmp_path / "run" / "checkpoints" / folder_name(STEP)
+        folder.mkdir(parents=True)
+        save_file(arrays, folder / TORCH_MODEL_FILE)
+        (folder / CONFIG_FILE).write_text(config.to_json())
+        (folder / VOCAB_FILE).write_text("\n".join([*SPECIAL_TOKENS, *CODES]) + "\n")
+        details = {
+            "step": STEP,
+            "backend": TORCH,
+            "special_tokens": vars(STANDARD_SPECIAL_TOKENS),
+            "vocabulary_fingerprint": "f" * 64,
+        }
+        files = tuple(describe_file(str(folder), name, 0) for name in sorted(os.listdir(folder)))
+        publish_manifest(str(folder), Manifest(kind=KIND, files=files, details=details))
+        return str(folder)
+
+    return make
