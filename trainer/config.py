@@ -1,4 +1,4 @@
-"""Every option of a pretraining run. A YAML preset (configs/) or the command line fills these; nothing else does."""
+"""Every option of a pretraining run, filled by a YAML preset (configs/) and the command line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Literal
 
 from schemas.errors import ContractError
 from schemas.model_config import BertConfig, LosPooling
+
+MAX_SEQ_LENGTH = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,14 @@ class DataConfig:
     max_seq_length: int = 512
     """Codes a patient at most; of a longer patient the latest codes are kept, and it is counted."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_seq_length <= MAX_SEQ_LENGTH:
+            raise ContractError(
+                f"data.max_seq_length is {self.max_seq_length}",
+                f"it is between 1 and {MAX_SEQ_LENGTH}",
+                "choose e.g. 512",
+            )
+
 
 @dataclass(frozen=True)
 class MaskingConfig:
@@ -35,6 +45,24 @@ class MaskingConfig:
     """Of the chosen codes, the share that becomes [MASK]."""
     random_share: float = 0.1
     """Of the chosen codes, the share that becomes another code; the rest stays as it is."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise ContractError(
+                f"masking.rate is {self.rate}", "it is above 0 and at most 1", "choose e.g. 0.15"
+            )
+        if self.codes_per_patient is not None and self.codes_per_patient < 1:
+            raise ContractError(
+                f"masking.codes_per_patient is {self.codes_per_patient}",
+                "it is at least 1, or null",
+                "choose e.g. 1",
+            )
+        if min(self.mask_share, self.random_share) < 0 or self.mask_share + self.random_share > 1:
+            raise ContractError(
+                f"masking.mask_share is {self.mask_share} and masking.random_share {self.random_share}",
+                "they are shares of the masked codes and together at most 1",
+                "choose e.g. 0.8 and 0.1",
+            )
 
 
 @dataclass(frozen=True)
@@ -52,7 +80,7 @@ class ModelConfig:
     """Visit numbers are below this."""
     initializer_range: float = 0.02
     los_pooling: LosPooling = "first"
-    """What the prolonged-stay head reads: the first token, or the mean or sum of the patient's real tokens."""
+    """What the prolonged-stay head reads: the first token, or the mean or sum of all real tokens."""
 
     def bert_config(self, vocab_size: int) -> BertConfig:
         return BertConfig(vocab_size=vocab_size, **vars(self))
@@ -60,7 +88,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW as in BERT: no bias correction; no decay on biases and layer norms; linear warm-up, linear decay to 0."""
+    """AdamW as in BERT: no bias correction, no decay on biases and layer norms; linear warm-up and decay."""
 
     learning_rate: float = 5e-5
     weight_decay: float = 0.01
@@ -105,9 +133,17 @@ class PretrainConfig:
         if self.data.max_seq_length > self.model.max_position_embeddings:
             raise ContractError(
                 f"data.max_seq_length is {self.data.max_seq_length}",
-                f"the model has {self.model.max_position_embeddings} positions (model.max_position_embeddings)",
+                f"it is at most model.max_position_embeddings, {self.model.max_position_embeddings}",
                 "lower data.max_seq_length or raise model.max_position_embeddings",
             )
-        for name, value in (("steps", self.steps), ("batch_size", self.batch_size)):
+        for name in (
+            "steps",
+            "batch_size",
+            "log_every",
+            "eval_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+        ):
+            value = getattr(self, name)
             if value < 1:
                 raise ContractError(f"{name} is {value}", "it is at least 1", f"raise {name}")

@@ -1,1 +1,1 @@
-"""What both backends share, in NumPy alone: who reads what, batches, masks, schedule, metrics, checkpoints, the loop."""
+"""What both backends share, in NumPy alone: order, batches, masks, metrics, checkpoints, the loop."""

@@ -1,0 +1,25 @@
+"""What a pretraining run writes beside its checkpoints, for the report and for a user's own tools.
+
+`metrics.jsonl` has one JSON object a line. Every one has `kind` and `step`; steps only rise, and a run that
+was resumed has each step once. Losses are in nats; shares are between 0 and 1; a metric is null where there
+was nothing to count.
+
+start: backend, world_size, batch_size (patients a rank), steps, num_patients (of the training split) and
+    vocabulary_size. Once for each start of the process.
+train: epoch, patients_seen, learning_rate, patients_per_second, codes_per_second, input_wait (share of the
+    time), seconds (since the process began to train); and means since the last such line: mlm_loss, los_loss,
+    gradient_norm, slots_filled.
+eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accuracies top_1, top_5, top_10, and of
+    the baselines most_frequent_top_1, … (always the most frequent codes) and other_visits_top_1, … (the most
+    frequent codes of the patient's other visits).
+checkpoint: folder (relative to the run's).
+"""
+
+METRICS_FILE = "metrics.jsonl"
+CONFIG_FILE = "config.json"
+TENSORBOARD_FOLDER = "tensorboard"
+
+START = "start"
+TRAIN = "train"
+EVAL = "eval"
+CHECKPOINT = "checkpoint"

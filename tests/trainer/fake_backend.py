@@ -1,0 +1,148 @@
+"""A backend in NumPy: a masked code is guessed from the mean embedding of the patient's visible codes.
+
+It learns within a few dozen steps, so the loop, its metrics and its checkpoints are tested without a
+framework.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from schemas.manifest import join
+from schemas.model_config import BertConfig
+from trainer.config import OptimizerConfig
+from trainer.core.backend import Predictions, StepResult, StepTotals
+from trainer.core.batch import MaskedBatch
+from trainer.core.world import World
+
+_HIDDEN = 8
+
+
+class Collective:
+    """Sums over ranks that are threads of this process."""
+
+    def __init__(self, size: int) -> None:
+        self._slots: list[tuple[str, np.ndarray] | None] = [None] * size
+        self.barrier = threading.Barrier(size, timeout=60)
+
+    def sum(self, rank: int, name: str, values: np.ndarray) -> np.ndarray:
+        self._slots[rank] = (name, np.array(values))
+        self.barrier.wait()
+        names = {slot[0] for slot in self._slots if slot}
+        assert names == {name}, f"ranks add up different things: {names}"
+        total = np.sum([slot[1] for slot in self._slots if slot], axis=0)
+        self.barrier.wait()
+        return total
+
+
+class FakeBackend:
+    """See trainer.core.backend.Backend."""
+
+    name = "fake"
+
+    def __init__(
+        self,
+        config: BertConfig,
+        optimizer: OptimizerConfig,
+        world: World,
+        seed: int,
+        collective: Collective | None = None,
+        before_step: Callable[[int, FakeBackend], None] | None = None,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.weights = {
+            "in": rng.normal(0, 0.1, (config.vocab_size, _HIDDEN)),
+            "out": rng.normal(0, 0.1, (_HIDDEN, config.vocab_size)),
+            "los": np.zeros(_HIDDEN),
+        }
+        self.slots = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
+        self.seen: list[tuple[int, list[MaskedBatch], float]] = []
+        self._mask_id = 3
+        self._world, self._collective, self._before_step = world, collective, before_step
+
+    def train_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> StepResult:
+        if self._before_step:
+            self._before_step(step, self)
+        self.seen.append((step, list(blocks), learning_rate))
+        gradients = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
+        losses = np.zeros(2)
+        for block in blocks:
+            losses += self._backward(block, totals, gradients)
+        losses = self.all_reduce("losses", losses)
+        flat = self.all_reduce("gradients", np.concatenate([g.ravel() for g in gradients.values()]))
+        norm = float(np.linalg.norm(flat))
+        applied = bool(np.isfinite(losses).all() and np.isfinite(norm))
+        if applied:
+            parts = np.split(flat, np.cumsum([w.size for w in self.weights.values()])[:-1])
+            for (name, weight), part in zip(self.weights.items(), parts, strict=True):
+                self.slots[name] += part.reshape(weight.shape) ** 2
+                weight -= learning_rate * part.reshape(weight.shape) / (np.sqrt(self.slots[name]) + 1e-8)
+        return StepResult(losses[0] / max(totals.masked_codes, 1), losses[1] / totals.patients, norm, applied)
+
+    def predict(self, block: MaskedBatch) -> Predictions:
+        _, _, log_probs, score = self._forward(block)
+        labels = block.masked_labels
+        return Predictions(
+            mlm_loss_sum=float(-log_probs[np.arange(len(labels)), labels].sum()),
+            los_loss_sum=float(np.logaddexp(0, -score * (2 * block.prolonged_los - 1)).sum()),
+            top_codes=np.argsort(-log_probs, axis=1, kind="stable")[:, :10].astype(np.int32),
+            prolonged_los_score=score.astype(np.float32),
+        )
+
+    def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"embeddings": self.weights["in"][inputs["input_ids"]]}
+
+    def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
+        if self._collective is None:
+            return np.array(values)
+        return self._collective.sum(self._world.rank, name, values)
+
+    def broadcast_weights(self) -> None:
+        for kind in (self.weights, self.slots):
+            for name, weight in kind.items():
+                kind[name] = self.all_reduce(f"broadcast.{name}", weight * self._world.is_first)
+
+    def save(self, folder: str, step: int) -> list[str]:
+        with open(join(folder, "weights.npz"), "wb") as stream:
+            np.savez(stream, **self.weights, **{f"{name}/slot": slot for name, slot in self.slots.items()})
+        return ["weights.npz"]
+
+    def load(self, folder: str, step: int) -> None:
+        with np.load(join(folder, "weights.npz")) as arrays:
+            for name in self.weights:
+                self.weights[name], self.slots[name] = arrays[name], arrays[f"{name}/slot"]
+
+    def load_weights(self, source: str) -> None:
+        with np.load(join(source, "weights.npz")) as arrays:
+            self.weights = {name: arrays[name] for name in self.weights}
+
+    def _forward(self, block: MaskedBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        width = block.input_ids.shape[1]
+        visible = (np.arange(width) < block.lengths[:, None]) & (block.input_ids != self._mask_id)
+        mean = visible / np.maximum(visible.sum(axis=1, keepdims=True), 1)
+        hidden = (self.weights["in"][block.input_ids] * mean[..., None]).sum(axis=1)
+        logits = hidden[block.masked_positions // width] @ self.weights["out"]
+        log_probs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        return mean, hidden, log_probs, hidden @ self.weights["los"]
+
+    def _backward(
+        self, block: MaskedBatch, totals: StepTotals, gradients: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        mean, hidden, log_probs, score = self._forward(block)
+        rows, labels = block.masked_positions // block.input_ids.shape[1], block.masked_labels
+        d_logits = np.exp(log_probs)
+        d_logits[np.arange(len(labels)), labels] -= 1
+        d_logits /= max(totals.masked_codes, 1)
+        d_score = (1 / (1 + np.exp(-score)) - block.prolonged_los) / totals.patients
+        gradients["out"] += hidden[rows].T @ d_logits
+        gradients["los"] += hidden.T @ d_score
+        d_hidden = d_score[:, None] * self.weights["los"]
+        np.add.at(d_hidden, rows, d_logits @ self.weights["out"].T)
+        np.add.at(gradients["in"], block.input_ids, mean[..., None] * d_hidden[:, None])
+        los_loss = np.logaddexp(0, -score * (2 * block.prolonged_los - 1)).sum()
+        return np.asarray([-log_probs[np.arange(len(labels)), labels].sum(), los_loss])

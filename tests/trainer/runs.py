@@ -1,0 +1,54 @@
+"""Runs the trainer with the NumPy backend, on one rank or on several that are threads."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from schemas.manifest import join
+from schemas.training_log import METRICS_FILE
+from tests.trainer.fake_backend import Collective, FakeBackend
+from trainer.config import PretrainConfig
+from trainer.core.world import World
+from trainer.pretrain import pretrain
+
+
+def run_ranks(
+    config: PretrainConfig,
+    world_size: int = 1,
+    before_step: Callable[[int, FakeBackend], None] | None = None,
+) -> list[FakeBackend]:
+    """Train on so many ranks. Raises the first rank's error if there was one, else the first error of any."""
+    collective = Collective(world_size)
+    backends: dict[int, FakeBackend] = {}
+    errors: dict[int, BaseException] = {}
+
+    def work(rank: int) -> None:
+        def make(*arguments: Any) -> FakeBackend:
+            backends[rank] = FakeBackend(*arguments, collective=collective, before_step=before_step)
+            return backends[rank]
+
+        try:
+            pretrain(config, make, World(rank, world_size, rank))
+        except BaseException as error:
+            errors[rank] = error
+            collective.barrier.abort()
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world_size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        run_ranks.errors = errors  # type: ignore[attr-defined]
+        real = [e for e in errors.values() if not isinstance(e, threading.BrokenBarrierError)]
+        raise (real or list(errors.values()))[0]
+    return [backends[rank] for rank in range(world_size)]
+
+
+def read_log(config: PretrainConfig, kind: str | None = None) -> list[dict[str, Any]]:
+    with open(join(config.output, METRICS_FILE)) as stream:
+        lines = [json.loads(line) for line in stream]
+    return [line for line in lines if kind in (None, line["kind"])]

@@ -1,0 +1,83 @@
+"""`python -m trainer pretrain|forward`. Under Horovod: `horovodrun -np 2 python -m trainer pretrain …`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from schemas.errors import ContractError
+from trainer import forward, pretrain
+from trainer.config import PretrainConfig
+from trainer.core.together import OtherRankFailed
+from trainer.core.world import detect_world
+
+USER_ERROR = 2
+"""Exit code for data, a folder or an option that breaks a contract."""
+
+
+def make_parser() -> ArgumentParser:
+    """The command line: every option is a field of a configuration dataclass."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, config_read_mode_fsspec_enabled=True)
+    parser = ArgumentParser(prog="python -m trainer", description="Pretrain Med-BERT on shards of claims.")
+    commands = parser.add_subcommands()
+    for name, options, summary in (
+        ("pretrain", _pretrain_options(), "train, or go on training what the output folder holds"),
+        ("forward", _forward_options(), "write a checkpoint's intermediate outputs for given inputs"),
+    ):
+        commands.add_subcommand(name, options, help=summary)
+    return parser
+
+
+def _pretrain_options() -> ArgumentParser:
+    parser = ArgumentParser()
+    parser.add_argument(
+        "--config", action="config", help="a YAML preset, e.g. configs/demo.yaml; options after it win"
+    )
+    parser.add_class_arguments(PretrainConfig, None)
+    return parser
+
+
+def _forward_options() -> ArgumentParser:
+    parser = ArgumentParser()
+    parser.add_class_arguments(forward.ForwardConfig, None, skip={"bert_config"})
+    parser.add_argument("--config", type=str | None, help="bert_config.json of a TensorFlow prefix")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    world = detect_world()
+    logging.basicConfig(
+        level=logging.INFO if world.is_first else logging.WARNING,
+        format="%(asctime)s %(message)s"
+        if world.size == 1
+        else f"%(asctime)s rank {world.rank}: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    parser = make_parser()
+    try:
+        parsed = parser.parse_args(arguments)
+        _run(parser.instantiate(parsed))
+    except ContractError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return USER_ERROR
+    except OtherRankFailed as error:
+        sys.stderr.write(f"rank {world.rank} stops: {error}\n")
+        return USER_ERROR
+    return 0
+
+
+def _run(parsed: Namespace) -> None:
+    options = dict(parsed[parsed.subcommand])
+    config = options.pop("config", None)
+    if parsed.subcommand == "pretrain":
+        pretrain.main(PretrainConfig(**options))
+    else:
+        forward.main(forward.ForwardConfig(**options, bert_config=config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

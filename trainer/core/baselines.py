@@ -1,0 +1,64 @@
+"""What a guess without any model reaches: a masked code is worth predicting only beyond these."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.core.batch import RaggedBatch
+from trainer.core.masking import MaskedCodes
+from trainer.core.ragged import ranges
+
+
+def count_codes(batch: RaggedBatch, vocabulary_size: int) -> np.ndarray:
+    """(vocabulary_size,) int64: occurrences of each code."""
+    return np.bincount(batch.token_ids, minlength=vocabulary_size)
+
+
+def popularity_ranks(counts: np.ndarray) -> np.ndarray:
+    """(V,) int64: 0 for the most frequent code, 1 for the next, …; ties by id."""
+    ranks = np.empty(len(counts), np.int64)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return ranks
+
+
+def rank_by_popularity(codes: MaskedCodes, popularity: np.ndarray) -> np.ndarray:
+    """(K,) int64: at which guess the masked code is hit if one always guesses the most frequent codes."""
+    return popularity[codes.labels]
+
+
+def rank_by_other_visits(batch: RaggedBatch, codes: MaskedCodes, popularity: np.ndarray) -> np.ndarray:
+    """(K,) int64: at which guess the masked code is hit if one guesses the patient's most frequent other
+    codes.
+
+    Guessed are the codes of the patient's other visits that are not masked, the most frequent first, ties by
+    popularity. A code that is not among them is never hit: the rank is then the size of the vocabulary.
+    """
+    never = len(popularity)
+    num_masked = len(codes.masked)
+    ranks = np.full(num_masked, never, np.int64)
+    patients = np.searchsorted(batch.offsets, codes.masked, side="right") - 1
+
+    # Every pair of a masked code and a code of the same patient in another visit, if that one can be seen.
+    lengths = batch.lengths[patients]
+    masked = np.repeat(np.arange(num_masked, dtype=np.int64), lengths)
+    others = ranges(batch.offsets[patients], lengths)
+    is_masked = np.zeros(batch.num_codes, bool)
+    is_masked[codes.masked] = True
+    counted = ~is_masked[others]
+    counted &= batch.visit_numbers[others] != batch.visit_numbers[codes.masked[masked]]
+    pairs = masked[counted] * never + batch.token_ids[others[counted]]
+
+    guesses, times = np.unique(pairs, return_counts=True)
+    if not len(guesses):
+        return ranks
+    guess_of, guessed_code = np.divmod(guesses, never)
+    wanted = np.arange(num_masked) * never + codes.labels
+    place = np.minimum(np.searchsorted(guesses, wanted), len(guesses) - 1)
+    found = guesses[place] == wanted
+    times_of_label = np.where(found, times[place], 0)[guess_of]
+    label_popularity = popularity[codes.labels][guess_of]
+    is_better = times > times_of_label
+    is_better |= (times == times_of_label) & (popularity[guessed_code] < label_popularity)
+    better = np.bincount(guess_of[is_better], minlength=num_masked)
+    ranks[found] = better[found]
+    return ranks

@@ -1,0 +1,138 @@
+"""Evaluation on the valid split: the same patients and the same masks each time, against two baselines."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.core.backend import Backend
+from trainer.core.baselines import count_codes, popularity_ranks, rank_by_other_visits, rank_by_popularity
+from trainer.core.masking import evaluation_key
+from trainer.core.metrics import TOP_K, EvaluationSums, area_under_roc, count_hits, count_top_hits, ratio
+from trainer.core.order import Order, count, share
+from trainer.core.stream import stream_batches
+from trainer.core.together import on_every_rank
+from trainer.core.training_input import BatchMaker
+from trainer.core.world import World
+from trainer.readers.base import ShardReader
+
+LOG = logging.getLogger(__name__)
+_COUNTED_SHARDS = 4
+"""Training shards from which the most frequent codes are counted."""
+
+
+@dataclass
+class _Local:
+    """One rank's part of an evaluation."""
+
+    sums: EvaluationSums
+    baseline_hits: np.ndarray
+    """(2, len(TOP_K)): always the most frequent codes; the patient's other visits"""
+    scores: np.ndarray
+    """(2, patients of all ranks): score and label of this rank's patients, 0 elsewhere"""
+
+
+class Evaluator:
+    """Evaluates a model on (the first patients of) the valid split; each rank takes a part."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        world: World,
+        train: ShardReader,
+        valid: ShardReader,
+        maker: BatchMaker,
+        batch_size: int,
+        max_patients: int | None,
+    ) -> None:
+        self._backend, self._world = backend, world
+        self._train, self._valid = train, valid
+        self._maker, self._batch_size = maker, batch_size
+        self._order = Order(valid.shard_rows, None)
+        self._num_patients = self._order.num_patients
+        if max_patients is not None:
+            self._num_patients = min(self._num_patients, max_patients)
+        self._popularity: np.ndarray | None = None
+        self._baseline_hits: np.ndarray | None = None
+
+    def evaluate(self) -> dict[str, float | int | None] | None:
+        """The metrics, equal on every rank; None when the valid split is empty."""
+        if not self._num_patients:
+            LOG.warning("%s has no patients: nothing is evaluated", self._valid.shards.uri)
+            return None
+        if self._popularity is None:
+            self._popularity = self._count_popularity()
+        local = on_every_rank(self._backend, self._world, "evaluation", self._evaluate_share)
+        sums = EvaluationSums.from_array(self._backend.all_reduce("evaluation.sums", local.sums.to_array()))
+        if self._baseline_hits is None:
+            self._baseline_hits = self._backend.all_reduce("evaluation.baselines", local.baseline_hits)
+        scores, labels = self._backend.all_reduce("evaluation.scores", local.scores)
+        return _summary(sums, self._baseline_hits, scores, labels)
+
+    def _count_popularity(self) -> np.ndarray:
+        """(V,) rank of each code by frequency in the first training shards, which the ranks share out."""
+        shards = range(min(_COUNTED_SHARDS, len(self._train.shard_rows)))[
+            self._world.rank :: self._world.size
+        ]
+        size = self._train.shards.vocabulary_size
+
+        def count_share() -> np.ndarray:
+            counts = np.zeros(size, np.int64)
+            for shard in shards:
+                counts += count_codes(self._train.read(shard), size)
+            return counts
+
+        counts = on_every_rank(self._backend, self._world, "popularity", count_share)
+        return popularity_ranks(self._backend.all_reduce("popularity.counts", counts))
+
+    def _evaluate_share(self) -> _Local:
+        """This rank's patients, without talking to the other ranks."""
+        assert self._popularity is not None
+        whole = ((0, self._num_patients),)
+        spans = share(whole, self._world.rank, self._world.size)
+        place = spans[0][0] if count(spans) else 0
+        local = _Local(EvaluationSums(), np.zeros((2, len(TOP_K))), np.zeros((2, self._num_patients)))
+        for batch in stream_batches(self._valid, self._order, spans, self._batch_size):
+            prepared = self._maker.prepare(batch, evaluation_key())
+            if self._baseline_hits is None:  # the same at every evaluation
+                local.baseline_hits[0] += count_hits(rank_by_popularity(prepared.codes, self._popularity))
+                local.baseline_hits[1] += count_hits(
+                    rank_by_other_visits(prepared.patients, prepared.codes, self._popularity)
+                )
+            for block in prepared.blocks:
+                predictions = self._backend.predict(block)
+                local.sums.mlm_loss += predictions.mlm_loss_sum
+                local.sums.los_loss += predictions.los_loss_sum
+                local.sums.masked_codes += len(block.masked_labels)
+                local.sums.patients += len(block.lengths)
+                local.sums.model_hits += count_top_hits(predictions.top_codes, block.masked_labels)
+                # In what order the patients stand does not matter to the AUC, so long as score and label do
+                # together.
+                stop = place + len(block.lengths)
+                local.scores[0, place:stop] = predictions.prolonged_los_score
+                local.scores[1, place:stop] = block.prolonged_los
+                place = stop
+        return local
+
+
+def _summary(
+    sums: EvaluationSums, baseline_hits: np.ndarray, scores: np.ndarray, labels: np.ndarray
+) -> dict[str, float | int | None]:
+    masked = sums.masked_codes
+    summary: dict[str, float | int | None] = {
+        "patients": sums.patients,
+        "masked_codes": masked,
+        "mlm_loss": ratio(sums.mlm_loss, masked),
+        "los_loss": ratio(sums.los_loss, sums.patients),
+        "los_auc": area_under_roc(scores, labels),
+        "los_base_rate": ratio(float(labels.sum()), sums.patients),
+    }
+    for prefix, hits in (
+        ("", sums.model_hits),
+        ("most_frequent_", baseline_hits[0]),
+        ("other_visits_", baseline_hits[1]),
+    ):
+        summary |= {f"{prefix}top_{k}": ratio(n, masked) for k, n in zip(TOP_K, hits, strict=True)}
+    return summary

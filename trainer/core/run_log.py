@@ -1,0 +1,105 @@
+"""What a run tells: a progress line, metrics.jsonl (schemas.training_log) and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import fsspec
+
+from schemas.manifest import join
+from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
+from trainer.core.event_file import EventFile
+
+LOG = logging.getLogger(__name__)
+
+
+class RunLog:
+    """The log of one run's folder; on ranks other than the first it does nothing."""
+
+    def __init__(self, run_uri: str, step: int, *, writes: bool) -> None:
+        """step: where the run begins or goes on; lines of later steps, from a lost process, are removed."""
+        self._writes = writes
+        if not writes:
+            return
+        self._filesystem, root = fsspec.core.url_to_fs(run_uri)
+        self._filesystem.makedirs(root, exist_ok=True)
+        self._path = join(root, METRICS_FILE)
+        self._forget_after(step)
+        self._events = EventFile(join(run_uri, TENSORBOARD_FOLDER), step + 1)
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Add one line to metrics.jsonl, and its numbers to TensorBoard."""
+        if not self._writes:
+            return
+        line = json.dumps({"kind": kind, "step": step, **values}) + "\n"
+        with self._filesystem.open(self._path, "ab") as stream:
+            stream.write(line.encode())
+        if kind in (TRAIN, EVAL):
+            numbers = {
+                f"{kind}/{name}": value for name, value in values.items() if isinstance(value, int | float)
+            }
+            self._events.scalars(step, numbers)
+
+    def close(self) -> None:
+        if self._writes:
+            self._events.close()
+
+    def _forget_after(self, step: int) -> None:
+        if not self._filesystem.exists(self._path):
+            return
+        lines = self._filesystem.cat_file(self._path).split(b"\n")
+        kept = [line for line in lines if line and _step_of(line) <= step]
+        hidden = f"{self._path}.tmp"
+        self._filesystem.pipe_file(hidden, b"".join(line + b"\n" for line in kept))
+        self._filesystem.mv(hidden, self._path)
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinity for a line that the process did not live to finish."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return float("inf")
+
+
+def progress_line(step: int, steps: int, values: dict[str, Any], seconds_left: float) -> str:
+    """One line for a person: where the run is, how it goes, how long it will take."""
+    parts = (
+        f"step {step:,}/{steps:,}",
+        f"mlm loss {_number(values['mlm_loss'])}",
+        f"los loss {_number(values['los_loss'])}",
+        f"{values['patients_per_second']:,.0f} patients/s",
+        f"{values['codes_per_second']:,.0f} codes/s",
+        f"slots filled {_percent(values['slots_filled'])}",
+        f"input wait {_percent(values['input_wait'])}",
+        f"{_clock(seconds_left)} left",
+    )
+    return " · ".join(parts)
+
+
+def evaluation_line(step: int, values: dict[str, Any]) -> str:
+    """One line for a person: the model against the baselines."""
+    parts = (
+        f"evaluation at step {step:,} on {values['patients']:,} patients",
+        f"mlm loss {_number(values['mlm_loss'])}",
+        f"top-10 {_percent(values['top_10'])} against {_percent(values['most_frequent_top_10'])} (most frequent "
+        f"codes) and {_percent(values['other_visits_top_10'])} (other visits)",
+        f"prolonged stay AUC {_number(values['los_auc'])}",
+    )
+    return " · ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,63 @@
+"""Ranks that succeed or fail together: none waits for a sum to which another one never adds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from trainer.core.backend import Backend
+from trainer.core.world import World
+
+Result = TypeVar("Result")
+
+
+class OtherRankFailed(RuntimeError):
+    """This rank is fine, but stops because another one could not go on (and says itself why)."""
+
+    def __init__(self, ranks: list[int]) -> None:
+        super().__init__(f"rank {', '.join(map(str, ranks))} could not go on; see its own message")
+
+
+def failure_flags(world: World, failed: bool) -> np.ndarray:
+    """(W,) int64: what this rank adds to a sum so that all know who failed."""
+    flags = np.zeros(world.size, np.int64)
+    flags[world.rank] = failed
+    return flags
+
+
+def on_every_rank(backend: Backend, world: World, name: str, work: Callable[[], Result]) -> Result:
+    """Do something that may fail on some rank only; then it fails on all of them.
+
+    Raises the error itself where it happened, OtherRankFailed elsewhere.
+    """
+    error: Exception | None = None
+    result: Result
+    try:
+        result = work()
+    except Exception as caught:  # raised again below, once all ranks know
+        error = caught
+    failed = np.flatnonzero(backend.all_reduce(f"{name}.failed", failure_flags(world, error is not None)))
+    if error is not None:
+        raise error
+    if len(failed):
+        raise OtherRankFailed(failed.tolist())
+    return result
+
+
+def on_first_rank(backend: Backend, world: World, name: str, work: Callable[[], Any]) -> Any:
+    """Do something on the first rank alone; all get its result (JSON values), or all fail."""
+    encoded = b""
+
+    def encode() -> None:
+        nonlocal encoded
+        if world.is_first:
+            encoded = json.dumps(work()).encode()
+
+    on_every_rank(backend, world, name, encode)
+    size = int(backend.all_reduce(f"{name}.size", np.asarray([len(encoded)], np.int64))[0])
+    values = np.zeros(size, np.int64)
+    values[: len(encoded)] = np.frombuffer(encoded, np.uint8)
+    return json.loads(backend.all_reduce(f"{name}.value", values).astype(np.uint8).tobytes())

@@ -1,0 +1,87 @@
+"""Everything between the shards and a training step: order, stream, cut, masks, blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.core.batch import MaskedBatch, RaggedBatch
+from trainer.core.layout import lay_out, num_slots
+from trainer.core.masking import MaskedCodes, Masker, training_key
+from trainer.core.order import Order, Position
+from trainer.core.ragged import cut, empty_batch
+from trainer.core.stream import stream_batches
+from trainer.readers.base import ShardReader
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One rank's input of one step."""
+
+    blocks: list[MaskedBatch]
+    num_patients: int
+    num_codes: int
+    num_masked: int
+    num_slots: int
+    num_cut: int
+    """Patients that had more codes than max_seq_length."""
+    position: Position
+    """Where the run stands once the step is done."""
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """A batch on its way into the model."""
+
+    patients: RaggedBatch
+    """After the cut, not masked."""
+    codes: MaskedCodes
+    blocks: list[MaskedBatch]
+    num_cut: int
+
+
+@dataclass(frozen=True)
+class BatchMaker:
+    """A ragged batch → cut, masked, in dense blocks."""
+
+    masker: Masker
+    pad_id: int
+    max_seq_length: int
+
+    def prepare(self, batch: RaggedBatch, key: np.uint64) -> PreparedBatch:
+        """key: draws the masks."""
+        batch, num_cut = cut(batch, self.max_seq_length)
+        codes = self.masker.mask(batch, key)
+        return PreparedBatch(batch, codes, lay_out(batch, codes, self.pad_id), num_cut)
+
+
+def training_input(
+    reader: ShardReader, maker: BatchMaker, seed: int, rank: int, position: Position
+) -> Iterator[StepInput]:
+    """One rank's steps from a position on, epoch after epoch, without end.
+
+    In an epoch's last steps a rank may have fewer patients than the others, or none: all have equally many
+    steps.
+    """
+    while True:
+        if position.is_done:
+            position = Position.start(
+                position.epoch + 1, sum(reader.shard_rows), position.world_size, position.batch_size
+            )
+        order = Order.of_epoch(reader.shard_rows, seed, position.epoch)
+        key = training_key(seed, position.epoch)
+        batches = stream_batches(reader, order, position.share_of(rank), position.batch_size)
+        while not position.is_done:
+            position = position.after_step()
+            prepared = maker.prepare(next(batches, None) or empty_batch(), key)
+            yield StepInput(
+                blocks=prepared.blocks,
+                num_patients=prepared.patients.num_patients,
+                num_codes=prepared.patients.num_codes,
+                num_masked=len(prepared.codes.masked),
+                num_slots=num_slots(prepared.blocks),
+                num_cut=prepared.num_cut,
+                position=position,
+            )

@@ -1,0 +1,145 @@
+"""One pretraining run, from its configuration to its last checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import fsspec
+
+from schemas.checkpoint import open_checkpoint
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, join
+from schemas.training_log import CONFIG_FILE
+from schemas.vocabulary import read_vocabulary
+from trainer.backends import backend_class
+from trainer.config import PretrainConfig
+from trainer.core.backend import Backend
+from trainer.core.checkpoints import CheckpointStore, TrainingState
+from trainer.core.checks import check_data, check_resume
+from trainer.core.evaluation import Evaluator
+from trainer.core.loop import Progress, Run, train
+from trainer.core.masking import Masker
+from trainer.core.metrics import IntervalMeans
+from trainer.core.order import Position
+from trainer.core.run_log import RunLog
+from trainer.core.together import on_first_rank
+from trainer.core.training_input import BatchMaker, training_input
+from trainer.core.world import World, detect_world
+from trainer.readers import open_reader
+from trainer.readers.base import ShardReader
+
+LOG = logging.getLogger(__name__)
+
+
+def main(config: PretrainConfig) -> None:
+    """Train as this process's part of the world that launched it. Raises ContractError."""
+    pretrain(config, backend_class(config.backend), detect_world())
+
+
+def pretrain(config: PretrainConfig, make_backend: type[Backend], world: World) -> None:
+    """Train; goes on from the newest checkpoint in the output folder if there is one."""
+    vocabulary = read_vocabulary(config.data.vocabulary)
+    train_reader = open_reader(config.data.reader, join(config.data.shards, "train"))
+    valid_reader = open_reader(config.data.reader, join(config.data.shards, "valid"))
+    model = config.model.bert_config(len(vocabulary))
+    check_data(config, model, vocabulary, train_reader.shards, valid_reader.shards)
+
+    backend = make_backend(model, config.optimizer, world, config.seed)
+    masker = Masker(config.masking, vocabulary.special, len(vocabulary))
+    maker = BatchMaker(masker, vocabulary.special.pad, config.data.max_seq_length)
+    run = Run(
+        config=config,
+        model=model,
+        vocabulary=vocabulary,
+        shards_fingerprint=train_reader.shards.fingerprint,
+        num_patients=train_reader.shards.num_patients,
+        world=world,
+        backend=backend,
+        evaluator=Evaluator(
+            backend, world, train_reader, valid_reader, maker, config.batch_size, config.eval_patients
+        ),
+        checkpoints=CheckpointStore(config.output, config.keep_checkpoints),
+    )
+    progress = _start(run, train_reader)
+    if progress.step >= config.steps:
+        LOG.info("%s is already trained to step %d; nothing is left to do", config.output, progress.step)
+        return
+    log = RunLog(config.output, progress.step, writes=world.is_first)
+    try:
+        steps = training_input(train_reader, maker, config.seed, world.rank, progress.position)
+        train(run, progress, steps, log)
+    finally:
+        log.close()
+    if progress.patients_cut:
+        LOG.info(
+            "%d of the %d patients trained on had more than %d codes and were cut to their latest ones",
+            progress.patients_cut,
+            progress.patients_seen,
+            config.data.max_seq_length,
+        )
+
+
+def _start(run: Run, train_reader: ShardReader) -> Progress:
+    """Weights on every rank and the place to begin: a checkpoint's, foreign weights', or fresh ones."""
+
+    def load_on_first_rank() -> dict[str, Any] | None:
+        _write_config(run.config)
+        found = run.checkpoints.newest()
+        if found is None:
+            _load_initial_weights(run)
+            return None
+        checkpoint, state = found
+        check_resume(
+            run.config, run.backend.name, run.model, run.vocabulary, train_reader.shards, checkpoint, state
+        )
+        run.backend.load(checkpoint.uri, state.step)
+        LOG.info("going on from %s", checkpoint.uri)
+        return state.to_json()
+
+    plain = on_first_rank(run.backend, run.world, "start", load_on_first_rank)
+    run.backend.broadcast_weights()
+    world_size, batch_size = run.world.size, run.config.batch_size
+    if plain is None:
+        position = Position.start(0, run.num_patients, world_size, batch_size)
+        return Progress(0, position, 0, 0, IntervalMeans())
+    state = TrainingState.from_json(plain)
+    return Progress(
+        step=state.step,
+        position=state.position.for_world(world_size, batch_size),
+        patients_seen=state.patients_seen,
+        patients_cut=state.patients_cut,
+        interval=IntervalMeans(**state.interval),
+    )
+
+
+def _load_initial_weights(run: Run) -> None:
+    source = run.config.init_checkpoint
+    if source is None:
+        return
+    if is_checkpoint_folder(source):
+        checkpoint = open_checkpoint(source)
+        if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
+            raise ContractError(
+                f"{source} was trained with vocabulary {checkpoint.vocabulary_fingerprint[:12]}…, "
+                f"{run.config.data.vocabulary} is {run.vocabulary.fingerprint[:12]}…",
+                "a model's ids mean the codes of its own vocabulary",
+                "write the shards with the checkpoint's vocabulary, or start without init_checkpoint",
+            )
+    run.backend.load_weights(source)
+    LOG.info("starting from the weights of %s", source)
+
+
+def is_checkpoint_folder(source: str) -> bool:
+    """A folder of this project, and not a TensorFlow prefix."""
+    filesystem, root = fsspec.core.url_to_fs(source)
+    return filesystem.exists(join(root, MANIFEST_NAME))
+
+
+def _write_config(config: PretrainConfig) -> None:
+    filesystem, root = fsspec.core.url_to_fs(config.output)
+    filesystem.makedirs(root, exist_ok=True)
+    text = json.dumps(asdict(config), indent=2, sort_keys=True) + "\n"
+    filesystem.pipe_file(join(root, CONFIG_FILE), text.encode())

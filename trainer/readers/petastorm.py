@@ -1,0 +1,102 @@
+"""Parquet shards through petastorm's batch reader.
+
+petastorm hands out a column of lists only as a dense matrix. A transform therefore joins each row group into
+one row, whose lists are the flat values and the lengths: nothing is padded, and nothing has to be cut out
+again. One worker thread and no shuffling keep the file's order.
+"""
+
+from __future__ import annotations
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import ContractError
+from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
+from trainer.core.ragged import offsets_of
+from trainer.readers.arrow import check_schema
+from trainer.readers.base import ShardColumns, ShardDamaged, ShardReader
+
+_TOKEN_COUNTS = "token_counts"
+_VISIT_COUNTS = "visit_counts"
+_COLUMNS = (TOKEN_IDS, _TOKEN_COUNTS, VISIT_NUMBERS, _VISIT_COUNTS, PROLONGED_LOS)
+
+
+class PetastormReader(ShardReader):
+    """Reads Parquet with petastorm."""
+
+    file_format = PARQUET
+
+    def _read_columns(self, uri: str) -> ShardColumns:
+        try:
+            num_rows = self._check_file(uri)
+            groups = _read_row_groups(uri) if num_rows else []
+        except ContractError:
+            raise
+        except (pa.ArrowException, OSError, RuntimeError, ValueError, TypeError) as error:
+            raise ShardDamaged(f"cannot be read as Parquet ({type(error).__name__})") from error
+        flat = {
+            name: np.concatenate([group[name] for group in groups]) if groups else np.zeros(0, np.int32)
+            for name in _COLUMNS
+        }
+        return ShardColumns(
+            flat[TOKEN_IDS],
+            offsets_of(flat[_TOKEN_COUNTS]),
+            flat[VISIT_NUMBERS],
+            offsets_of(flat[_VISIT_COUNTS]),
+            flat[PROLONGED_LOS],
+        )
+
+    def _check_file(self, uri: str) -> int:
+        """The file's number of rows; petastorm refuses a file without any."""
+        filesystem, path = fsspec.core.url_to_fs(uri)
+        with pq.ParquetFile(path, filesystem=filesystem) as file:
+            check_schema(file.schema_arrow, uri)
+            return file.metadata.num_rows
+
+
+def _read_row_groups(uri: str) -> list[dict[str, np.ndarray]]:
+    from petastorm import TransformSpec, make_batch_reader
+
+    transform = TransformSpec(
+        _join_rows,
+        edit_fields=[(name, np.int32, (None,), False) for name in _COLUMNS],
+        selected_fields=list(_COLUMNS),
+    )
+    url = uri if "://" in uri else "file://" + fsspec.core.url_to_fs(uri)[1]
+    with make_batch_reader(
+        [url],
+        schema_fields=list(SHARDS.column_names),
+        transform_spec=transform,
+        reader_pool_type="thread",
+        workers_count=1,
+        shuffle_row_groups=False,
+        num_epochs=1,
+    ) as reader:
+        return [{name: getattr(group, name)[0] for name in _COLUMNS} for group in reader]
+
+
+def _join_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row group as one row of flat lists."""
+    token_ids, visit_numbers = rows[TOKEN_IDS].to_numpy(), rows[VISIT_NUMBERS].to_numpy()
+    joined = {
+        TOKEN_IDS: _joined(token_ids),
+        _TOKEN_COUNTS: _lengths(token_ids),
+        VISIT_NUMBERS: _joined(visit_numbers),
+        _VISIT_COUNTS: _lengths(visit_numbers),
+        PROLONGED_LOS: rows[PROLONGED_LOS].to_numpy(),
+    }
+    return pd.DataFrame({name: [values] for name, values in joined.items()})
+
+
+def _joined(lists: np.ndarray) -> np.ndarray:
+    values = np.concatenate(lists)
+    if values.dtype != np.int32:  # pandas makes floats of a list with nulls
+        raise ValueError("a list holds a null")
+    return values
+
+
+def _lengths(lists: np.ndarray) -> np.ndarray:
+    return np.fromiter(map(len, lists), np.int32, len(lists))
