@@ -165,7 +165,7 @@ test: setup lint package ## lint, then all tests: PYTEST_ARGS
 lint: setup ## style, import rules and types
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/ruff" format --check .
-	@"$(BIN)/lint-imports" --no-cache
+	@"$(BIN)/lint-imports" --no-cache --no-logo
 	@"$(BIN)/mypy"
 
 .PHONY: package
