@@ -113,8 +113,7 @@ def set_up(options: Options) -> None:
     """Make .venv complete. Raises StepFailed, with the command's last lines and the log's path."""
     start = time.monotonic()
     complete = Stamp(setup_key(options), options)
-    before = read_stamp()
-    if not (before and before.key != INCOMPLETE and before.options == options and venv_runs()):
+    if not can_be_updated(read_stamp(), options):
         print(f"Making the virtual environment {VENV}", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
@@ -129,6 +128,11 @@ def set_up(options: Options) -> None:
     shutil.copy(LOCK, INSTALLED_LOCK)
     write_stamp(complete)
     print(f"Set-up complete in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def can_be_updated(found: Stamp | None, options: Options) -> bool:
+    """Whether .venv can be brought up to date in place, rather than made anew."""
+    return found is not None and found.key != INCOMPLETE and found.options == options and venv_runs()
 
 
 def venv_runs() -> bool:

@@ -58,6 +58,17 @@ def test_the_stamp_is_read_back_and_a_broken_one_counts_as_none(project, tmp_pat
     assert project.read_stamp() is None
 
 
+def test_only_a_complete_environment_of_the_same_options_is_updated_in_place(project, monkeypatch):
+    monkeypatch.setattr(project, "venv_runs", lambda: True)
+    options = project.Options()
+    assert project.can_be_updated(project.Stamp("an older key", options), options)
+    assert not project.can_be_updated(None, options)
+    assert not project.can_be_updated(project.Stamp(project.INCOMPLETE, options), options)
+    assert not project.can_be_updated(project.Stamp("an older key", options), project.Options(gpu=True))
+    monkeypatch.setattr(project, "venv_runs", lambda: False)
+    assert not project.can_be_updated(project.Stamp("an older key", options), options)
+
+
 def test_the_lock_pins_everything_asked_for(toolchain, project_root):
     install, lock = toolchain("install"), toolchain("lock")
     pins = install.read_pins(install.LOCK)

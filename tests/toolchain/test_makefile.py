@@ -1,0 +1,109 @@
+"""The Makefile's targets exist, are documented, and pass on the variables that other tools rely on."""
+
+import itertools
+import os
+import re
+import shlex
+import subprocess
+
+import pytest
+
+STAGES = ("claims", "ingest", "vocabulary", "sequences", "shards", "pretrain", "convert", "report")
+
+
+@pytest.fixture(scope="module")
+def make(project_root):
+    with open(f"{project_root}/Makefile") as file:
+        variables = re.findall(r"^([A-Z_]+) \?=", file.read(), re.MULTILINE)
+    # Under `make test` the environment holds that make's own variables and flags.
+    ours = {*variables, "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            ["make", *arguments], cwd=project_root, capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def commands(make):
+    """What `make -n` would run for the given arguments: one list of words a command."""
+
+    def plan(*arguments: str) -> list[list[str]]:
+        text = make("-n", *arguments).replace("\\\n", " ")
+        return [shlex.split(line) for line in text.splitlines() if "spark_jobs/" in line or " -m " in line]
+
+    return plan
+
+
+def options(command: list[str]) -> dict[str, str]:
+    """`--name value` pairs of a command."""
+    return {
+        name.removeprefix("--"): value for name, value in itertools.pairwise(command) if name.startswith("--")
+    }
+
+
+def test_help_lists_every_target_and_stage(make, project_root):
+    with open(f"{project_root}/Makefile") as file:
+        targets = re.findall(r"^\.PHONY: (\w+)", file.read(), re.MULTILINE)
+    listed = re.findall(r"^  (\w+) ", make("help"), re.MULTILINE)
+    assert set(STAGES) <= set(targets)
+    assert set(targets) <= set(listed)
+
+
+def test_help_is_the_default(make):
+    assert make() == make("help")
+
+
+def test_the_variables_that_other_tools_rely_on(commands):
+    ingest, vocabulary, sequences = commands(
+        *("ingest", "vocabulary", "sequences"),
+        *("SOURCE=medbert", "INPUT=x.tsv", "RUN=runs/x", "MIN_PATIENTS=1", "MIN_CODES=1"),
+    )
+    assert (
+        options(ingest).items()
+        >= {
+            "source": "medbert",
+            "input": "x.tsv",
+            "output": "runs/x/diagnoses",
+        }.items()
+    )
+    assert options(vocabulary).items() >= {"min_patients": "1", "output": "runs/x/vocabulary"}.items()
+    assert options(sequences).items() >= {"min_codes": "1", "vocabulary": "runs/x/vocabulary"}.items()
+
+
+def test_a_checkpoint_from_anywhere(commands):
+    (command,) = commands(
+        *("convert", "CHECKPOINT=a/model.ckpt-300", "CONFIG=a/bert_config.json", "VOCABULARY=a/a.types"),
+        *("LOS_POOLING=first", "MODEL=out"),
+    )
+    assert options(command) == {
+        "checkpoint": "a/model.ckpt-300",
+        "config": "a/bert_config.json",
+        "vocabulary": "a/a.types",
+        "los_pooling": "first",
+        "output": "out",
+    }
+
+
+def test_a_runs_own_checkpoint(commands):
+    (command,) = commands("convert", "RUN=runs/of mine")
+    assert options(command) == {"run": "runs/of mine/pretrain", "output": "runs/of mine/model"}
+
+
+def test_training_runs_under_horovodrun_only_with_several_processes(commands):
+    (alone,) = commands("pretrain", "NP=1")
+    (together,) = commands("pretrain", "NP=2")
+    assert alone[0].endswith("python")
+    assert together[0].endswith("horovodrun") and together[1:3] == ["-np", "2"]
+    assert together[-len(alone) :] == alone
+
+
+def test_defaults_are_the_house_rules(commands):
+    _, vocabulary, sequences = commands("ingest", "vocabulary", "sequences")
+    assert options(vocabulary)["min_patients"] == "11"
+    assert options(sequences)["min_codes"] == "4"
