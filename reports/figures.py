@@ -1,0 +1,156 @@
+"""The page's pictures. Each takes plain numbers and gives an inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+)
+
+from reports.numbers import scientific
+from reports.svg import COLOURS, inline, picture
+
+LINE_STYLES = {"solid": "-", "plain": "-", "dashed": (0, (5, 2)), "dotted": (0, (1.2, 1.8)), "faint": "-"}
+_WIDE = 5.2
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart: its points, and how it is drawn (a key of COLOURS, a key of LINE_STYLES)."""
+
+    label: str
+    colour: str
+    style: str
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+
+def curves(
+    name: str,
+    lines: Sequence[Line],
+    alt: str,
+    *,
+    percent: bool = False,
+    at_least: tuple[float, float] | None = None,
+) -> Markup:
+    """Lines over the optimiser step; a line of few points has them marked.
+
+    at_least: values that the vertical axis reaches to at both ends, whatever the points are.
+    """
+    with picture() as figure:
+        axes = figure.subplots()
+        for line in lines:
+            steps, values = zip(*line.points, strict=True)
+            marked = line.style == "solid" and len(line.points) <= 12
+            axes.plot(
+                steps,
+                values,
+                color=COLOURS[line.colour],
+                linestyle=LINE_STYLES[line.style],
+                linewidth=1.0 if line.style == "faint" else 1.8,
+                marker="o" if marked else "",
+                markersize=3.5,
+                zorder=2 if line.style == "faint" else 3,
+            )
+        if at_least is not None:
+            _, top = axes.get_ylim()
+            lowest = min(value for line in lines for _, value in line.points)
+            axes.set_ylim(min(at_least[0], lowest), max(at_least[1], top))
+        axes.set_xlabel("step")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(_count))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else FuncFormatter(_plain))
+        return inline(figure, name, alt)
+
+
+def length_histogram(
+    name: str, edges: Sequence[int], patients: Sequence[int], alt: str, cut: int | None
+) -> Markup:
+    """Patients by number of codes, logarithmic. cut: the trainer's max_seq_length, drawn as a line."""
+    with picture(_WIDE, 2.7) as figure:
+        axes = figure.subplots()
+        widths = [right - left for left, right in pairwise(edges)]
+        axes.bar(
+            edges[:-1],
+            patients,
+            widths,
+            align="edge",
+            color=COLOURS["accent"],
+            edgecolor=COLOURS["accent-soft"],
+            linewidth=0.8,
+        )
+        axes.set_xscale("log")
+        ticks = [2**n for n in range(20) if edges[0] <= 2**n <= edges[-1]]
+        if cut is not None and cut <= edges[-1] * 2:
+            axes.axvline(cut, color=COLOURS["baseline-1"], linestyle=LINE_STYLES["dashed"], linewidth=1.4)
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(_count))
+        axes.set_xlabel("codes a patient")
+        axes.set_ylabel("patients")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(FuncFormatter(_count))
+        return inline(figure, name, alt)
+
+
+def parity_bars(name: str, errors: Sequence[tuple[str, float]], tolerance: float, alt: str) -> Markup:
+    """Largest absolute error of each output, logarithmic, against the tolerance; an error of 0 is "equal"."""
+    smallest = min((error for _, error in errors if error > 0), default=tolerance)
+    floor = min(smallest, tolerance) / 10
+    with picture(_WIDE, 0.75 + 0.24 * len(errors)) as figure:
+        axes = figure.subplots()
+        axes.grid(visible=True, axis="x")
+        axes.grid(visible=False, axis="y")
+        places = range(len(errors))
+        values = [max(error, floor) for _, error in errors]
+        colours = [COLOURS["accent" if error <= tolerance else "bad"] for _, error in errors]
+        axes.barh(places, values, height=0.62, color=colours)
+        for place, (_, error) in zip(places, errors, strict=True):
+            text = scientific(error) if error else "equal"
+            axes.text(1.02, place, text, va="center", transform=axes.get_yaxis_transform())
+        axes.axvline(tolerance, color=COLOURS["baseline-1"], linestyle=LINE_STYLES["dashed"], linewidth=1.4)
+        axes.set_xscale("log")
+        axes.set_xlim(floor, max(tolerance, *values) * 3)
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
+        axes.set_yticks(list(places), [label for label, _ in errors])
+        axes.invert_yaxis()
+        axes.set_xlabel("largest absolute difference")
+        return inline(figure, name, alt)
+
+
+def _count(value: float, _position: int) -> str:
+    return f"{value:,.0f}"
+
+
+def _plain(value: float, _position: int) -> str:
+    return f"{value:,.4g}" if value == 0 or abs(value) >= 1e-3 else scientific(value)
+
+
+def _power_of_ten(value: float, _position: int) -> str:
+    return "10" + f"{value:.0e}".split("e")[1].lstrip("+").replace("-0", "-").translate(_SUPERSCRIPT)

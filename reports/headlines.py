@@ -1,0 +1,116 @@
+"""The figures at the top of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from reports.collect import Run
+from reports.flow import PATIENTS, balances, volumes
+from reports.numbers import NONE, count, number, scientific
+from reports.parity import Parity
+from reports.patients import splits
+from reports.privacy import PatientCounts
+from reports.training import AGAINST_BASELINES, MODEL, SOURCES, metric
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One headline figure. ok: a check's outcome, None where nothing is checked."""
+
+    label: str
+    value: str
+    note: str
+    ok: bool | None = None
+
+
+def patient_counts(run: Run) -> PatientCounts:
+    """How the run's numbers of patients may be shown: by every one that its page could show."""
+    flows = (flow.numbers() for flow in balances(run) if flow.unit == PATIENTS)
+    return PatientCounts.for_cells([*chain.from_iterable(flows), *(split.patients for split in splits(run))])
+
+
+def headlines(run: Run, counts: PatientCounts, parity: Parity | None) -> list[Tile]:
+    """Volumes, then what the model reached, then how exact its conversion is."""
+    found = volumes(run)
+    patients = NONE if found.patients is None else counts.show(found.patients)
+    tiles = [
+        Tile("Patients", patients, "with enough codes to train on"),
+        Tile("Visits", count(found.visits), _each(found.visits, found.patients)),
+        Tile("Codes", count(found.codes), _each(found.codes, found.patients)),
+        Tile(
+            "Vocabulary",
+            count(found.vocabulary),
+            f"tokens; a code has at least {found.min_patients} patients",
+        )
+        if found.min_patients is not None
+        else Tile("Vocabulary", count(found.vocabulary), "tokens"),
+    ]
+    return [*tiles, _stay_tile(run), _conversion_tile(parity)]
+
+
+def _each(amount: int | None, patients: int | None) -> str:
+    return f"{number(amount / patients)} a patient" if amount and patients else ""
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """One guesser of masked codes. share: of masked codes that are among its first 10 guesses."""
+
+    label: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The model beside the baselines, at the last evaluation; the model first."""
+
+    rows: tuple[AccuracyRow, ...]
+
+    @property
+    def beats_baselines(self) -> bool:
+        return all(self.rows[0].share > row.share for row in self.rows[1:])
+
+
+def accuracy(run: Run) -> Accuracy | None:
+    """None when nothing was evaluated."""
+    last = _last_evaluation(run)
+    shares = {name: metric(last, f"{SOURCES[name].prefix}top_10") for name in AGAINST_BASELINES}
+    rows = [AccuracyRow(SOURCES[name].short, share) for name, share in shares.items() if share is not None]
+    return Accuracy(tuple(rows)) if shares[MODEL] is not None else None
+
+
+def _last_evaluation(run: Run) -> dict[str, Any]:
+    return run.training.evaluations[-1] if run.training and run.training.evaluations else {}
+
+
+def _stay_tile(run: Run) -> Tile:
+    last = _last_evaluation(run)
+    where = f"valid split, step {last['step']:,}" if last else "not evaluated yet"
+    return Tile("Prolonged stay, AUC", number(metric(last, "los_auc")), where)
+
+
+def _conversion_tile(parity: Parity | None) -> Tile:
+    label = "Conversion, largest error"
+    if parity is None:
+        return Tile(label, NONE, "not converted yet")
+    largest = "not a number" if parity.largest is None else scientific(parity.largest)
+    return Tile(label, largest, f"tolerance {scientific(parity.tolerance)}", ok=parity.ok)
+
+
+def subtitle(run: Run) -> str:
+    """One line on what this run is."""
+    parts = []
+    ingest = run.manifest("diagnoses")
+    if ingest and "source" in ingest.parameters:
+        parts.append(f"source {ingest.parameters['source']}")
+    if run.training and run.training.starts:
+        start = run.training.starts[-1]
+        done = run.training.train[-1]["step"] if run.training.train else 0
+        parts.append(f"{done:,} of {start['steps']:,} steps with {start['backend']}")
+        parts.append(f"{start['world_size']} × {start['batch_size']} patients a step")
+        if "seed" in run.training.config:
+            parts.append(f"seed {run.training.config['seed']}")
+    text = " · ".join(parts)
+    return text[:1].upper() + text[1:]

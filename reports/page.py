@@ -1,0 +1,97 @@
+"""A run as a page: what the template is given, and the template filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import numbers
+from reports.collect import DONE, MISSING, MODEL_FOLDER, collect
+from reports.flow import PATIENTS, balances, handovers
+from reports.headlines import accuracy, headlines, patient_counts, subtitle
+from reports.lengths import length_facts, length_histogram_picture
+from reports.names import code_name
+from reports.parity import parity_of, parity_picture
+from reports.patients import all_lengths, example_codes, splits, top_codes
+from reports.privacy import PatientCounts
+from reports.provenance import provenance
+from reports.summary import load_code
+from reports.training import SOURCES, training_section
+
+TEMPLATE = "run.html.j2"
+STYLE = "style.css"
+
+
+def render(run_uri: str) -> str:
+    """The page of a run folder, as HTML. Raises ContractError when the folder is no run."""
+    run = collect(run_uri)
+    flows, found_splits = balances(run), splits(run)
+    counts = patient_counts(run)
+    lengths = all_lengths(found_splits)
+    parity = parity_of(run.conversion)
+    style = Markup(files("reports").joinpath(STYLE).read_text(encoding="utf-8"))
+    return (
+        _environment(counts)
+        .get_template(TEMPLATE)
+        .render(
+            run=run,
+            style=style,
+            sources=SOURCES,
+            subtitle=subtitle(run),
+            problems=[problem for stage in run.stages for problem in stage.problems],
+            missing=[stage for stage in run.stages if stage.state == MISSING],
+            tiles=headlines(run, counts, parity),
+            accuracy=accuracy(run),
+            balances=flows,
+            set_aside=[item for flow in flows for item in flow.reasons()],
+            handovers=handovers(run),
+            splits=found_splits,
+            train_patients=next((split.patients for split in found_splits if split.name == "train"), None),
+            length_facts=length_facts(lengths, run, counts) if lengths else [],
+            histogram=length_histogram_picture(lengths, run, counts) if lengths else None,
+            top_codes=top_codes(run),
+            training=training_section(run.training) if run.training else None,
+            parity=parity,
+            parity_picture=parity_picture(parity) if parity else None,
+            provenance=provenance(run),
+            load_code=load_code(MODEL_FOLDER, example_codes(run))
+            if run.stage("convert").state == DONE
+            else "",
+            rounded=counts.rounded,
+        )
+    )
+
+
+def _environment(counts: PatientCounts) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+    def counted(value: int | None, unit: str) -> str:
+        """A number of anything, under the small-cell rule if it counts patients."""
+        return counts.show(value) if unit == PATIENTS and value is not None else numbers.count(value)
+
+    def drawn(value: int, unit: str) -> int:
+        """The number that a bar may be as long as."""
+        return counts.value(value) if unit == PATIENTS else value
+
+    filters: dict[str, Callable[..., Any]] = {
+        "counted": counted,
+        "drawn": drawn,
+        "patients": counts.show,
+        "count": numbers.count,
+        "number": numbers.number,
+        "percent": numbers.percentage,
+        "size": numbers.size,
+        "code_name": code_name,
+    }
+    environment.filters.update(filters)
+    return environment

@@ -1,0 +1,124 @@
+"""Splits, lengths and commonest codes, as the shards and the vocabulary state them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import fsspec
+import pyarrow
+import pyarrow.parquet
+
+from reports.collect import Run
+from schemas import vocabulary
+from schemas.manifest import Manifest, join
+from schemas.sequences import SPLITS
+from schemas.shards import FORMATS
+
+TOP_CODES = 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split's shards."""
+
+    name: str
+    patients: int
+    codes: int
+    files: int
+    lengths: Mapping[int, int]
+    """codes a patient → patients"""
+
+
+@dataclass(frozen=True)
+class CodeCount:
+    """A code of the vocabulary. patients: of the training split."""
+
+    token: str
+    patients: int
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Codes a patient over all splits."""
+
+    counts: Mapping[int, int]
+
+    @property
+    def patients(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def mean(self) -> float:
+        return sum(length * patients for length, patients in self.counts.items()) / self.patients
+
+    def quantile(self, share: float) -> int:
+        """The smallest length that at least this share of the patients does not exceed."""
+        seen = 0
+        for length in sorted(self.counts):
+            seen += self.counts[length]
+            if seen >= share * self.patients:
+                return length
+        raise AssertionError("a share is at most 1")
+
+    def longer_than(self, length: int) -> int:
+        return sum(patients for found, patients in self.counts.items() if found > length)
+
+    def bins(self) -> tuple[list[int], list[int]]:
+        """Patients between powers of two: (N + 1,) edges and (N,) patients."""
+        first, last = min(self.counts), max(self.counts)
+        edges = [1 << n for n in range(first.bit_length() - 1, last.bit_length() + 1)]
+        patients = [
+            sum(self.counts.get(length, 0) for length in range(left, right))
+            for left, right in pairwise(edges)
+        ]
+        return edges, patients
+
+
+def splits(run: Run) -> list[Split]:
+    """The splits whose shards are there."""
+    found = ((name, run.manifest(f"shards/{name}")) for name in SPLITS)
+    return [_split(name, manifest) for name, manifest in found if manifest is not None]
+
+
+def _split(name: str, manifest: Manifest) -> Split:
+    lengths = {int(k): v for k, v in manifest.details["length_histogram"].items()}
+    files = [file for file in manifest.files if file.path.endswith(tuple(f".{name}" for name in FORMATS))]
+    return Split(name, sum(lengths.values()), manifest.details["num_codes"], len(files), lengths)
+
+
+def all_lengths(found: list[Split]) -> Lengths | None:
+    """The lengths of every split together; None when there is no patient."""
+    total: Counter[int] = Counter()
+    for split in found:
+        total.update(split.lengths)
+    return Lengths(dict(total)) if total else None
+
+
+def top_codes(run: Run) -> list[CodeCount]:
+    """The vocabulary's commonest codes that the small-cell rule lets us name."""
+    table = _vocabulary_table(run)
+    codes = map(CodeCount, table["token"].to_pylist(), table["num_patients"].to_pylist())
+    allowed = (code for code in codes if code.patients >= vocabulary.SMALL_CELL_MIN_PATIENTS)
+    return sorted(allowed, key=lambda code: (-code.patients, code.token))[:TOP_CODES]
+
+
+def code_occurrences(run: Run) -> int:
+    """Diagnoses of the training split whose codes are in the vocabulary."""
+    return sum(_vocabulary_table(run)["num_occurrences"].to_pylist())
+
+
+def _vocabulary_table(run: Run) -> pyarrow.Table:
+    """vocabulary.parquet; empty when there is none."""
+    if run.manifest(vocabulary.KIND) is None:
+        return vocabulary.VOCABULARY.arrow.empty_table()
+    filesystem, path = fsspec.core.url_to_fs(join(run.uri, vocabulary.KIND, vocabulary.TABLE_FILE))
+    with filesystem.open(path, "rb") as stream:
+        return pyarrow.parquet.read_table(stream)
+
+
+def example_codes(run: Run) -> list[str]:
+    """Codes to show in an example: the commonest of the run, or codes that any vocabulary may have."""
+    return [code.token for code in top_codes(run)[:2]] or ["ICD10CM//E11.9", "ICD10CM//I10"]
