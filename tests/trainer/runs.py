@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
 from tests.trainer.fake_backend import Collective, FakeBackend
 from trainer.config import PretrainConfig
+from trainer.core.together import OtherRankFailed
 from trainer.core.world import World
 from trainer.pretrain import pretrain
 
@@ -20,7 +22,7 @@ def run_ranks(
     world_size: int = 1,
     before_step: Callable[[int, FakeBackend], None] | None = None,
 ) -> list[FakeBackend]:
-    """Train on so many ranks. Raises the first rank's error if there was one, else the first error of any."""
+    """Train on so many ranks. Raises a rank's own error if there was one; run_ranks.errors has all ranks'."""
     collective = Collective(world_size)
     backends: dict[int, FakeBackend] = {}
     errors: dict[int, BaseException] = {}
@@ -34,6 +36,7 @@ def run_ranks(
             pretrain(config, make, World(rank, world_size, rank))
         except BaseException as error:
             errors[rank] = error
+            time.sleep(0.2)  # ranks that stop of themselves have done so by then
             collective.barrier.abort()
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world_size)]
@@ -43,7 +46,8 @@ def run_ranks(
         thread.join()
     if errors:
         run_ranks.errors = errors  # type: ignore[attr-defined]
-        real = [e for e in errors.values() if not isinstance(e, threading.BrokenBarrierError)]
+        secondary = (threading.BrokenBarrierError, OtherRankFailed)
+        real = [e for e in errors.values() if not isinstance(e, secondary)]
         raise (real or list(errors.values()))[0]
     return [backends[rank] for rank in range(world_size)]
 

@@ -97,7 +97,7 @@ def write_split(
                 vocabulary_size=vocabulary_size,
                 special_tokens=asdict(STANDARD_SPECIAL_TOKENS),
                 num_codes=sum(length * count for length, count in lengths.items()),
-                max_visits=max((max(patient.visit_numbers) for patient in everyone), default=0),
+                max_visits=max((v for patient in everyone for v in patient.visit_numbers), default=0),
                 length_histogram=dict(lengths),
             ),
         ),

@@ -52,8 +52,8 @@ def check_data(
         raise ContractError(
             f"{train.uri} has no patients",
             "a model is trained on at least one patient",
-            "ingest more patients, or lower the minimums of codes a patient (MIN_CODES) and of patients a code "
-            "(MIN_PATIENTS) with which sequences and vocabulary are made",
+            "ingest more patients, or make vocabulary and sequences with lower minimums of codes a patient "
+            "(MIN_CODES) and patients a code (MIN_PATIENTS)",
         )
 
 

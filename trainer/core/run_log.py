@@ -84,8 +84,8 @@ def evaluation_line(step: int, values: dict[str, Any]) -> str:
     parts = (
         f"evaluation at step {step:,} on {values['patients']:,} patients",
         f"mlm loss {_number(values['mlm_loss'])}",
-        f"top-10 {_percent(values['top_10'])} against {_percent(values['most_frequent_top_10'])} (most frequent "
-        f"codes) and {_percent(values['other_visits_top_10'])} (other visits)",
+        f"top-10 {_percent(values['top_10'])} against {_percent(values['most_frequent_top_10'])} (most "
+        f"frequent codes) and {_percent(values['other_visits_top_10'])} (other visits)",
         f"prolonged stay AUC {_number(values['los_auc'])}",
     )
     return " · ".join(parts)

@@ -66,7 +66,7 @@ def _read_row_groups(uri: str) -> list[dict[str, np.ndarray]]:
         selected_fields=list(_COLUMNS),
     )
     url = uri if "://" in uri else "file://" + fsspec.core.url_to_fs(uri)[1]
-    with make_batch_reader(
+    reader = make_batch_reader(
         [url],
         schema_fields=list(SHARDS.column_names),
         transform_spec=transform,
@@ -74,8 +74,13 @@ def _read_row_groups(uri: str) -> list[dict[str, np.ndarray]]:
         workers_count=1,
         shuffle_row_groups=False,
         num_epochs=1,
-    ) as reader:
+    )
+    try:
         return [{name: getattr(group, name)[0] for name in _COLUMNS} for group in reader]
+    finally:
+        # Not as a context manager: that one prints a line at each end.
+        reader.stop()
+        reader.join()
 
 
 def _join_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -86,15 +91,18 @@ def _join_rows(rows: pd.DataFrame) -> pd.DataFrame:
         _TOKEN_COUNTS: _lengths(token_ids),
         VISIT_NUMBERS: _joined(visit_numbers),
         _VISIT_COUNTS: _lengths(visit_numbers),
-        PROLONGED_LOS: rows[PROLONGED_LOS].to_numpy(),
+        PROLONGED_LOS: _without_nulls(rows[PROLONGED_LOS].to_numpy()),
     }
     return pd.DataFrame({name: [values] for name, values in joined.items()})
 
 
 def _joined(lists: np.ndarray) -> np.ndarray:
-    values = np.concatenate(lists)
-    if values.dtype != np.int32:  # pandas makes floats of a list with nulls
-        raise ValueError("a list holds a null")
+    return _without_nulls(np.concatenate(lists))
+
+
+def _without_nulls(values: np.ndarray) -> np.ndarray:
+    if values.dtype != np.int32:  # pandas makes floats of whole numbers with nulls
+        raise ValueError("a column holds a null")
     return values
 
 

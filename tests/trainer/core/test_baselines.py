@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
+from tests.trainer.core.batches import ragged, random_batch
+from trainer.config import MaskingConfig
+from trainer.core.baselines import count_codes, popularity_ranks, rank_by_other_visits, rank_by_popularity
+from trainer.core.masking import MaskedCodes, Masker, training_key
+from trainer.core.ragged import empty_batch
+
+
+def test_popularity():
+    ranks = popularity_ranks(np.asarray([0, 5, 9, 5]))
+    assert ranks.tolist() == [3, 1, 0, 2]
+
+
+def test_counting():
+    assert count_codes(ragged([[1, 2], [2]]), 4).tolist() == [0, 1, 2, 0]
+
+
+def test_other_visits_by_hand():
+    # Visit 3's code 7 is masked. Seen elsewhere: 7 once, 5 twice, 6 once; 8 stands in the same visit only.
+    batch = ragged([[5, 6, 5, 7, 7, 8]], [[1, 1, 2, 2, 3, 3]])
+    codes = MaskedCodes(batch.token_ids.copy(), np.asarray([4]), np.asarray([7], np.int32))
+    popularity = np.arange(10)
+    assert rank_by_other_visits(batch, codes, popularity).tolist() == [2]
+    popularity[[6, 7]] = [7, 6]  # 7 is now the more popular of the two that were seen once
+    assert rank_by_other_visits(batch, codes, popularity).tolist() == [1]
+
+
+def test_a_code_that_is_masked_elsewhere_too_is_not_seen():
+    batch = ragged([[7, 7, 5]], [[1, 2, 3]])
+    codes = MaskedCodes(batch.token_ids.copy(), np.asarray([0, 1]), np.asarray([7, 7], np.int32))
+    assert rank_by_other_visits(batch, codes, np.arange(10)).tolist() == [10, 10]
+
+
+def test_other_visits_equal_a_plain_loop():
+    batch = random_batch(80, vocabulary_size=15)
+    codes = Masker(MaskingConfig(), STANDARD_SPECIAL_TOKENS, 15).mask(batch, training_key(0, 0))
+    popularity = popularity_ranks(count_codes(batch, 15))
+    expected = []
+    for place, label in zip(codes.masked.tolist(), codes.labels.tolist(), strict=True):
+        patient = np.searchsorted(batch.offsets, place, side="right") - 1
+        others = [
+            int(batch.token_ids[i])
+            for i in range(batch.offsets[patient], batch.offsets[patient + 1])
+            if i not in set(codes.masked.tolist()) and batch.visit_numbers[i] != batch.visit_numbers[place]
+        ]
+        guesses = sorted(Counter(others).items(), key=lambda item: (-item[1], popularity[item[0]]))
+        ranking = [code for code, _ in guesses]
+        expected.append(ranking.index(label) if label in ranking else 15)
+    assert rank_by_other_visits(batch, codes, popularity).tolist() == expected
+    assert rank_by_popularity(codes, popularity).tolist() == popularity[codes.labels].tolist()
+
+
+def test_no_patients():
+    codes = Masker(MaskingConfig(), STANDARD_SPECIAL_TOKENS, 15).mask(empty_batch(), training_key(0, 0))
+    assert rank_by_other_visits(empty_batch(), codes, np.arange(15)).tolist() == []

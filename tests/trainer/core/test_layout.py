@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
+from tests.trainer.core.batches import patients_of, random_batch
+from trainer.config import MaskingConfig
+from trainer.core import layout
+from trainer.core.layout import block_cuts, lay_out, num_slots
+from trainer.core.masking import Masker, training_key
+from trainer.core.ragged import empty_batch
+
+
+def masked(batch):
+    return Masker(MaskingConfig(), STANDARD_SPECIAL_TOKENS, 500).mask(batch, training_key(0, 0))
+
+
+def unmasked_patients(blocks):
+    """(codes before masking, visits, label) of each patient of the blocks."""
+    found = []
+    for block in blocks:
+        ids = block.input_ids.copy()
+        ids.flat[block.masked_positions] = block.masked_labels
+        for row, length in enumerate(block.lengths):
+            found.append(
+                (
+                    ids[row, :length].tolist(),
+                    block.visit_numbers[row, :length].tolist(),
+                    int(block.prolonged_los[row]),
+                )
+            )
+    return found
+
+
+@pytest.mark.parametrize("num_patients", [1, 2, 32, 256])
+def test_blocks_hold_every_patient_and_every_mask_once(num_patients):
+    batch = random_batch(num_patients)
+    codes = masked(batch)
+    blocks = lay_out(batch, codes, pad_id=0)
+    assert sorted(unmasked_patients(blocks)) == sorted(p[:3] for p in patients_of(batch))
+    assert sum(len(block.masked_labels) for block in blocks) == len(codes.masked)
+    for block in blocks:
+        assert block.input_ids.shape == block.visit_numbers.shape == (len(block.lengths), block.lengths.max())
+        empty = np.arange(block.input_ids.shape[1]) >= block.lengths[:, None]
+        assert not block.input_ids[empty].any() and not block.visit_numbers[empty].any()
+        assert not empty.flat[block.masked_positions].any()
+        assert {a.dtype for a in vars(block).values()} == {np.dtype(np.int32)}
+
+
+def test_another_padding_id():
+    blocks = lay_out(random_batch(40), masked(random_batch(40)), pad_id=9)
+    for block in blocks:
+        empty = np.arange(block.input_ids.shape[1]) >= block.lengths[:, None]
+        assert (block.input_ids[empty] == 9).all()
+
+
+@pytest.mark.parametrize("num_patients", [32, 64, 256, 4096])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_nine_slots_in_ten_hold_a_code(num_patients, seed):
+    batch = random_batch(num_patients, seed=seed)
+    blocks = lay_out(batch, masked(batch), pad_id=0)
+    assert batch.num_codes >= 0.9 * num_slots(blocks)
+    assert len(blocks) <= 16
+
+
+def test_cuts_are_the_fewest_that_fill_enough():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        lengths = np.sort(rng.integers(1, 40, 9))
+
+        def slots(cuts, lengths=lengths):
+            return sum((b - a) * lengths[b - 1] for a, b in itertools.pairwise(cuts))
+
+        def filled(inner, lengths=lengths, slots=slots):
+            return slots([0, *inner, 9]) * 0.9 <= lengths.sum()
+
+        fewest = next(
+            n for n in range(9) if any(filled(inner) for inner in itertools.combinations(range(1, 9), n))
+        )
+        cuts = block_cuts(lengths, 0.9)
+        assert len(cuts) - 2 == fewest
+        assert filled(cuts[1:-1].tolist())
+
+
+def test_a_block_has_a_largest_size(monkeypatch):
+    monkeypatch.setattr(layout, "MAX_BLOCK_SLOTS", 400)
+    batch = random_batch(200, longest=100)
+    blocks = lay_out(batch, masked(batch), pad_id=0)
+    assert max(block.input_ids.size for block in blocks) <= 400
+    assert sorted(unmasked_patients(blocks)) == sorted(p[:3] for p in patients_of(batch))
+
+
+def test_no_patients_no_blocks():
+    assert lay_out(empty_batch(), masked(empty_batch()), pad_id=0) == []
