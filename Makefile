@@ -26,6 +26,8 @@ PATIENTS ?= 20000
 SEED ?= 0
 #: vocabulary: a code of fewer patients is left out (11: the small-cell rule)
 MIN_PATIENTS ?= 11
+#: vocabulary: a Med-BERT .types file to import, instead of counting codes
+TYPES ?=
 #: sequences: a patient of fewer codes is left out
 MIN_CODES ?= 4
 #: shards: file formats
@@ -38,7 +40,7 @@ SPARK_MASTER ?= local[*]
 DRIVER_MEMORY ?= 4g
 #: more arguments of spark-submit, e.g. "--conf spark.sql.shuffle.partitions=64"
 SPARK_ARGS ?=
-#: more arguments of the Spark job, e.g. "--num_shards 32"
+#: more arguments of the Spark job, e.g. "--min_shards 16"
 JOB_ARGS ?=
 
 ##@ Training and conversion
@@ -119,7 +121,8 @@ ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN
 
 .PHONY: vocabulary
 vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -> $(RUN)/vocabulary
-	$(submit) spark_jobs/build_vocabulary.py --diagnoses "$(RUN)/diagnoses" --min_patients $(MIN_PATIENTS) \
+	$(submit) spark_jobs/build_vocabulary.py \
+		$(if $(TYPES),--types "$(TYPES)",--diagnoses "$(RUN)/diagnoses" --min_patients $(MIN_PATIENTS)) \
 		--output "$(RUN)/vocabulary" $(JOB_ARGS)
 
 .PHONY: sequences
