@@ -1,8 +1,9 @@
 """The one table of names: BERT's TensorFlow variables and transformers' BertForPreTraining parameters.
 
-The converter and both backends of the trainer read it, in either direction. A dense kernel is stored (in, out)
-in TensorFlow and (out, in) in PyTorch; everything else is the same array. `{}` is the layer's number. Source of
-the names: google-research/bert `modeling.py`, `run_pretraining.py`; transformers `modeling_bert.py`.
+The converter and both backends of the trainer read it, in either direction. A dense kernel is stored (in,
+out) in TensorFlow and (out, in) in PyTorch; everything else is the same array. `{}` is the layer's number.
+Source of the names: google-research/bert `modeling.py`, `run_pretraining.py` and transformers
+`modeling_bert.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
 """Fixtures for every test."""
 
+import functools
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -20,3 +25,32 @@ def shared() -> str:
     if not os.path.isdir(folder):
         pytest.skip(f"the reference data are not there: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def run_backend(project_root: str, tmp_path_factory) -> Callable[..., list[dict[str, np.ndarray]]]:
+    """run_backend(backend, function, *arguments, ranks=1): a function of tests/trainer/backend_process.py.
+
+    Run once in a process of its own, or in several under horovodrun. Result: what each rank left behind.
+    """
+
+    @functools.cache
+    def run(backend: str, function: str, *arguments: str, ranks: int = 1) -> list[dict[str, np.ndarray]]:
+        output = str(tmp_path_factory.mktemp(f"{backend}_{function}"))
+        script = f"{project_root}/tests/trainer/backend_process.py"
+        command = [sys.executable, script, backend, function, output]
+        if ranks > 1:
+            horovodrun = os.path.join(os.path.dirname(sys.executable), "horovodrun")
+            command = [horovodrun, "-np", str(ranks), "--gloo", *command]
+        search_path = os.pathsep.join(filter(None, [project_root, os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            [*command, *arguments],
+            env=os.environ | {"PYTHONPATH": search_path, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return [dict(np.load(f"{output}/{rank}.npz")) for rank in range(ranks)]
+
+    return run

@@ -19,7 +19,7 @@ def is_decayed(variable: str) -> bool:
 
 
 def dropout_seed(seed: int, step: int, rank: int, block: int) -> int:
-    """A 63-bit number for one block's dropout; nothing else is remembered, so a resumed run draws the same."""
+    """A 63-bit number for one block's dropout. Nothing is remembered, so a resumed run draws the same."""
     return int(np.random.SeedSequence((seed, step, rank, block)).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -36,7 +36,7 @@ def pad_top_codes(top_codes: np.ndarray) -> np.ndarray:
 
 
 def threads_per_process() -> int:
-    """CPU threads of one process: OMP_NUM_THREADS where set, else this host's cores shared by its processes."""
+    """CPU threads of a process: OMP_NUM_THREADS where set, else this host's cores shared by its processes."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdigit() and int(stated) > 0:
         return int(stated)

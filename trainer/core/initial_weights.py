@@ -14,8 +14,8 @@ _WIDEST = 2.0
 def initial_weights(config: BertConfig, seed: int) -> dict[str, np.ndarray]:
     """BERT's TensorFlow names → float32 arrays, a pure function of (config, seed).
 
-    Kernels and embeddings are truncated normal with standard deviation `initializer_range`, the scales of layer
-    norms are 1, everything else is 0 (google-research/bert `modeling.py`).
+    Kernels and embeddings are truncated normal with standard deviation `initializer_range`, the scales of
+    layer norms are 1, everything else is 0 (google-research/bert `modeling.py`).
     """
     return {
         name: _initial_array(name, shape, config.initializer_range, np.random.default_rng((seed, number)))

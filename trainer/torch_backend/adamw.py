@@ -1,4 +1,4 @@
-"""BERT's AdamW: no bias correction, no decay on biases and layer norms, the whole gradient clipped to one norm."""
+"""BERT's AdamW: no bias correction, no decay on biases and layer norms, the whole gradient clipped."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, rows_for
+from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, Row, rows_for
 from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OPTIMIZER_FILE
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
@@ -55,8 +55,7 @@ class TorchBackend:
     def train_step(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
-        seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
-        loss_sums, gradients = step_gradients(self._model, self._parameters, blocks, totals, seeds)
+        loss_sums, gradients = self._step_gradients(blocks, totals, step)
         self._collectives.sum_in_place("step", [*gradients.values(), loss_sums])
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
         # Every rank has the same sums, so every rank decides alike.
@@ -126,7 +125,8 @@ class TorchBackend:
 
     def broadcast_weights(self) -> None:
         self._collectives.broadcast(
-            {f"weights/{name}": parameter.data for name, parameter in self._parameters.items()} | self._slots()
+            {f"weights/{name}": parameter.data for name, parameter in self._parameters.items()}
+            | self._slots()
         )
 
     def save(self, folder: str, step: int) -> list[str]:
@@ -150,6 +150,21 @@ class TorchBackend:
         """The weights under BERT's TensorFlow names and in its layout."""
         return to_tensorflow(dict(self._model.named_parameters()), self._config)
 
+    def named_gradients(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+    ) -> dict[str, np.ndarray]:
+        """This rank's part of a step's gradients, under BERT's TensorFlow names and in its layout."""
+        gradients = self._step_gradients(blocks, totals, step)[1]
+        return to_tensorflow(
+            {row.transformers: gradients[row.tensorflow] for row in self._rows()}, self._config
+        )
+
+    def _step_gradients(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
+        return step_gradients(self._model, self._parameters, blocks, totals, seeds)
+
     @torch.no_grad()
     def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:
         for name, parameter in self._model.named_parameters():
@@ -158,7 +173,7 @@ class TorchBackend:
     def _head_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self._parameters[WORD_EMBEDDINGS], self._parameters[OUTPUT_BIAS]
 
-    def _rows(self):
+    def _rows(self) -> tuple[Row, ...]:
         return rows_for(self._config.num_hidden_layers)
 
     def _slots(self) -> dict[str, torch.Tensor]:

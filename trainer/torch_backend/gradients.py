@@ -46,7 +46,7 @@ def step_gradients(
             encoded[-1].los_logits, block.prolonged_los, reduction="sum"
         )
 
-    # One pass of the vocabulary head for all blocks: its cost is the table's, hardly that of the masked codes.
+    # One pass of the vocabulary head for all blocks: it costs the table's size, whatever is masked.
     masked_hidden = [one.masked_hidden for one in encoded]
     head = vocabulary_head.loss_and_gradients(
         torch.cat([table.new_empty(0, table.shape[1]), *masked_hidden]).detach(),

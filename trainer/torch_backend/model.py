@@ -74,8 +74,8 @@ def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
 def look_up_words(model: transformers.BertForPreTraining, input_ids: torch.Tensor) -> torch.Tensor:
     """(B, T, H) word embeddings, cut off from the embedding table.
 
-    The tied vocabulary head makes the table's gradient dense already, and these slots' share is added to it in
-    place (gradients.py) rather than as a second array of the table's size.
+    The tied vocabulary head makes the table's gradient dense already, and these slots' share is added to it
+    in place (gradients.py), not as a second array of the table's size.
     """
     table = model.bert.embeddings.word_embeddings.weight.detach()
     return torch.nn.functional.embedding(input_ids, table)
@@ -123,8 +123,8 @@ def from_tensorflow(weights: dict[str, np.ndarray], config: BertConfig) -> dict[
 
 
 def to_tensorflow(tensors: dict[str, torch.Tensor], config: BertConfig) -> dict[str, np.ndarray]:
-    """transformers' names and layouts → TensorFlow's."""
-    arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in tensors.items()}
+    """transformers' names and layouts → TensorFlow's, copied."""
+    arrays = {name: np.array(tensor.detach().cpu()) for name, tensor in tensors.items()}
     return {
         row.tensorflow: (
             arrays[row.transformers].T if row.operation is Operation.TRANSPOSE else arrays[row.transformers]

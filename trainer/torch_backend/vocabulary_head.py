@@ -1,7 +1,7 @@
 """The last step of the masked-code head: scores over the whole vocabulary, (M, V), the largest array of all.
 
-It is computed in chunks, and its gradient by hand: a chunk's scores are overwritten by their own gradient, and the
-gradient of the tied embedding table is accumulated in place. Nothing of size M × V outlives its chunk.
+It is computed in chunks, and its gradient by hand: a chunk's scores are overwritten by their own gradient, and
+the gradient of the tied embedding table is accumulated in place. Nothing of size M × V outlives a chunk.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def loss_and_gradients(
     for rows, log_probs in _log_probs(hidden, table, bias):
         true_codes = labels[rows, None]
         loss_sum -= log_probs.gather(1, true_codes).sum()
-        gradient = log_probs.exp_().scatter_add_(1, true_codes, torch.full_like(true_codes, -1, dtype=hidden.dtype))
+        gradient = log_probs.exp_().scatter_add_(
+            1, true_codes, torch.full_like(true_codes, -1, dtype=hidden.dtype)
+        )
         hidden_gradient[rows] = gradient @ table
         table_gradient.addmm_(gradient.T, hidden[rows], beta=0 if rows.start == 0 else 1, alpha=scale)
         bias_gradient.add_(gradient.sum(dim=0), alpha=scale)

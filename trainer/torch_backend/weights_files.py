@@ -32,7 +32,7 @@ def read_weights(folder: str, config: BertConfig) -> dict[str, torch.Tensor]:
 
 
 def read_slots(folder: str, config: BertConfig) -> dict[str, torch.Tensor]:
-    """`<parameter>/adam_m`, `<parameter>/adam_v` → tensors. Raises ContractError for a file that does not fit."""
+    """`<parameter>/adam_m`, `…/adam_v` → tensors. Raises ContractError for a file that does not fit."""
     shapes = transformers_shapes(config)
     return _read(
         folder,

@@ -1,0 +1,358 @@
+"""Runs one function of this file on one backend in a process of its own; it is for the tests, and is none.
+
+    python backend_process.py BACKEND FUNCTION OUTPUT_FOLDER [SHARED_FOLDER]
+
+Two deep-learning frameworks do not live in one process, so the tests compare what these functions leave
+behind: one `<rank>.npz` in the output folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from unittest import mock
+
+import numpy as np
+
+from schemas.model_config import BertConfig, read_bert_config
+from trainer.config import OptimizerConfig
+from trainer.core import backend_rules
+from trainer.core.backend import Backend, StepTotals
+from trainer.core.batch import MaskedBatch
+from trainer.core.world import detect_world
+
+SMALL = BertConfig(
+    vocab_size=97,
+    hidden_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=20,
+    max_position_embeddings=32,
+    type_vocab_size=20,
+    initializer_range=0.2,  # wide, so that every gradient is far from 0
+)
+STILL = replace(SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+LEARNING_RATE = 1e-3
+
+
+def make_block(seed: int, patients: int, length: int, vocab_size: int = SMALL.vocab_size) -> MaskedBatch:
+    """Random patients of random lengths up to `length`, 3 of 10 codes masked, some as id 0 like [PAD]."""
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(1, length + 1, patients).astype(np.int32)
+    real = np.arange(length) < lengths[:, None]
+    masked = np.flatnonzero(real & (generator.random((patients, length)) < 0.3))
+    ids = np.where(real, generator.integers(4, vocab_size, (patients, length)), 0)
+    ids.flat[masked[::3]] = 0
+    return MaskedBatch(
+        input_ids=ids.astype(np.int32),
+        visit_numbers=np.where(real, np.arange(length) // 3 + 1, 0).astype(np.int32),
+        lengths=lengths,
+        masked_positions=masked.astype(np.int32),
+        masked_labels=generator.integers(4, vocab_size, len(masked)).astype(np.int32),
+        prolonged_los=generator.integers(0, 2, patients).astype(np.int32),
+    )
+
+
+def patients_of(block: MaskedBatch, rows: slice) -> MaskedBatch:
+    """Some patients of a block."""
+    length = block.input_ids.shape[1]
+    first, last, _ = rows.indices(len(block.lengths))
+    kept = (block.masked_positions >= first * length) & (block.masked_positions < last * length)
+    return MaskedBatch(
+        block.input_ids[rows],
+        block.visit_numbers[rows],
+        block.lengths[rows],
+        block.masked_positions[kept] - np.int32(first * length),
+        block.masked_labels[kept],
+        block.prolonged_los[rows],
+    )
+
+
+def totals_of(blocks: list[MaskedBatch]) -> StepTotals:
+    return StepTotals(sum(len(b.masked_labels) for b in blocks), sum(len(b.lengths) for b in blocks))
+
+
+EMPTY = patients_of(make_block(0, 1, 5), slice(0, 0))
+
+
+def build(
+    backend: str, config: BertConfig, seed: int = 5, optimizer: OptimizerConfig | None = None
+) -> Backend:
+    if backend == "tensorflow":
+        from trainer.tf_backend.backend import TensorFlowBackend as Chosen
+    else:
+        from trainer.torch_backend.backend import TorchBackend as Chosen
+    return Chosen(config, optimizer or OptimizerConfig(), detect_world(), seed)
+
+
+def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """Everything that one process can show without reference data."""
+    results: dict[str, np.ndarray] = {}
+    for pooling in ("first", "mean", "sum"):
+        results |= _under(f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling))))
+    results |= _under("predictions", _predictions(build(backend, SMALL)))
+    results |= _under("forward", build(backend, STILL).forward(_forward_inputs()))
+    model = build(backend, STILL)
+    results |= _under("blocks", _blocks(model))
+    if backend == "tensorflow":
+        results["tracings"] = np.array(model._gradients._encode.experimental_get_tracing_count())
+    results |= _under("resume", _resume(backend, folder))
+    results |= _under("five_steps", _five_steps(build(backend, STILL), slice(None)))
+    results |= _under("non_finite", _non_finite(build(backend, SMALL), poisoned=True))
+    results |= _under("refusals", _refusals(backend, folder))
+    return results
+
+
+def pretrained(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """What transformers makes of a checkpoint of the PyTorch backend, beside the backend itself."""
+    import torch
+    import transformers
+
+    model = build(backend, STILL)
+    model.train_step([make_block(1, 8, 17)], StepTotals(10, 8), LEARNING_RATE, 1)
+    model.save(folder, 1)
+    with open(f"{folder}/config.json", "w", encoding="utf-8") as stream:
+        json.dump({"model_type": "bert", **STILL.to_dict()}, stream)
+    inputs = _forward_inputs()
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    with torch.no_grad():
+        outputs = transformers.AutoModelForPreTraining.from_pretrained(folder)(
+            **{name: torch.tensor(inputs[name]).long() for name in names}
+        )
+    masked = outputs.prediction_logits[inputs["masked_rows"], inputs["masked_columns"]]
+    return _under("backend", model.forward(inputs)) | {
+        "mlm_log_probs": masked.log_softmax(-1).numpy(),
+        "los_log_probs": outputs.seq_relationship_logits.log_softmax(-1).numpy(),
+    }
+
+
+def variables(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """Every variable of a checkpoint of the TensorFlow backend."""
+    import tensorflow as tf
+
+    model = build(backend, STILL)
+    model.train_step([make_block(1, 8, 17)], StepTotals(10, 8), LEARNING_RATE, 1)
+    model.save(folder, 7)
+    reader = tf.train.load_checkpoint(f"{folder}/model.ckpt-7")
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def together(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """What each of two ranks ends up with, each with its half of the patients of every step."""
+    world = detect_world()
+    first = world.rank == 0
+    model = build(backend, STILL, seed=5 if first else 6)
+    before = model.named_weights()
+    model.broadcast_weights()
+    half = slice(0, 4) if first else slice(4, None)
+    results = _under("five_steps", _five_steps(model, half))
+    results |= _under("one_idle", _five_steps(build(backend, STILL), slice(None) if first else slice(0, 0)))
+    model = build(backend, SMALL)
+    results |= _under("with_dropout", _five_steps(model, half))
+    results |= _under("non_finite", _non_finite(model, poisoned=not first))
+    return results | {
+        "before_broadcast": before["bert/pooler/dense/kernel"],
+        "sums": model.all_reduce("test sums/1", np.array([1.5, 2.0**40 + world.rank])),
+        "counts": model.all_reduce("counts", np.array(2**60 + world.rank)),
+        "size": np.array(world.size),
+        "dropout_differs": _first_gradient(model),
+    }
+
+
+def reference(backend: str, folder: str, shared: str) -> dict[str, np.ndarray]:
+    """The original trainer's checkpoint run on the inputs of its own reference."""
+    source = f"{shared}/checkpoints/medbert_tf1"
+    model = build(backend, read_bert_config(f"{source}/bert_config.json"))
+    model.load_weights(f"{source}/model.ckpt-300")
+    given = np.load(f"{source}/reference.npz")
+    masked_rows, _ = np.indices(given["masked_lm_positions"].shape)
+    return model.forward(
+        {
+            "input_ids": given["input_ids"],
+            "attention_mask": given["input_mask"],
+            "token_type_ids": given["segment_ids"],
+            "masked_rows": masked_rows.flatten(),
+            "masked_columns": given["masked_lm_positions"].flatten(),
+            "masked_labels": given["masked_lm_ids"].flatten(),
+            "prolonged_los": given["los_labels"].flatten(),
+        }
+    )
+
+
+def _parity(model: Backend) -> dict[str, np.ndarray]:
+    blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
+    gradients = model.named_gradients(blocks, totals_of(blocks), 1)
+    result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, 1)
+    return _under("gradients", gradients) | {
+        "losses": np.array([result.mlm_loss, result.los_loss]),
+        "gradient_norm": np.array(result.gradient_norm),
+        **_under("weights", model.named_weights()),
+    }
+
+
+def _predictions(model: Backend) -> dict[str, np.ndarray]:
+    return {
+        **vars(model.predict(make_block(1, 8, 17))),
+        "nobody": model.predict(EMPTY).top_codes,
+        "nothing_masked": model.predict(_without_masks(make_block(1, 8, 17))).top_codes,
+    }
+
+
+def _forward_inputs() -> dict[str, np.ndarray]:
+    block = make_block(4, 6, 12)
+    rows, columns = np.divmod(block.masked_positions, 12)
+    return {
+        "input_ids": block.input_ids,
+        "attention_mask": (np.arange(12) < block.lengths[:, None]).astype(np.int32),
+        "token_type_ids": block.visit_numbers,
+        "masked_rows": rows,
+        "masked_columns": columns,
+        "masked_labels": block.masked_labels,
+        "prolonged_los": block.prolonged_los,
+    }
+
+
+def _blocks(model: Backend) -> dict[str, np.ndarray]:
+    """One step's gradients, its patients cut into blocks in several ways."""
+    whole = make_block(3, 9, 20)
+    totals = totals_of([whole])
+    cuts = {
+        "one": [whole],
+        "three": [patients_of(whole, slice(*rows)) for rows in ((0, 2), (2, 3), (3, 9))],
+        "with_empty": [EMPTY, patients_of(whole, slice(0, 7)), EMPTY, patients_of(whole, slice(7, 9))],
+        "wider": [_wider(whole)],
+        "none": [],
+        "nobody": [EMPTY],
+        "nothing_masked": [_without_masks(whole)],
+    }
+    results: dict[str, np.ndarray] = {}
+    for name, blocks in cuts.items():
+        results |= _under(name, model.named_gradients(blocks, totals, 1))
+    with mock.patch.object(backend_rules, "_MAX_LOGITS", 4 * SMALL.vocab_size):
+        results |= _under("head_in_chunks", model.named_gradients([whole], totals, 1))
+        predictions = model.predict(whole)
+    results["top_codes/in_chunks"] = predictions.top_codes
+    results["top_codes/at_once"] = model.predict(whole).top_codes
+    with_nobody = model.train_step([EMPTY], StepTotals(0, 0), LEARNING_RATE, 1)
+    return results | {"loss_of_nobody": np.array([with_nobody.mlm_loss, with_nobody.los_loss])}
+
+
+def _resume(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """Steps 1 to 5, and steps 4 and 5 again by another model that starts from the checkpoint of step 3."""
+    model = build(backend, SMALL)
+    files: list[str] = []
+    for step in range(1, 6):
+        undisturbed = _step(model, step)
+        if step == 3:
+            files = model.save(f"{folder}/checkpoint", 3)
+            model.save("memory://checkpoint", 3)
+    results = {"files": np.array(files), "undisturbed/last_loss": undisturbed}
+    results |= _under("undisturbed", model.named_weights())
+    for name, source in (("resumed", f"{folder}/checkpoint"), ("from_memory", "memory://checkpoint")):
+        model = build(backend, SMALL)
+        model.load(source, 3)
+        for step in (4, 5):
+            last = _step(model, step)
+        results |= _under(name, model.named_weights()) | {f"{name}/last_loss": last}
+    return results
+
+
+def _step(model: Backend, step: int) -> np.ndarray:
+    blocks = [make_block(step, 8, 13), make_block(50 + step, 4, 22)]
+    result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, step)
+    return np.array([result.mlm_loss, result.los_loss, result.gradient_norm])
+
+
+def _five_steps(model: Backend, rows: slice) -> dict[str, np.ndarray]:
+    results = []
+    for step in range(1, 6):
+        whole = make_block(step, 9, 14)
+        result = model.train_step([patients_of(whole, rows)], totals_of([whole]), LEARNING_RATE, step)
+        results.append([result.mlm_loss, result.los_loss, result.gradient_norm])
+    return _under("weights", model.named_weights()) | {"results": np.array(results)}
+
+
+def _first_gradient(model: Backend) -> np.ndarray:
+    """Of the same patients on every rank: what differs is the dropout."""
+    block = make_block(1, 8, 17)
+    return model.named_gradients([block], totals_of([block]), 7)["bert/pooler/dense/kernel"]
+
+
+def _non_finite(model: Backend, *, poisoned: bool) -> dict[str, np.ndarray]:
+    if poisoned:
+        weight = vars(model).get("_parameters", vars(model).get("_weights"))[
+            "cls/seq_relationship/output_bias"
+        ]
+        if model.name == "torch":
+            weight.data.fill_(np.nan)
+        else:
+            weight.assign([np.nan, np.nan])
+    before = model.named_weights()
+    block = make_block(1, 4, 9)
+    applied = model.train_step([block], totals_of([block]), LEARNING_RATE, 9).applied
+    after = model.named_weights()
+    changed = [name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)]
+    return {"applied": np.array(applied), "changed": np.array(changed, dtype=str)}
+
+
+def _refusals(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """The messages for checkpoints that do not fit."""
+    source = f"{folder}/checkpoint"
+    prefix = f"{source}/model.ckpt-3" if backend == "tensorflow" else source
+    one_layer, wide = replace(SMALL, num_hidden_layers=1), replace(SMALL, vocab_size=98)
+    attempts = {
+        "unknown": lambda: build(backend, one_layer).load_weights(prefix),
+        "missing": lambda: build(backend, replace(SMALL, num_hidden_layers=3)).load_weights(prefix),
+        "misshapen": lambda: build(backend, wide).load_weights(prefix),
+        "misshapen_on_resume": lambda: build(backend, wide).load(source, 3),
+        "absent": lambda: build(backend, SMALL).load_weights(f"{folder}/nowhere/model.ckpt-3"),
+        "absent_on_resume": lambda: build(backend, SMALL).load(f"{folder}/nowhere", 3),
+        "truncated": lambda: build(backend, SMALL).load(_truncated(source, f"{folder}/truncated"), 3),
+    }
+    messages = {}
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except ValueError as error:
+            messages[name] = np.array(f"{type(error).__name__}: {error}")
+    kept = build(backend, SMALL, seed=8)
+    kept.load_weights(prefix)
+    return messages | _under("loaded", kept.named_weights())
+
+
+def _truncated(source: str, target: str) -> str:
+    os.makedirs(target)
+    for name in os.listdir(source):
+        with open(f"{source}/{name}", "rb") as stream:
+            content = stream.read()
+        with open(f"{target}/{name}", "wb") as stream:
+            stream.write(content[: len(content) // 2])
+    return target
+
+
+def _wider(block: MaskedBatch, more: int = 3) -> MaskedBatch:
+    """The same patients with more empty slots."""
+    rows, columns = np.divmod(block.masked_positions, block.input_ids.shape[1])
+    pad = ((0, 0), (0, more))
+    return replace(
+        block,
+        input_ids=np.pad(block.input_ids, pad),
+        visit_numbers=np.pad(block.visit_numbers, pad),
+        masked_positions=(rows * (block.input_ids.shape[1] + more) + columns).astype(np.int32),
+    )
+
+
+def _without_masks(block: MaskedBatch) -> MaskedBatch:
+    return replace(block, masked_positions=block.masked_positions[:0], masked_labels=block.masked_labels[:0])
+
+
+def _under(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{name}/{key}": value for key, value in arrays.items()}
+
+
+if __name__ == "__main__":
+    backend_name, function, output, *rest = sys.argv[1:]
+    found = globals()[function](backend_name, output, *rest)
+    np.savez(f"{output}/{detect_world().rank}.npz", **found)

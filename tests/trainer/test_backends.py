@@ -1,0 +1,106 @@
+"""What either backend must do by itself."""
+
+import numpy as np
+import pytest
+
+BACKENDS = ("tensorflow", "torch")
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def results(request, run_backend):
+    """Of backend_process.alone."""
+    return run_backend(request.param, "alone")[0] | {"backend": request.param}
+
+
+def under(results, name):
+    start = f"{name}/"
+    return {key.removeprefix(start): value for key, value in results.items() if key.startswith(start)}
+
+
+@pytest.mark.parametrize("cut", ["three", "with_empty", "wider", "head_in_chunks"])
+def test_gradients_do_not_depend_on_the_blocks(results, cut):
+    whole = under(results, "blocks/one")
+    for name, gradient in under(results, f"blocks/{cut}").items():
+        np.testing.assert_allclose(gradient, whole[name], rtol=0, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("cut", ["none", "nobody"])
+def test_no_patients_give_zero_gradients(results, cut):
+    gradients = under(results, f"blocks/{cut}")
+    assert gradients.keys() == under(results, "blocks/one").keys()
+    for name, gradient in gradients.items():
+        assert gradient.shape == results[f"blocks/one/{name}"].shape
+        assert not gradient.any()
+    assert results["blocks/loss_of_nobody"].tolist() == [0.0, 0.0]
+
+
+def test_nothing_masked_trains_the_stay_head_alone(results):
+    gradients = under(results, "blocks/nothing_masked")
+    assert not gradients["cls/predictions/output_bias"].any()
+    assert not gradients["cls/predictions/transform/dense/kernel"].any()
+    assert gradients["cls/seq_relationship/output_weights"].any()
+    assert gradients["bert/embeddings/word_embeddings"].any()
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+
+
+def test_predictions_have_their_shapes_with_nobody_and_nothing_masked(results):
+    predictions = under(results, "predictions")
+    assert predictions["top_codes"].shape[1] == 10
+    assert predictions["top_codes"].dtype == np.int32
+    assert predictions["prolonged_los_score"].shape == (8,)
+    assert predictions["nobody"].shape == (0, 10)
+    assert predictions["nothing_masked"].shape == (0, 10)
+
+
+def test_the_likeliest_codes_do_not_depend_on_the_chunks(results):
+    found = results["blocks/top_codes/in_chunks"]
+    assert len(found) > 4
+    np.testing.assert_array_equal(found, results["blocks/top_codes/at_once"])
+
+
+@pytest.mark.parametrize("source", ["resumed", "from_memory"])
+def test_a_resumed_run_is_the_undisturbed_one_to_the_bit(results, source):
+    resumed = under(results, f"resume/{source}")
+    for name, expected in under(results, "resume/undisturbed").items():
+        np.testing.assert_array_equal(resumed[name], expected, err_msg=name)
+
+
+def test_an_update_that_is_not_finite_is_not_applied(results):
+    assert not results["non_finite/applied"]
+    assert results["non_finite/changed"].tolist() == []
+
+
+def test_a_checkpoint_is_made_of_its_stated_files(results):
+    expected = {
+        "tensorflow": ["model.ckpt-3.data-00000-of-00001", "model.ckpt-3.index"],
+        "torch": ["model.safetensors", "optimizer.safetensors"],
+    }
+    assert results["resume/files"].tolist() == expected[results["backend"]]
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("unknown", "has the unknown"),
+        ("missing", "lacks"),
+        ("misshapen", "(97, 24), not (98, 24)"),
+        ("misshapen_on_resume", "(97, 24), not (98, 24)"),
+        ("absent", "does not exist"),
+        ("absent_on_resume", "does not exist"),
+        ("truncated", "cannot be read"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_by_name(results, case, says):
+    message = str(results[f"refusals/{case}"])
+    assert message.startswith("ContractError: ")
+    assert says in message
+    layer = {"unknown": "1", "missing": "2"}.get(case)
+    if layer:
+        assert f"layer_{layer}" in message or f"layer.{layer}" in message
+
+
+def test_weights_are_loaded_without_the_slots(results):
+    loaded, saved = under(results, "refusals/loaded"), under(results, "resume/undisturbed")
+    assert loaded.keys() == saved.keys() - {"last_loss"}
+    drift = max(np.abs(loaded[name] - saved[name]).max() for name in loaded)
+    assert 0 < drift < 0.02  # two steps lie between

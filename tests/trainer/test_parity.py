@@ -1,0 +1,77 @@
+"""TensorFlow and PyTorch compute the same from the same weights and patients."""
+
+import numpy as np
+import pytest
+
+POOLINGS = ("first", "mean", "sum")
+
+
+@pytest.fixture(scope="module")
+def both(run_backend):
+    """(TensorFlow's, PyTorch's) results of backend_process.alone."""
+    return run_backend("tensorflow", "alone")[0], run_backend("torch", "alone")[0]
+
+
+def under(results, name):
+    start = f"{name}/"
+    return {key.removeprefix(start): value for key, value in results.items() if key.startswith(start)}
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_losses_agree_to_1e_5(both, pooling):
+    tensorflow, torch = (under(results, f"parity/{pooling}") for results in both)
+    np.testing.assert_allclose(torch["losses"], tensorflow["losses"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(torch["gradient_norm"], tensorflow["gradient_norm"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_gradient_agrees_to_1e_4(both, pooling):
+    tensorflow, torch = (under(results, f"parity/{pooling}/gradients") for results in both)
+    assert tensorflow.keys() == torch.keys()
+    for name, expected in tensorflow.items():
+        np.testing.assert_allclose(torch[name], expected, rtol=0, atol=1e-5, err_msg=name)
+        if np.abs(expected).max() > 1e-6:  # the key's bias has no gradient but rounding: softmax cancels it
+            relative = np.linalg.norm(torch[name] - expected) / np.linalg.norm(expected)
+            assert relative < 1e-4, name
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_variable_has_a_gradient_but_a_pooler_that_is_not_read(both, pooling):
+    for results in both:
+        gradients = under(results, f"parity/{pooling}/gradients")
+        still = {name for name, gradient in gradients.items() if not np.abs(gradient).max() > 1e-6}
+        expected = {f"bert/encoder/layer_{layer}/attention/self/key/bias" for layer in (0, 1)}
+        if pooling != "first":
+            expected |= {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
+        assert still == expected
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_weights_agree_after_a_step(both, pooling):
+    tensorflow, torch = (under(results, f"parity/{pooling}/weights") for results in both)
+    for name, expected in tensorflow.items():
+        np.testing.assert_allclose(torch[name], expected, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_weights_agree_after_five_steps(both):
+    tensorflow, torch = (under(results, "five_steps/weights") for results in both)
+    for name, expected in tensorflow.items():
+        np.testing.assert_allclose(torch[name], expected, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_predictions_agree(both):
+    tensorflow, torch = (under(results, "predictions") for results in both)
+    np.testing.assert_array_equal(torch["top_codes"], tensorflow["top_codes"])
+    for name in ("mlm_loss_sum", "los_loss_sum", "prolonged_los_score"):
+        np.testing.assert_allclose(torch[name], tensorflow[name], rtol=1e-5, atol=1e-5)
+
+
+def test_every_intermediate_output_agrees(both):
+    tensorflow, torch = (under(results, "forward") for results in both)
+    assert set(tensorflow) == set(torch) == {
+        "embeddings", "layer_0", "layer_1", "sequence_output", "pooled_output",
+        "mlm_log_probs", "los_log_probs", "mlm_loss", "los_loss",
+    }  # fmt: skip
+    for name, expected in tensorflow.items():
+        assert torch[name].shape == expected.shape
+        np.testing.assert_allclose(torch[name], expected, rtol=0, atol=1e-5, err_msg=name)

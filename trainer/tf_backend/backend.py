@@ -1,0 +1,159 @@
+"""The TensorFlow side of trainer.core.backend.Backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, tensorflow_shapes
+from schemas.checkpoint import ADAM_M, ADAM_V, GLOBAL_STEP, TENSORFLOW
+from schemas.model_config import BertConfig
+from trainer.config import OptimizerConfig
+from trainer.core.backend import Predictions, StepResult, StepTotals
+from trainer.core.backend_rules import dropout_seed, pad_top_codes
+from trainer.core.batch import MaskedBatch
+from trainer.core.initial_weights import initial_weights
+from trainer.core.world import World
+from trainer.tf_backend import checkpoint_files
+from trainer.tf_backend.adamw import AdamW
+from trainer.tf_backend.collectives import Collectives
+from trainer.tf_backend.dropout import Dropout
+from trainer.tf_backend.gradients import BLOCK_SPEC, StepGradients
+from trainer.tf_backend.model import Bert, Block, Encoded, look_up_words, to_block
+from trainer.tf_backend.runtime import configure
+from trainer.tf_backend.vocabulary_head import VocabularyHead
+
+
+class TensorFlowBackend:
+    """BERT as plain variables, trained on the GPU of this process's local rank if there is one."""
+
+    name = TENSORFLOW
+
+    def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
+        configure(world)
+        self._config, self._world, self._seed = config, world, seed
+        self._collectives = Collectives(world)
+        self._weights = {
+            name: tf.Variable(array, name=name) for name, array in initial_weights(config, seed).items()
+        }
+        self._network = Bert(config, self._weights)
+        self._head = VocabularyHead(self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS])
+        self._gradients = StepGradients(config, self._weights, self._network, self._head)
+        self._optimizer = AdamW(self._weights, optimizer)
+        self._encode_without_dropout = tf.function(self._encode, input_signature=[BLOCK_SPEC])
+        self._norm = tf.function(tf.linalg.global_norm)
+
+    def train_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> StepResult:
+        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+        *summed, loss_sums = self._collectives.sum("step", [*gradients.values(), loss_sums])
+        gradients = dict(zip(gradients, summed, strict=True))
+        norm = self._norm(summed)
+        # Every rank has the same sums, so every rank decides alike.
+        mlm_loss_sum, los_loss_sum, gradient_norm = (*loss_sums.numpy().tolist(), float(norm))
+        applied = bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all())
+        if applied:
+            self._optimizer.apply(gradients, norm, learning_rate)
+        return StepResult(
+            mlm_loss=mlm_loss_sum / max(totals.masked_codes, 1),
+            los_loss=los_loss_sum / max(totals.patients, 1),
+            gradient_norm=gradient_norm,
+            applied=applied,
+        )
+
+    def predict(self, block: MaskedBatch) -> Predictions:
+        if not len(block.lengths):
+            return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
+        tensors = to_block(block)
+        encoded = self._encode_without_dropout(tensors)
+        mlm_loss_sum, top_codes = self._head.loss_and_top_codes(encoded.masked_hidden, tensors.masked_labels)
+        los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tensors.prolonged_los, logits=encoded.los_logits
+        )
+        return Predictions(
+            mlm_loss_sum=float(mlm_loss_sum),
+            los_loss_sum=float(tf.reduce_sum(los_losses)),
+            top_codes=pad_top_codes(top_codes.numpy()),
+            prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).numpy(),
+        )
+
+    def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""
+        shape = (*inputs["input_ids"].shape, self._config.hidden_size)
+        block = Block(
+            input_ids=tf.constant(inputs["input_ids"], tf.int32),
+            visit_numbers=tf.constant(inputs["token_type_ids"], tf.int32),
+            real=tf.constant(inputs["attention_mask"], tf.float32),
+            masked_positions=tf.constant(
+                np.asarray(inputs["masked_rows"]) * shape[1] + np.asarray(inputs["masked_columns"]), tf.int32
+            ),
+            masked_labels=tf.constant(inputs["masked_labels"], tf.int32),
+            prolonged_los=tf.constant(inputs["prolonged_los"], tf.int32),
+        )
+        encoded = self._encode(block)
+        embeddings, *layers = encoded.layers
+        sequence_output = encoded.layers[-1]
+        mlm_log_probs = self._head.log_probs(encoded.masked_hidden)
+        los_log_probs = tf.nn.log_softmax(encoded.los_logits)
+        by_patient = {
+            "embeddings": embeddings,
+            **{f"layer_{number}": layer for number, layer in enumerate(layers)},
+            "sequence_output": sequence_output,
+        }
+        results = {name: tf.reshape(tensor, shape) for name, tensor in by_patient.items()} | {
+            "pooled_output": self._network.pooled_output(sequence_output, shape[1]),
+            "mlm_log_probs": mlm_log_probs,
+            "los_log_probs": los_log_probs,
+            "mlm_loss": -tf.reduce_mean(tf.gather(mlm_log_probs, block.masked_labels, batch_dims=1)),
+            "los_loss": -tf.reduce_mean(tf.gather(los_log_probs, block.prolonged_los, batch_dims=1)),
+        }
+        return {name: tensor.numpy() for name, tensor in results.items()}
+
+    def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
+        return self._collectives.sum_array(name, values)
+
+    def broadcast_weights(self) -> None:
+        self._collectives.broadcast(self._weights | self._slots())
+
+    def save(self, folder: str, step: int) -> list[str]:
+        state = self._weights | self._slots() | {GLOBAL_STEP: tf.constant(step, tf.int64)}
+        return checkpoint_files.write(folder, step, state)
+
+    def load(self, folder: str, step: int) -> None:
+        variables = self._weights | self._slots()
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()} | {GLOBAL_STEP: ()}
+        arrays = checkpoint_files.read_all(folder, step, shapes)
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+
+    def load_weights(self, source: str) -> None:
+        for name, array in checkpoint_files.read_weights(source, tensorflow_shapes(self._config)).items():
+            self._weights[name].assign(array)
+
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """The weights under BERT's TensorFlow names."""
+        return {name: weight.numpy() for name, weight in self._weights.items()}
+
+    def named_gradients(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+    ) -> dict[str, np.ndarray]:
+        """This rank's part of a step's gradients, under BERT's TensorFlow names."""
+        gradients = self._step_gradients(blocks, totals, step)[1]
+        return {name: gradient.numpy() for name, gradient in gradients.items()}
+
+    def _step_gradients(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
+        return self._gradients(blocks, totals, seeds)
+
+    def _encode(self, block: Block) -> Encoded:
+        return self._network.encode(block, look_up_words(self._weights, block.input_ids), Dropout(None))
+
+    def _slots(self) -> dict[str, tf.Variable]:
+        """`<variable>/adam_m`, `<variable>/adam_v`"""
+        kinds = ((ADAM_M, self._optimizer.m), (ADAM_V, self._optimizer.v))
+        return {f"{name}/{kind}": slots[name] for name in self._weights for kind, slots in kinds}

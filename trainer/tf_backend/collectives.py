@@ -1,0 +1,61 @@
+"""Sums and broadcasts over the ranks; without Horovod, those of a single process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.core.world import World
+
+
+class Collectives:
+    """Every operation is named, so that no two ranks can mistake one for another.
+
+    All are traced: run eagerly, Horovod's operations lose their names.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._horovod: Any = None
+        self._traced: dict[str, Callable] = {}
+        if world.is_distributed:
+            import horovod.tensorflow
+
+            horovod.tensorflow.init()
+            self._horovod = horovod.tensorflow
+
+    def sum(self, name: str, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Each tensor's sum over the ranks, in one fused operation."""
+        if not self._horovod:
+            return tensors
+        operation = _graph_name(name)
+        if name not in self._traced:
+            self._traced[name] = tf.function(
+                lambda values: self._horovod.grouped_allreduce(values, op=self._horovod.Sum, name=operation)
+            )
+        return self._traced[name](tensors)
+
+    def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
+        if not self._horovod:
+            return values.copy()
+        return self.sum(name, [tf.constant(values)])[0].numpy()
+
+    def broadcast(self, variables: Mapping[str, tf.Variable]) -> None:
+        """Each variable becomes the first rank's."""
+        if not self._horovod:
+            return
+
+        @tf.function
+        def broadcast_all() -> None:
+            for name, variable in variables.items():
+                variable.assign(self._horovod.broadcast(variable, 0, name=_graph_name(name)))
+
+        broadcast_all()
+
+
+def _graph_name(name: str) -> str:
+    """A name that TensorFlow accepts for an operation."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", f"sum.{name}")
