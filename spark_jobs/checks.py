@@ -6,7 +6,9 @@ before anything is published. It serves what a job reads as well as what it writ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -16,6 +18,7 @@ from schemas.errors import ContractError
 from schemas.sequences import PROLONGED_LOS_DAYS, SEQUENCES
 from schemas.shards import SHARDS
 from schemas.table import TableSchema
+from spark_jobs.publish import Published
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,46 @@ class Rule:
 
     says: str
     broken: Column
+
+
+def check_nothing_lost(counts: dict[str, Any], where: str) -> None:
+    """Rows in are rows out and rows set aside, each with one reason. Raises ContractError."""
+    rows_in, out, aside = (counts[name] for name in ("rows_in", "rows_out", "rows_rejected"))
+    reasons = sum(counts["rejected"].values())
+    if rows_in != out + aside or aside != reasons:
+        raise ContractError(
+            f"{where}: {rows_in} rows in, {out} out, {aside} set aside, {reasons} with a reason",
+            "rows in = rows out + rows set aside",
+            "check that the input does not change while it is read, and that the key of each joined table "
+            "(e.g. visit_occurrence_id) stands there once",
+        )
+
+
+def check_positive(**options: int | None) -> None:
+    """Raise ContractError for an option below 1; None is no choice."""
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise ContractError(f"{name} is {value}", "it is 1 or more", f"give another --{name}")
+
+
+def check_choice(name: str, chosen: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ContractError unless at least one is chosen, each known and once."""
+    if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(known):
+        raise ContractError(
+            f"{name} is [{', '.join(chosen)}]",
+            f"known ones are {', '.join(known)}",
+            f"give one or more in --{name}",
+        )
+
+
+def check_built_with(made: Published, kind: str, given: Published) -> None:
+    """Raise ContractError when a folder was not made from this very input."""
+    if made.manifest.inputs.get(kind) != given.manifest.fingerprint:
+        raise ContractError(
+            f"{made.uri} was made with another {kind} than {given.uri}",
+            f"the ids in a {made.manifest.kind} folder are those of its own {kind}",
+            f"give the {kind} that it was made with, or make it again",
+        )
 
 
 class Watch:
@@ -60,45 +103,72 @@ def watch(rows: DataFrame, schema: TableSchema, rules: list[Rule], where: str) -
 
 
 def watch_diagnoses(rows: DataFrame, where: str) -> tuple[DataFrame, Watch]:
-    return watch(rows, DIAGNOSES, [
-        Rule("discharge_date is not before admit_date", F.col("discharge_date") < F.col("admit_date")),
-        Rule("code is SYSTEM//CODE", ~F.contains("code", F.lit("//"))),
-    ], where)
+    return watch(
+        rows,
+        DIAGNOSES,
+        [
+            Rule("discharge_date is not before admit_date", F.col("discharge_date") < F.col("admit_date")),
+            Rule("code is SYSTEM//CODE", ~F.contains("code", F.lit("//"))),
+        ],
+        where,
+    )
 
 
 def watch_sequences(rows: DataFrame, where: str) -> tuple[DataFrame, Watch]:
     codes, visits = F.size("token_ids"), F.size("visit_admit_dates")
     numbers = F.col("visit_numbers")
-    return watch(rows, SEQUENCES, [
-        Rule("a patient has a code", codes == 0),
-        Rule("token_ids and visit_numbers have one length", codes != F.size(numbers)),
-        Rule(
-            "the visit arrays have one entry a visit",
-            (F.try_element_at(numbers, F.lit(-1)) != visits)
-            | (F.size("visit_discharge_dates") != visits)
-            | (F.size("los_days") != visits)
-            | (F.size("days_to_next_visit") != visits),
-        ),
-        Rule(
-            "visit numbers start at 1 and rise by one",
-            (F.try_element_at(numbers, F.lit(1)) != 1)
-            | (F.size(F.array_distinct(numbers)) != visits)
-            | (F.array_sort(numbers) != numbers),
-        ),
-        Rule("a code stands once in a visit", F.size(F.array_distinct(F.arrays_zip("token_ids", numbers))) != codes),
-        Rule("the last visit's days_to_next_visit is 0", F.try_element_at("days_to_next_visit", F.lit(-1)) != 0),
-        Rule("los_days are not negative", F.array_min("los_days") < 0),
-        Rule(
-            f"prolonged_los says whether a stay is longer than {PROLONGED_LOS_DAYS} days",
-            F.col("prolonged_los") != (F.array_max("los_days") > PROLONGED_LOS_DAYS),
-        ),
-    ], where)
+    return watch(
+        rows,
+        SEQUENCES,
+        [
+            Rule("a patient has a code", codes == 0),
+            Rule("token_ids and visit_numbers have one length", codes != F.size(numbers)),
+            Rule(
+                "the visit arrays have one entry a visit",
+                (F.try_element_at(numbers, F.lit(-1)) != visits)
+                | (F.size("visit_discharge_dates") != visits)
+                | (F.size("los_days") != visits)
+                | (F.size("days_to_next_visit") != visits),
+            ),
+            Rule(
+                "visit numbers start at 1 and rise by one",
+                (F.try_element_at(numbers, F.lit(1)) != 1)
+                | (F.size(F.array_distinct(numbers)) != visits)
+                | (F.array_sort(numbers) != numbers),
+            ),
+            Rule(
+                "a code stands once in a visit",
+                F.size(F.array_distinct(F.arrays_zip("token_ids", numbers))) != codes,
+            ),
+            Rule(
+                "the last visit's days_to_next_visit is 0",
+                F.try_element_at("days_to_next_visit", F.lit(-1)) != 0,
+            ),
+            Rule("los_days are not negative", F.array_min("los_days") < 0),
+            Rule(
+                f"prolonged_los says whether a stay is longer than {PROLONGED_LOS_DAYS} days",
+                F.col("prolonged_los") != (F.array_max("los_days") > PROLONGED_LOS_DAYS),
+            ),
+        ],
+        where,
+    )
 
 
 def watch_shards(rows: DataFrame, vocabulary_size: int, where: str) -> tuple[DataFrame, Watch]:
     tokens = F.col("token_ids")
-    return watch(rows, SHARDS, [
-        Rule("token_ids and visit_numbers have one length, not 0", (F.size(tokens) != F.size("visit_numbers")) | (F.size(tokens) == 0)),
-        Rule("token_ids are ids of the vocabulary", (F.array_min(tokens) < 0) | (F.array_max(tokens) >= vocabulary_size)),
-        Rule("prolonged_los is 0 or 1", ~F.col("prolonged_los").isin(0, 1)),
-    ], where)
+    return watch(
+        rows,
+        SHARDS,
+        [
+            Rule(
+                "token_ids and visit_numbers have one length, not 0",
+                (F.size(tokens) != F.size("visit_numbers")) | (F.size(tokens) == 0),
+            ),
+            Rule(
+                "token_ids are ids of the vocabulary",
+                (F.array_min(tokens) < 0) | (F.array_max(tokens) >= vocabulary_size),
+            ),
+            Rule("prolonged_los is 0 or 1", ~F.col("prolonged_los").isin(0, 1)),
+        ],
+        where,
+    )

@@ -8,6 +8,7 @@ manifest. A job that dies on the way leaves a folder that every reader refuses, 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections import defaultdict
@@ -19,14 +20,15 @@ from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
+from schemas.shards import PARQUET, TFRECORD, part_name
 from schemas.table import TableSchema
 from spark_jobs.storage import Folder
+from spark_jobs.tfrecord import ROWS_FILE, TfRecordDataSource
 
 log = logging.getLogger(__name__)
 
 STAGING = "_writing"
 STAGED_DATA = f"{STAGING}/data"  # Spark warns of a folder to read whose own name begins with _
-PARQUET = "parquet"
 _PART = re.compile(r"(|.*/)part-\d{5,}\.[a-z]+")
 
 
@@ -45,7 +47,9 @@ def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> F
     """
     folder = Folder(spark, uri)
     if any(Folder(spark, other).qualified == folder.qualified for other in inputs):
-        raise ContractError(f"{uri} is both input and output", "a stage reads and writes apart", "name another")
+        raise ContractError(
+            f"{uri} is both input and output", "a stage reads and writes apart", "name another"
+        )
     folder.delete(MANIFEST_NAME)
     folder.delete(STAGING)
     for entry in folder.files():
@@ -54,44 +58,71 @@ def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> F
     return folder
 
 
-def write_parquet(rows: DataFrame, folder: Folder, *, subfolder: str = "", partition_by: Sequence[str] = ()) -> list[ManifestFile]:
+def write_parquet(
+    rows: DataFrame,
+    folder: Folder,
+    *,
+    subfolder: str = "",
+    partition_by: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+) -> list[ManifestFile]:
     """Write rows as `part-00000.parquet` …, one file a partition that has rows, in order of partitions.
 
-    With partition_by, in Hive partitions `column=value/`. Returns the manifest's entries, by path.
+    With partition_by, in Hive partitions `column=value/`. names: paths to use instead, one a file. Returns the
+    manifest's entries, by path.
     """
     folder.delete(STAGING)
     rows.write.mode("overwrite").partitionBy(*partition_by).parquet(join(folder.uri, STAGED_DATA))
-    return install_parts(rows.sparkSession, folder, PARQUET, subfolder=subfolder)
+    rows_of = _rows_of_staged(rows.sparkSession, folder)
+    return _install_parts(rows.sparkSession, folder, rows_of, PARQUET, subfolder, names)
 
 
-def install_parts(
+def write_tfrecord(
+    rows: DataFrame, folder: Folder, *, names: Sequence[str] | None = None
+) -> list[ManifestFile]:
+    """Write rows as `part-00000.tfrecord` …, one file a partition that has rows. names: paths to use instead."""
+    folder.delete(STAGING)
+    rows.sparkSession.dataSource.register(TfRecordDataSource)
+    rows.write.format(TFRECORD).mode("overwrite").save(join(folder.qualified, STAGED_DATA))
+    rows_of = json.loads(folder.read_bytes(f"{STAGED_DATA}/{ROWS_FILE}"))
+    return _install_parts(rows.sparkSession, folder, rows_of, TFRECORD, "", names)
+
+
+def _install_parts(
     spark: SparkSession,
     folder: Folder,
+    rows_of: dict[str, int],
     extension: str,
-    *,
-    subfolder: str = "",
-    rows_of: dict[str, int] | None = None,
+    subfolder: str,
+    names: Sequence[str] | None,
 ) -> list[ManifestFile]:
-    """Measure the files in `_writing/data` where they lie, on the executors, and give them their stable names.
-
-    rows_of: rows by staged file; by default they are read from the Parquet files' footers.
-    """
+    """Measure the files in `_writing/data` where they lie, on the executors, and give them their stable names."""
     staged = [entry.path.removeprefix(f"{STAGED_DATA}/") for entry in folder.files(STAGED_DATA)]
     staged = [path for path in staged if path.endswith(f".{extension}")]
+    targets = names or _part_names(staged, extension, subfolder)
     sums = _sha256_of_staged(spark, folder)
-    if rows_of is None:
-        rows_of = _rows_of_staged(spark, folder)
-    entries: list[ManifestFile] = []
-    numbers: dict[str, int] = defaultdict(int)
-    for path in staged:
-        parent = "/".join(part for part in (subfolder, path.rpartition("/")[0]) if part)
-        target = f"{parent}/" * bool(parent) + f"part-{numbers[parent]:05d}.{extension}"
-        numbers[parent] += 1
-        size, sha256 = sums[path]
+    entries = []
+    for path, target in zip(staged, targets, strict=True):
         folder.rename(f"{STAGED_DATA}/{path}", target)
+        size, sha256 = sums[path]
         entries.append(ManifestFile(target, rows_of.get(path, 0), size, sha256))
     folder.delete(STAGING)
     return sorted(entries, key=lambda entry: entry.path)
+
+
+def _part_names(staged: Sequence[str], extension: str, subfolder: str) -> list[str]:
+    """`part-00000` … in each folder, in the order of Spark's own names, which is that of partitions."""
+    numbers: dict[str, int] = defaultdict(int)
+    names = []
+    for path in staged:
+        parent = "/".join(part for part in (subfolder, path.rpartition("/")[0]) if part)
+        names.append(
+            join(parent, part_name(numbers[parent], extension))
+            if parent
+            else part_name(numbers[parent], extension)
+        )
+        numbers[parent] += 1
+    return names
 
 
 def write_file(folder: Folder, name: str, content: bytes, rows: int) -> ManifestFile:
@@ -123,12 +154,16 @@ def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
     return Published(uri, manifest)
 
 
-def read_table(spark: SparkSession, source: Published, schema: TableSchema, *, subfolder: str = "", partition: str = "") -> DataFrame:
+def read_table(
+    spark: SparkSession, source: Published, schema: TableSchema, *, subfolder: str = "", partition: str = ""
+) -> DataFrame:
     """The contract's columns of the Parquet files that the manifest lists (and of no stray file beside them).
 
     partition: a Hive partition column, which is read too. Raises ContractError for a missing column.
     """
-    wanted = [f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)]
+    wanted = [
+        f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)
+    ]
     columns = [*schema.column_names, *([partition] if partition else [])]
     if not wanted:
         ddl = schema.ddl + (f", {partition} string" if partition else "")
@@ -140,7 +175,11 @@ def read_table(spark: SparkSession, source: Published, schema: TableSchema, *, s
 
 def _sha256_of_staged(spark: SparkSession, folder: Folder) -> dict[str, tuple[int, str]]:
     """Staged path → (bytes, SHA-256)."""
-    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(join(folder.uri, STAGED_DATA))
+    files = (
+        spark.read.format("binaryFile")
+        .option("recursiveFileLookup", "true")
+        .load(join(folder.uri, STAGED_DATA))
+    )
     found = files.select(_staged_path("path"), "length", F.sha2("content", 256)).collect()
     return {path: (size, sha256) for path, size, sha256 in found}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from pyspark.sql import SparkSession
 
 # What decides the bytes of the output, and little else: memory, cores and partitions are the user's, through
@@ -28,6 +31,8 @@ SETTINGS = {
 
 def open_session(app_name: str) -> SparkSession:
     """The session of this process, under spark-submit or plain Python (then with Spark's own defaults)."""
+    # Workers run the driver's Python, unless PYSPARK_PYTHON or spark.pyspark.python says otherwise.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app_name)
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)

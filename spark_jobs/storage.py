@@ -23,7 +23,7 @@ class Entry:
 
 
 class Folder:
-    """One folder. Names and paths given to its methods are relative to it."""
+    """One folder. Names given to its methods are relative to it; `""` is itself, which may then be a file."""
 
     def __init__(self, spark: SparkSession, uri: str) -> None:
         self._jvm = spark._jvm

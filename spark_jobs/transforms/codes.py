@@ -28,7 +28,9 @@ def normalised_code(system: Column, code: Column) -> Column:
     """
     result = F.when(~F.rlike(code, F.lit(BREAKING_CHARACTERS)), F.concat(system, F.lit(SEPARATOR), code))
     for rule in SYSTEMS.values():
-        result = F.when(system == rule.name, _dotted(rule, F.replace(F.upper(code), F.lit("."), F.lit("")))).otherwise(result)
+        result = F.when(
+            system == rule.name, _dotted(rule, F.replace(F.upper(code), F.lit("."), F.lit("")))
+        ).otherwise(result)
     return result
 
 
@@ -36,6 +38,8 @@ def _dotted(rule: CodeSystem, bare: Column) -> Column:
     category = F.regexp_extract(bare, f"^({rule.category_pattern})", 1)
     rest = F.substring(bare, F.length(category) + 1, F.length(bare))
     dotted = F.concat(
-        F.lit(rule.name + SEPARATOR), category, F.when(rest == "", F.lit("")).otherwise(F.concat(F.lit("."), rest))
+        F.lit(rule.name + SEPARATOR),
+        category,
+        F.when(rest == "", F.lit("")).otherwise(F.concat(F.lit("."), rest)),
     )
     return F.when(F.rlike(bare, F.lit(rf"\A(?:{rule.valid_pattern})\z")), dotted)

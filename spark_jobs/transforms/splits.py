@@ -6,6 +6,8 @@ XXH64, seed 42 (Spark's own), over the UTF-8 bytes of `salt/patient_id`; the sig
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -19,9 +21,7 @@ def stable_hash(key: str, patient_id: str) -> Column:
 
 def split_of(salt: str, patient_id: str = "patient_id") -> Column:
     """train, valid or test."""
-    place = F.pmod(stable_hash(salt, patient_id), F.lit(sum(SPLIT_WEIGHTS)))
-    result, upper = F.lit(SPLITS[-1]), sum(SPLIT_WEIGHTS)
-    for name, weight in reversed(list(zip(SPLITS, SPLIT_WEIGHTS, strict=True))[1:]):
-        upper -= weight
-        result = F.when(place >= upper, F.lit(name)).otherwise(result) if name != SPLITS[-1] else result
-    return F.when(place < upper, F.lit(SPLITS[0])).otherwise(result)
+    below_train, below_valid, tenths = accumulate(SPLIT_WEIGHTS)
+    place = F.pmod(stable_hash(salt, patient_id), F.lit(tenths))
+    train, valid, test = SPLITS
+    return F.when(place < below_train, train).when(place < below_valid, valid).otherwise(test)

@@ -1,0 +1,90 @@
+"""diagnoses/ and vocabulary/ → sequences/: one row a patient, visits in order, in train, valid and test."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+from pyspark.sql import Observation, SparkSession
+from pyspark.sql import functions as F
+
+from schemas import diagnoses, sequences, vocabulary
+from schemas.errors import ContractError
+from schemas.manifest import Manifest
+from schemas.sequences import SEQUENCES, SPLIT, SPLITS
+from spark_jobs.checks import check_positive, watch_diagnoses, watch_sequences
+from spark_jobs.config import run_job
+from spark_jobs.publish import publish, read_published, read_table, start_output, write_parquet
+from spark_jobs.transforms.sequences import assemble_sequences, counters, token_table, with_token_ids
+from spark_jobs.transforms.splits import split_of
+from spark_jobs.vocabularies import read_tokens
+
+ROWS_PER_PARTITION = 500_000
+
+
+@dataclass(frozen=True)
+class BuildSequences:
+    """Put each patient's codes into one sequence. The split's salt is the vocabulary's.
+
+    Args:
+        diagnoses: what ingest wrote.
+        vocabulary: the codes that have ids; others become [UNK], or are left out where it has no [UNK].
+        output: folder for the sequences.
+        min_codes: a patient with fewer codes is left out. A code counts once a visit.
+        num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend on the
+            cluster. By default one for each 500,000 diagnoses.
+    """
+
+    diagnoses: str
+    vocabulary: str
+    output: str
+    min_codes: int = 4
+    num_partitions: int | None = None
+
+
+def main(spark: SparkSession, config: BuildSequences) -> None:
+    check_positive(min_codes=config.min_codes, num_partitions=config.num_partitions)
+    source = read_published(spark, config.diagnoses, diagnoses.KIND)
+    codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
+    tokens, special = read_tokens(spark, codebook)
+    salt = codebook.manifest.parameters["split_salt"]
+    num_partitions = config.num_partitions or math.ceil(source.manifest.num_rows / ROWS_PER_PARTITION)
+    output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
+
+    rows, watched_rows = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
+    numbered = with_token_ids(rows, spark.createDataFrame(token_table(tokens, special)))
+    seen = Observation()
+    every = assemble_sequences(numbered, special.unk, num_partitions).withColumn(SPLIT, split_of(salt))
+    every = every.observe(seen, *counters(config.min_codes))
+    kept = every.where(F.size("token_ids") >= config.min_codes).select(*SEQUENCES.column_names, SPLIT)
+    kept, watched = watch_sequences(kept.sortWithinPartitions(SPLIT, "patient_id"), output.uri)
+    files = write_parquet(kept, output, partition_by=[SPLIT])
+    watched_rows.check(source.uri)
+    watched.check(output.uri)
+
+    rows_of = {
+        split: sum(f.rows for f in files if f.path.startswith(f"{SPLIT}={split}/")) for split in SPLITS
+    }
+    counts = {name: value or 0 for name, value in seen.get.items()} | {"patients": rows_of}
+    _check_counts(counts, source.manifest.num_rows, config)
+    parameters = {"min_codes": config.min_codes, "split_salt": salt, "num_partitions": num_partitions}
+    inputs = {diagnoses.KIND: source.manifest.fingerprint, vocabulary.KIND: codebook.manifest.fingerprint}
+    publish(output, Manifest(sequences.KIND, parameters, inputs, tuple(files), counts))
+
+
+def _check_counts(counts: dict, rows_in: int, config: BuildSequences) -> None:
+    patients = sum(counts["patients"].values())
+    assert counts["rows_in"] == rows_in, "a diagnosis was lost or doubled on the way"
+    assert counts["patients_in"] == patients + counts["patients_with_too_few_codes"], "a patient was lost"
+    if not patients:
+        raise ContractError(
+            f"none of {counts['patients_in']} patients has {config.min_codes} codes of the vocabulary",
+            "a patient with fewer than min_codes codes is left out",
+            "lower --min_codes (MIN_CODES); if many codes are unknown, lower the vocabulary's --min_patients "
+            "(MIN_PATIENTS)",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(BuildSequences, main))

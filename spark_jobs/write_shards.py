@@ -1,0 +1,120 @@
+"""sequences/ → shards/train, shards/valid, shards/test: shuffled, even files for training, with a manifest each."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import asdict, dataclass, field, replace
+
+from pyspark.sql import DataFrame, SparkSession
+
+from schemas import sequences, vocabulary
+from schemas.manifest import Manifest, ManifestFile, join
+from schemas.sequences import SEQUENCES, SPLIT, SPLITS
+from schemas.shards import FORMATS, KIND, PARQUET, TFRECORD, part_name, shard_details
+from spark_jobs.checks import check_built_with, check_choice, check_positive, watch_shards
+from spark_jobs.config import run_job
+from spark_jobs.publish import (
+    publish,
+    read_published,
+    read_table,
+    start_output,
+    write_parquet,
+    write_tfrecord,
+)
+from spark_jobs.storage import Folder
+from spark_jobs.transforms.shuffle import (
+    ShardPlan,
+    first_places,
+    plan_shards,
+    summarise,
+    to_shards,
+    with_place,
+)
+from spark_jobs.vocabularies import read_tokens
+
+log = logging.getLogger(__name__)
+CONTENT_OPTIONS = ("formats", "rows_per_shard", "min_shards", "seed")
+WRITERS = {PARQUET: write_parquet, TFRECORD: write_tfrecord}
+
+
+@dataclass(frozen=True)
+class WriteShards:
+    """Write the files that training reads.
+
+    Args:
+        sequences: what build_sequences wrote.
+        vocabulary: the one that the sequences were built with.
+        output: folder for train/, valid/ and test/.
+        formats: parquet, tfrecord or both; both hold the same rows in the same order.
+        rows_per_shard: most patients in one file.
+        min_shards: at least so many files a split, while there are patients for them: each process of the trainer
+            reads files of its own.
+        seed: of the random order.
+    """
+
+    sequences: str
+    vocabulary: str
+    output: str
+    formats: list[str] = field(default_factory=lambda: [PARQUET, TFRECORD])
+    rows_per_shard: int = 10_000
+    min_shards: int = 8
+    seed: int = 0
+
+
+def main(spark: SparkSession, config: WriteShards) -> None:
+    check_positive(rows_per_shard=config.rows_per_shard, min_shards=config.min_shards)
+    check_choice("formats", config.formats, FORMATS)
+    source = read_published(spark, config.sequences, sequences.KIND)
+    codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
+    check_built_with(source, vocabulary.KIND, codebook)
+    tokens, special = read_tokens(spark, codebook)
+    folders = {split: start_output(spark, join(config.output, split), [config.sequences]) for split in SPLITS}
+    patients = source.manifest.counts["patients"]
+    for split in SPLITS:
+        if not patients[split]:
+            log.warning("the %s split has no patients: its shards are a manifest and no file", split)
+
+    rows = with_place(read_table(spark, source, SEQUENCES, partition=SPLIT), config.seed)
+    files = _write_all(
+        rows, plan_shards(patients, config.rows_per_shard, config.min_shards), len(tokens), config
+    )
+    parameters = {name: value for name, value in asdict(config).items() if name in CONTENT_OPTIONS}
+    inputs = {
+        kind: of.manifest.fingerprint for kind, of in ((sequences.KIND, source), (vocabulary.KIND, codebook))
+    }
+    for split, (lengths, max_visits) in summarise(rows).items():
+        of_split = [
+            replace(f, path=f.path.removeprefix(f"{split}/")) for f in files if f.path.startswith(f"{split}/")
+        ]
+        assert sum(f.rows for f in of_split) == patients[split] * len(config.formats), "a patient was lost"
+        details = shard_details(
+            vocabulary_fingerprint=codebook.manifest.fingerprint,
+            vocabulary_size=len(tokens),
+            special_tokens=asdict(special),
+            num_codes=sum(length * patients for length, patients in lengths.items()),
+            max_visits=max_visits,
+            length_histogram=lengths,
+        )
+        counts = {"patients": patients[split]}
+        manifest = Manifest(KIND, parameters | {SPLIT: split}, inputs, tuple(of_split), counts, details)
+        publish(folders[split], manifest)
+
+
+def _write_all(
+    rows: DataFrame, plan: ShardPlan, vocabulary_size: int, config: WriteShards
+) -> list[ManifestFile]:
+    """All splits at once, in each format; paths relative to the output folder. rows: sequences with their place."""
+    output = Folder(rows.sparkSession, config.output)
+    first = first_places(rows, plan)
+    files = []
+    for file_format in config.formats:
+        shards, watched = watch_shards(to_shards(rows, first), vocabulary_size, output.uri)
+        names = [f"{split}/{part_name(number, file_format)}" for split, number in plan.shards]
+        files += WRITERS[file_format](shards, output, names=names)
+        watched.check(output.uri)
+    return files
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(WriteShards, main))
