@@ -1,0 +1,116 @@
+"""Synthetic patients' claims, drawn from a disease model → claims/ (folders claims/ and patients/)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+
+from pyspark.sql import Column, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.claims import CLAIMS_FOLDER, DIAGNOSIS_COLUMNS, KIND, PATIENTS_FOLDER
+from schemas.errors import ContractError
+from schemas.manifest import Manifest
+from spark_jobs.config import run_job
+from spark_jobs.generator.arrow import MOST_PATIENTS
+from spark_jobs.generator.block import Plan
+from spark_jobs.generator.frames import claims_frame, patients_frame
+from spark_jobs.generator.model_file import read_disease_model
+from spark_jobs.publish import publish, start_output, write_parquet
+
+log = logging.getLogger(__name__)
+
+# Output files depend on the number of patients alone, never on cores: so the bytes do not, either.
+MOST_FILES = 128
+
+
+@dataclass(frozen=True)
+class GenerateClaims:
+    """Generate synthetic claims.
+
+    Args:
+        output: folder for claims/, patients/ and the manifest.
+        patients: how many patients. The first of a larger data set are those of a smaller one.
+        seed: of the random numbers; the same seed gives the same bytes on any number of cores.
+        first_year: first year of claims.
+        last_year: last year of claims.
+        patients_per_block: patients drawn together. Another number gives other patients.
+        disease_model: a disease model of your own (YAML, path or URI) in place of the project's.
+    """
+
+    output: str
+    patients: int = 20_000
+    seed: int = 0
+    first_year: int = 2010
+    last_year: int = 2021
+    patients_per_block: int = 5_000
+    disease_model: str | None = None
+
+
+def main(spark: SparkSession, config: GenerateClaims) -> None:
+    _check(config)
+    model = read_disease_model(config.disease_model)
+    plan = Plan(config.patients, config.seed, config.first_year, config.last_year, config.patients_per_block)
+    num_files = min(plan.num_blocks, MOST_FILES)
+    output = start_output(spark, config.output)
+    log.info(
+        "%d patients in %d blocks, %d conditions", plan.num_patients, plan.num_blocks, len(model.conditions)
+    )
+
+    started = time.monotonic()
+    seen = Observation()
+    claims = claims_frame(spark, model, plan, num_files).observe(seen, *_counters())
+    files = write_parquet(claims, output, subfolder=CLAIMS_FOLDER)
+    patients = patients_frame(spark, model, plan, num_files)
+    files += write_parquet(patients, output, subfolder=PATIENTS_FOLDER)
+    log.info("%.0f patients a second", plan.num_patients / (time.monotonic() - started))
+
+    parameters = {
+        "patients": config.patients,
+        "seed": config.seed,
+        "first_year": config.first_year,
+        "last_year": config.last_year,
+        "patients_per_block": config.patients_per_block,
+        "disease_model": model.fingerprint,
+    }
+    counts = {"patients": plan.num_patients} | {name: count or 0 for name, count in seen.get.items()}
+    publish(output, Manifest(KIND, parameters, files=tuple(files), counts=counts))
+
+
+def _counters() -> list[Column]:
+    """Claims and diagnoses, by setting and by code system."""
+    diagnoses = sum((F.col(name).isNotNull().cast("int") for name in DIAGNOSIS_COLUMNS), F.lit(0))
+    groups = {
+        "inpatient": F.col("setting") == "inpatient",
+        "outpatient": F.col("setting") == "outpatient",
+        "icd9": F.col("icd_version") == 9,
+        "icd10": F.col("icd_version") == 10,
+    }
+    counters = [F.count(F.lit(1)).alias("claims"), F.sum(diagnoses).alias("diagnoses")]
+    counters += [F.count_if(group).alias(f"claims_{name}") for name, group in groups.items()]
+    return counters + [
+        F.sum(F.when(group, diagnoses)).alias(f"diagnoses_{name}") for name, group in groups.items()
+    ]
+
+
+def _check(config: GenerateClaims) -> None:
+    """Raise ContractError for an option out of range."""
+    rules = [
+        (1 <= config.patients < MOST_PATIENTS, "patients", f"it is from 1 to {MOST_PATIENTS - 1}"),
+        (0 <= config.seed < 2**63, "seed", "it is 0 or more, and below 2^63"),
+        (
+            1900 <= config.first_year <= config.last_year <= 2100,
+            "first_year",
+            "1900 ≤ first_year ≤ last_year ≤ 2100",
+        ),
+        (1 <= config.patients_per_block <= 100_000, "patients_per_block", "it is from 1 to 100000"),
+    ]
+    for holds, name, rule in rules:
+        if not holds:
+            raise ContractError(f"{name} is {getattr(config, name)}", rule, f"give another --{name}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(GenerateClaims, main))

