@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ProcessFailed
@@ -16,6 +16,8 @@ from conversion.forward import ForwardConfig, run_forward
 from conversion.verify_folder import VerifyConfig, verify_folder
 from schemas.errors import ContractError
 
+REFUSED = 2
+"""Exit status for data, a folder or an option that breaks a contract, and for a difference that was found."""
 # The options' name `config` is bert_config.json's here, so that no YAML preset can be given under that name.
 COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
     "convert": (ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
@@ -25,7 +27,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 1 when it was refused or found a difference."""
+    """Run one command; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parsed = _parser().parse_args(list(arguments) if arguments is not None else None)
     options, run, _ = COMMANDS[parsed.command]
@@ -33,13 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = run(options(**parsed[parsed.command].as_dict()))
     except (ContractError, ProcessFailed) as error:
         logging.getLogger(__name__).error("%s", error)
-        return 1
+        return REFUSED
     if result is not None:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     return 0
 
 
 def _parser() -> ArgumentParser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog="python -m conversion", description="Checkpoints to transformers folders.")
     commands = parser.add_subcommands(dest="command")
     for name, (options, _, description) in COMMANDS.items():

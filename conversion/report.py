@@ -14,6 +14,7 @@ from conversion.tokenizer import tokens_with_space
 from conversion.verify import TOLERANCE, Verification
 from schemas.bert_names import TIED
 from schemas.model import REPORT_FILE
+from schemas.model_config import LosPooling
 
 
 def describe(source: Source, mapped: Mapped, verification: Verification, seconds: float) -> dict[str, Any]:
@@ -43,18 +44,19 @@ def describe(source: Source, mapped: Mapped, verification: Verification, seconds
             "unrecognised_spellings": vocabulary.num_unrecognised,
             "tokens_with_space": tokens_with_space(vocabulary.tokens),
         },
-        "verification": describe_verification(verification),
+        "verification": describe_verification(verification, source.config.los_pooling),
         "seconds": round(seconds, 2),
     }
 
 
-def describe_verification(verification: Verification) -> dict[str, Any]:
+def describe_verification(verification: Verification, los_pooling: LosPooling) -> dict[str, Any]:
     """The report's section on parity. An error that is no finite number stands as null."""
     return {
         "passed": not verification.failed,
         "tolerance": TOLERANCE,
         "max_abs_error": _finite(verification.errors),
         "bfloat16_max_abs_error": _finite(verification.bfloat16_errors),
+        "los_errors_are": "per real token" if los_pooling == "sum" else "absolute",
         "erf_gelu_max_abs_difference": _finite(verification.erf_gelu_differences),
         "num_random_patients": verification.num_random_patients,
         "num_real_patients": verification.num_real_patients,

@@ -28,10 +28,13 @@ class Patient:
 
 
 def random_patients(config: BertConfig, special: SpecialTokens, num_tokens: int, seed: int) -> list[Patient]:
-    """Random patients that reach every position, the first and last token and visit number of the model."""
+    """Random patients that reach every position, the first and last code and the last visit number.
+
+    One has the most codes that the model takes, and one has a single code.
+    """
     rng = np.random.default_rng(seed)
     longest = config.max_position_embeddings
-    lengths = [longest, *rng.integers(1, longest + 1, NUM_RANDOM - 1)]
+    lengths = [longest, 1, *rng.integers(1, longest + 1, NUM_RANDOM - 2)]
     first_code = min(special.first_code_id, num_tokens - 1)
     patients = []
     for number, length in enumerate(lengths):

@@ -50,11 +50,13 @@ class SourceOptions:
 class Source:
     """An opened checkpoint, local.
 
-    path: what `trainer forward --checkpoint` is given. prefix: of a TensorFlow checkpoint's files, else None.
+    path: what `trainer forward --checkpoint` is given. states_itself: path is a checkpoint folder of this
+    trainer, with its configuration in it. prefix: of a TensorFlow checkpoint's files, else None.
     fingerprint: the manifest's, or a SHA-256 of the files.
     """
 
     path: str
+    states_itself: bool
     name: str
     prefix: str | None
     naming: Naming
@@ -129,6 +131,7 @@ def _open_own_folder(options: SourceOptions, folder: str) -> Source:
     vocabulary.check_fits(checkpoint.config.vocab_size)
     return Source(
         path=folder,
+        states_itself=True,
         name=os.path.basename(folder),
         prefix=join(folder, tensorflow_prefix(checkpoint.step)) if is_tensorflow else None,
         naming="tensorflow" if is_tensorflow else "transformers",
@@ -148,6 +151,7 @@ def _open_tensorflow(options: SourceOptions, uri: str, scratch: str) -> Source:
     step = re.search(r"-(\d+)$", prefix)
     return Source(
         path=prefix,
+        states_itself=False,
         name=os.path.basename(prefix),
         prefix=prefix,
         naming="tensorflow",

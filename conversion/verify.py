@@ -17,6 +17,7 @@ from conversion.forward import BFLOAT16, ERF_GELU, FLOAT32, VARIANTS
 from conversion.processes import run_command, run_module
 from conversion.sample_patients import make_inputs, random_patients, real_patients
 from conversion.source import Source
+from schemas.model_config import LosPooling
 
 TOLERANCE = 2e-5
 """Largest absolute error of any value, in float32."""
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Verification:
-    """What the comparison found. Errors: output → largest absolute difference, over real tokens."""
+    """What the comparison found: output → largest absolute difference, as largest_errors measures it."""
 
     errors: dict[str, float]
     bfloat16_errors: dict[str, float]
@@ -74,10 +75,14 @@ def verify(
         expected = _run_source(source, inputs_path, scratch, source_command)
         found = _run_target(model, inputs_path, scratch)
     mask = inputs["attention_mask"].astype(bool)
+    errors = {
+        variant: largest_errors(expected, outputs, mask, source.config.los_pooling)
+        for variant, outputs in found.items()
+    }
     return Verification(
-        errors=largest_errors(expected, found[FLOAT32], mask),
-        bfloat16_errors=largest_errors(expected, found[BFLOAT16], mask),
-        erf_gelu_differences=largest_errors(expected, found[ERF_GELU], mask),
+        errors=errors[FLOAT32],
+        bfloat16_errors=errors[BFLOAT16],
+        erf_gelu_differences=errors[ERF_GELU],
         num_random_patients=len(random),
         num_real_patients=len(real),
         num_codes=int(mask.sum()),
@@ -86,13 +91,18 @@ def verify(
 
 
 def largest_errors(
-    expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], attention_mask: np.ndarray
+    expected: Mapping[str, np.ndarray],
+    found: Mapping[str, np.ndarray],
+    attention_mask: np.ndarray,
+    los_pooling: LosPooling,
 ) -> dict[str, float]:
-    """Output → largest absolute difference; of outputs by position (B, T, H), over real tokens (B, T) only.
+    """Output → largest absolute difference. attention_mask: (B, T), boolean.
 
-    The found outputs are all compared: one that the source lacks, or has in another shape, is infinitely
-    wrong.
+    Outputs by position (B, T, H) are compared over real tokens only. A prolonged-stay head that sums over T
+    tokens sums their rounding errors, too: its difference is given per real token, as a mean would have it.
+    Every found output is compared; one that the source lacks, or has in another shape, is infinitely wrong.
     """
+    num_tokens = attention_mask.sum(axis=1)
     errors = {}
     for name, target in found.items():
         source = expected.get(name)
@@ -102,16 +112,23 @@ def largest_errors(
         difference = np.abs(source.astype(np.float64) - target)
         if name.startswith(_PER_POSITION):
             difference = difference[attention_mask]
+        elif los_pooling == "sum" and name == "los_log_probs":
+            difference = difference / num_tokens[:, np.newaxis]
+        elif los_pooling == "sum" and name == "los_loss":
+            difference = difference / num_tokens.mean()
         errors[name] = float(difference.max(initial=0.0))
     return errors
 
 
 def _run_source(source: Source, inputs: str, scratch: str, command: Sequence[str]) -> dict[str, np.ndarray]:
-    config, outputs = os.path.join(scratch, "bert_config.json"), os.path.join(scratch, "source.npz")
-    with open(config, "w", encoding="utf-8") as stream:
-        stream.write(source.config.to_json())
-    arguments = {"--checkpoint": source.path, "--config": config, "--inputs": inputs, "--outputs": outputs}
-    run_command([*command, *(part for pair in arguments.items() for part in pair)], "running the checkpoint")
+    outputs = os.path.join(scratch, "source.npz")
+    arguments = ["--checkpoint", source.path, "--inputs", inputs, "--outputs", outputs]
+    if not source.states_itself:
+        config = os.path.join(scratch, "bert_config.json")
+        with open(config, "w", encoding="utf-8") as stream:
+            stream.write(source.config.to_json())
+        arguments += ["--config", config]
+    run_command([*command, *arguments], "running the checkpoint")
     return _read(outputs)
 
 

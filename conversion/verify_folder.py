@@ -37,7 +37,7 @@ def verify_folder(config: VerifyConfig, *, source_command: Sequence[str] = SOURC
     with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
         source = open_source(_completed(config), scratch)
         verification = verify(config.model, source, shards=config.shards, source_command=source_command)
-    section = describe_verification(verification)
+    section = describe_verification(verification, source.config.los_pooling)
     with open(join(config.model, REPORT_FILE), encoding="utf-8") as stream:
         report = json.load(stream)
     write_report(config.model, {**report, "verification": section})

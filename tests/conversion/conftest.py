@@ -1,11 +1,14 @@
 """Tiny random models and their checkpoints. No framework is imported here: each runs in a child."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
@@ -23,6 +26,8 @@ from schemas.checkpoint import (
 )
 from schemas.manifest import Manifest, describe_file, publish_manifest
 from schemas.model_config import BertConfig
+from schemas.shards import KIND as SHARDS_KIND
+from schemas.shards import SHARDS, shard_details
 from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, VOCAB_FILE
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -34,6 +39,15 @@ CODES = [f"ICD10CM//E{number:02d}.9" for number in range(20)]
 def source_command():
     """Stands in for `python -m trainer forward`: the tests' own NumPy model."""
     return (sys.executable, f"{HERE}/numpy_bert.py")
+
+
+@pytest.fixture(scope="session")
+def numpy_bert():
+    """The module numpy_bert.py."""
+    spec = importlib.util.spec_from_file_location("numpy_bert", f"{HERE}/numpy_bert.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
@@ -148,3 +162,33 @@ def torch_checkpoint(tmp_path):
         return str(folder)
 
     return make
+
+
+@pytest.fixture
+def write_shards(tmp_path):
+    """Write four patients' shards for a vocabulary of so many tokens; returns the folder."""
+
+    def write(vocabulary_size):
+        folder = tmp_path / "run" / "shards" / "valid"
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        lengths = [3, 40, 1, 16]
+        columns = {
+            "token_ids": [rng.integers(4, 24, length) for length in lengths],
+            "visit_numbers": [np.arange(length) + 1 for length in lengths],
+            "prolonged_los": [0, 1, 1, 0],
+        }
+        pq.write_table(pa.table(columns, schema=SHARDS.arrow), folder / "part-00000.parquet")
+        details = shard_details(
+            vocabulary_fingerprint="f" * 64,
+            vocabulary_size=vocabulary_size,
+            special_tokens=vars(STANDARD_SPECIAL_TOKENS),
+            num_codes=sum(lengths),
+            max_visits=max(lengths),
+            length_histogram={},
+        )
+        files = (describe_file(str(folder), "part-00000.parquet", len(lengths)),)
+        publish_manifest(str(folder), Manifest(kind=SHARDS_KIND, files=files, details=details))
+        return str(folder)
+
+    return write

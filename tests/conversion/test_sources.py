@@ -1,0 +1,105 @@
+"""Where a vocabulary and a checkpoint come from, without running either."""
+
+import os
+import shutil
+
+import pytest
+
+from conversion.source import SourceOptions, open_source
+from conversion.tf_checkpoint import read_tensorflow_checkpoint
+from conversion.vocabulary_source import load_vocabulary
+from schemas.errors import ContractError
+from schemas.medbert_types import export_types
+from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, SpecialTokens
+
+
+def test_placeholders_stand_for_a_missing_vocabulary():
+    vocabulary = load_vocabulary(None, 3)
+    assert vocabulary.tokens == ("[PAD]", "[CODE_1]", "[CODE_2]")
+    assert vocabulary.special == MEDBERT_SPECIAL_TOKENS
+
+
+def test_types_file(tmp_path):
+    (tmp_path / "v.types").write_bytes(export_types(["[PAD]", "ICD9CM//100", "ICD10CM//E11.9"]))
+    vocabulary = load_vocabulary(str(tmp_path / "v.types"), 10)
+    assert vocabulary.tokens == ("[PAD]", "ICD9CM//100", "ICD10CM//E11.9")
+    assert vocabulary.special == MEDBERT_SPECIAL_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("tokens", "special"),
+    [
+        ("[PAD] [UNK] [CLS] [MASK] a", STANDARD_SPECIAL_TOKENS),
+        ("[PAD] a", MEDBERT_SPECIAL_TOKENS),
+        ("a [MASK] [PAD]", SpecialTokens(pad=2, unk=None, cls=None, mask=1)),
+    ],
+)
+def test_vocab_txt_names_its_special_tokens(tmp_path, tokens, special):
+    (tmp_path / "vocab.txt").write_text(tokens.replace(" ", "\n") + "\n")
+    assert load_vocabulary(str(tmp_path / "vocab.txt"), 5).special == special
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a\nb\n", "has no \\[PAD\\]"),
+        (b"[PAD]\na\na\n", "lists a twice"),
+        (b"[PAD]\na\nb\nc\nd\ne\n", "has 6 tokens and the model 5 rows"),
+        (b"\xff\xfe", "is not text"),
+    ],
+)
+def test_unusable_vocabularies_are_refused(tmp_path, text, message):
+    (tmp_path / "vocab.txt").write_bytes(text)
+    with pytest.raises(ContractError, match=message):
+        load_vocabulary(str(tmp_path / "vocab.txt"), 5)
+
+
+def test_a_checkpoint_is_found_by_prefix_index_or_folder(tensorflow_checkpoints, tmp_path):
+    prefix = tensorflow_checkpoints["good"]
+    folder = os.path.dirname(prefix)
+    by_prefix = open_source(SourceOptions(checkpoint=prefix), str(tmp_path))
+    assert by_prefix.step == 7
+    assert by_prefix.config.hidden_act == "gelu_pytorch_tanh"
+    assert open_source(SourceOptions(checkpoint=f"{prefix}.index"), str(tmp_path)) == by_prefix
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for before in ("", "/somewhere/else/", "../../", "C:\\\\x\\\\"):
+        (copy / "checkpoint").write_text(f'model_checkpoint_path: "{before}model.ckpt-7"\n')
+        found = open_source(SourceOptions(checkpoint=str(copy)), str(tmp_path))
+        assert found.prefix == f"{copy}/model.ckpt-7"
+        assert found.fingerprint == by_prefix.fingerprint
+    (copy / "checkpoint").write_text('model_checkpoint_path: "../good/other"\n')
+    with pytest.raises(ContractError, match="is no checkpoint"):
+        open_source(SourceOptions(checkpoint=str(copy)), str(tmp_path))
+
+
+def test_a_remote_checkpoint_is_copied_first(tensorflow_checkpoints, tmp_path):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    prefix = tensorflow_checkpoints["good"]
+    for name in os.listdir(os.path.dirname(prefix)):
+        memory.put_file(os.path.join(os.path.dirname(prefix), name), f"/lake/{name}")
+    source = open_source(SourceOptions(checkpoint="memory://lake/model.ckpt-7"), str(tmp_path))
+    assert source.prefix == f"{tmp_path}/model.ckpt-7"
+    assert os.path.exists(f"{tmp_path}/model.ckpt-7.index")
+    assert source.fingerprint == open_source(SourceOptions(checkpoint=prefix), str(tmp_path)).fingerprint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["truncated index", "swapped data", "missing data", "no index at all"])
+def test_a_damaged_checkpoint_is_refused(tensorflow_checkpoints, tmp_path, damage):
+    folder = tmp_path / "copy"
+    shutil.copytree(os.path.dirname(tensorflow_checkpoints["good"]), folder)
+    data = "model.ckpt-7.data-00000-of-00001"
+    index = folder / "model.ckpt-7.index"
+    if damage == "truncated index":
+        index.write_bytes(index.read_bytes()[: index.stat().st_size // 2])
+    elif damage == "swapped data":
+        shutil.copy(os.path.join(os.path.dirname(tensorflow_checkpoints["other"]), data), folder / data)
+    elif damage == "missing data":
+        (folder / data).unlink()
+    else:
+        index.write_bytes(b"not a table")
+    with pytest.raises(ContractError, match="cannot be read"):
+        read_tensorflow_checkpoint(str(folder / "model.ckpt-7"))
