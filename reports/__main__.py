@@ -46,7 +46,7 @@ def write_report(config: ReportConfig) -> None:
 
 
 def show_summary(config: SummaryConfig) -> None:
-    """Say on standard output what a run made and where it lies. Raises ContractError for a folder that is none."""
+    """Say on standard output what a run made and where it lies. Raises ContractError when it is no run."""
     sys.stdout.write(summarise(config.run))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import fsspec
 
 from schemas import claims, diagnoses, model, sequences, shards, vocabulary
-from schemas.checkpoint import CHECKPOINTS_FOLDER, latest_checkpoint
+from schemas.checkpoint import latest_checkpoint
 from schemas.errors import ContractError, NotPublished
 from schemas.manifest import Manifest, join, read_manifest
 from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, TRAIN
@@ -18,9 +18,12 @@ from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, TRAIN
 PRETRAIN_FOLDER = "pretrain"
 MODEL_FOLDER = "model"
 
+# What a folder, or a stage with all its folders, is found to be.
 DONE = "done"
-MISSING = "not run"
+UNFINISHED = "unfinished"
 DAMAGED = "damaged"
+MISSING = "not run"
+ELSEWHERE = "not in this run"
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,11 @@ class Folder:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage with its folders as found."""
+    """A stage with its folders as found. state: MISSING may still be run, ELSEWHERE was done outside it."""
 
     spec: StageSpec
     folders: tuple[Folder, ...]
-
-    @property
-    def state(self) -> str:
-        states = {folder.state for folder in self.folders}
-        if DAMAGED in states:
-            return DAMAGED
-        return DONE if DONE in states else MISSING
+    state: str
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -82,6 +79,10 @@ class TrainingLog:
     train: tuple[dict[str, Any], ...] = ()
     evaluations: tuple[dict[str, Any], ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.starts and self.train) and self.train[-1]["step"] >= self.starts[-1]["steps"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,16 @@ class Run:
         """The manifest of the folder at this path below the run; None when it isn't there or is damaged."""
         return next((folder.manifest for folder in self.folders() if folder.path == path), None)
 
+    def count(self, path: str, name: str) -> int | None:
+        """What the folder's stage counted under this name; None when it did not."""
+        manifest = self.manifest(path)
+        return manifest.counts.get(name) if manifest else None
+
+    def num_rows(self, path: str) -> int | None:
+        """Rows in the folder's files; None when there is no such folder."""
+        manifest = self.manifest(path)
+        return manifest.num_rows if manifest else None
+
 
 def collect(uri: str) -> Run:
     """Read a run folder through fsspec; stages that have not run are marked, not refused.
@@ -116,7 +127,8 @@ def collect(uri: str) -> Run:
         raise ContractError(
             f"{uri} is not a folder", "a run is a folder", "check the path, or run a stage first"
         )
-    stages = tuple(_stage(uri, spec) for spec in STAGES)
+    training = _training(join(uri, PRETRAIN_FOLDER))
+    stages = _mark_elsewhere([_stage(uri, spec, training) for spec in STAGES])
     if all(stage.state == MISSING for stage in stages):
         raise ContractError(
             f"{uri} holds no finished stage",
@@ -127,14 +139,31 @@ def collect(uri: str) -> Run:
         uri=uri,
         name=root.rstrip("/").rsplit("/", 1)[-1],
         stages=stages,
-        training=_training(join(uri, PRETRAIN_FOLDER)),
+        training=training,
         conversion=_json(join(uri, MODEL_FOLDER, model.REPORT_FILE)),
     )
 
 
-def _stage(uri: str, spec: StageSpec) -> Stage:
-    read = _checkpoint_folder if spec.name == "pretrain" else _folder
-    return Stage(spec, tuple(read(uri, path, kind) for path, kind in spec.folders.items()))
+def _stage(uri: str, spec: StageSpec, training: TrainingLog | None) -> Stage:
+    if spec.name == "pretrain":
+        folders: tuple[Folder, ...] = (_newest_checkpoint(uri),)
+        if training and not training.is_finished and folders[0].state != DAMAGED:
+            return Stage(spec, folders, UNFINISHED)
+    else:
+        folders = tuple(_folder(uri, path, kind) for path, kind in spec.folders.items())
+    states = {folder.state for folder in folders}
+    if DAMAGED in states:
+        return Stage(spec, folders, DAMAGED)
+    return Stage(spec, folders, states.pop() if len(states) == 1 else UNFINISHED)
+
+
+def _mark_elsewhere(stages: list[Stage]) -> tuple[Stage, ...]:
+    """What is missing before a stage that has been run: raw claims of one's own, an imported vocabulary."""
+    last = max((n for n, stage in enumerate(stages) if stage.state != MISSING), default=0)
+    return tuple(
+        replace(stage, state=ELSEWHERE) if stage.state == MISSING and n < last else stage
+        for n, stage in enumerate(stages)
+    )
 
 
 def _folder(uri: str, path: str, kind: str) -> Folder:
@@ -146,16 +175,15 @@ def _folder(uri: str, path: str, kind: str) -> Folder:
         return Folder(path, DAMAGED, problem=str(error).replace(join(uri, ""), ""))
 
 
-def _checkpoint_folder(uri: str, path: str, kind: str) -> Folder:
-    """Pretraining is as far as its newest whole checkpoint."""
+def _newest_checkpoint(uri: str) -> Folder:
+    """What pretraining gives out: its newest checkpoint that is whole."""
     try:
-        checkpoint = latest_checkpoint(join(uri, path))
+        checkpoint = latest_checkpoint(join(uri, PRETRAIN_FOLDER))
     except ContractError as error:
-        return Folder(path, DAMAGED, problem=str(error).replace(join(uri, ""), ""))
+        return Folder(PRETRAIN_FOLDER, DAMAGED, problem=str(error).replace(join(uri, ""), ""))
     if checkpoint is None:
-        return Folder(path, MISSING)
-    name = checkpoint.uri.rstrip("/").rsplit("/", 1)[-1]
-    return Folder(join(path, CHECKPOINTS_FOLDER, name), DONE, checkpoint.manifest)
+        return Folder(PRETRAIN_FOLDER, MISSING)
+    return Folder(checkpoint.uri.removeprefix(join(uri, "")), DONE, checkpoint.manifest)
 
 
 def _training(uri: str) -> TrainingLog | None:

@@ -7,12 +7,13 @@ from itertools import chain
 from typing import Any
 
 from reports.collect import Run
-from reports.flow import PATIENTS, balances, volumes
+from reports.flow import PATIENTS, balances, num_tokens
 from reports.numbers import NONE, count, number, scientific
 from reports.parity import Parity
 from reports.patients import splits
 from reports.privacy import PatientCounts
 from reports.training import AGAINST_BASELINES, MODEL, SOURCES, metric
+from schemas import sequences, vocabulary
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,33 @@ def patient_counts(run: Run) -> PatientCounts:
 
 def headlines(run: Run, counts: PatientCounts, parity: Parity | None) -> list[Tile]:
     """Volumes, then what the model reached, then how exact its conversion is."""
-    found = volumes(run)
-    patients = NONE if found.patients is None else counts.show(found.patients)
-    tiles = [
-        Tile("Patients", patients, "with enough codes to train on"),
-        Tile("Visits", count(found.visits), _each(found.visits, found.patients)),
-        Tile("Codes", count(found.codes), _each(found.codes, found.patients)),
+    patients = run.num_rows(sequences.KIND)
+    visits, codes = (run.count(sequences.KIND, name) for name in ("visits", "codes"))
+    return [
         Tile(
-            "Vocabulary",
-            count(found.vocabulary),
-            f"tokens; a code has at least {found.min_patients} patients",
-        )
-        if found.min_patients is not None
-        else Tile("Vocabulary", count(found.vocabulary), "tokens"),
+            "Patients", NONE if patients is None else counts.show(patients), "with enough codes to train on"
+        ),
+        *(
+            Tile(
+                label,
+                count(amount),
+                f"{counts.mean(amount, patients)} a patient" if amount and patients else "",
+            )
+            for label, amount in (("Visits", visits), ("Codes", codes))
+        ),
+        _vocabulary_tile(run),
+        _stay_tile(run),
+        _conversion_tile(parity),
     ]
-    return [*tiles, _stay_tile(run), _conversion_tile(parity)]
 
 
-def _each(amount: int | None, patients: int | None) -> str:
-    return f"{number(amount / patients)} a patient" if amount and patients else ""
+def _vocabulary_tile(run: Run) -> Tile:
+    manifest = run.manifest(vocabulary.KIND)
+    if manifest is None:
+        return Tile("Vocabulary", NONE, "not built yet")
+    minimum = manifest.details.get("min_patients")
+    note = "tokens" if minimum is None else f"tokens; a code has at least {minimum} patients"
+    return Tile("Vocabulary", count(num_tokens(manifest)), note)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from reports import numbers
 from reports.collect import Run
 from reports.figures import Picture, length_histogram
-from reports.flow import unknown_share
 from reports.patients import Lengths
 from reports.privacy import PatientCounts, merge_small_bins
+from schemas import sequences
 
 
 def max_seq_length(run: Run) -> int | None:
@@ -19,13 +19,13 @@ def max_seq_length(run: Run) -> int | None:
 def length_facts(lengths: Lengths, run: Run, counts: PatientCounts) -> list[tuple[str, str]]:
     """(label, value) of the lengths' summary."""
     facts = [
-        ("codes a patient, mean", numbers.number(lengths.mean)),
+        ("codes a patient, mean", counts.mean(lengths.codes, lengths.patients)),
         ("codes a patient, median", numbers.count(lengths.quantile(0.5))),
         ("95% of patients have at most", f"{lengths.quantile(0.95):,} codes"),
     ]
-    unknown = unknown_share(run)
-    if unknown is not None:
-        facts.append(("diagnoses whose code is not in the vocabulary", numbers.percentage(unknown)))
+    rows, unknown = (run.count(sequences.KIND, name) for name in ("rows_in", "rows_of_unknown_codes"))
+    if rows and unknown is not None:
+        facts.append(("diagnoses whose code is not in the vocabulary", numbers.percentage(unknown / rows)))
     cut = max_seq_length(run)
     if cut is not None:
         facts.append((f"patients cut to their latest {cut:,} codes", counts.show(lengths.longer_than(cut))))

@@ -10,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import numbers
-from reports.collect import DONE, MISSING, MODEL_FOLDER, collect
-from reports.flow import PATIENTS, balances, handovers
+from reports.collect import DONE, MISSING, MODEL_FOLDER, UNFINISHED, collect
+from reports.flow import PATIENTS, balances
+from reports.handovers import handovers
 from reports.headlines import accuracy, headlines, patient_counts, subtitle
 from reports.lengths import length_facts, length_histogram_picture
 from reports.names import code_name
@@ -29,7 +30,7 @@ STYLE = "style.css"
 def render(run_uri: str) -> str:
     """The page of a run folder, as HTML. Raises ContractError when the folder is no run."""
     run = collect(run_uri)
-    flows, found_splits = balances(run), splits(run)
+    flows, checks, found_splits = balances(run), handovers(run), splits(run)
     counts = patient_counts(run)
     lengths = all_lengths(found_splits)
     parity = parity_of(run.conversion)
@@ -43,14 +44,15 @@ def render(run_uri: str) -> str:
             sources=SOURCES,
             subtitle=subtitle(run),
             problems=[problem for stage in run.stages for problem in stage.problems],
-            missing=[stage for stage in run.stages if stage.state == MISSING],
+            missing=[stage for stage in run.stages if stage.state in (MISSING, UNFINISHED)],
             tiles=headlines(run, counts, parity),
             accuracy=accuracy(run),
             balances=flows,
             set_aside=[item for flow in flows for item in flow.reasons()],
-            handovers=handovers(run),
+            handovers=checks,
+            all_add_up=all(check.ok for check in [*flows, *checks]),
             splits=found_splits,
-            train_patients=next((split.patients for split in found_splits if split.name == "train"), None),
+            train_patients=next((split.patients for split in found_splits if split.name == "train"), 0),
             length_facts=length_facts(lengths, run, counts) if lengths else [],
             histogram=length_histogram_picture(lengths, run, counts) if lengths else None,
             top_codes=top_codes(run),

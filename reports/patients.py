@@ -15,7 +15,6 @@ from reports.collect import Run
 from schemas import vocabulary
 from schemas.manifest import Manifest, join
 from schemas.sequences import SPLITS
-from schemas.shards import FORMATS
 
 TOP_CODES = 20
 
@@ -30,6 +29,8 @@ class Split:
     files: int
     lengths: Mapping[int, int]
     """codes a patient → patients"""
+    patients_in_files: Mapping[str, int]
+    """file format → patients"""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Lengths:
         return sum(self.counts.values())
 
     @property
-    def mean(self) -> float:
-        return sum(length * patients for length, patients in self.counts.items()) / self.patients
+    def codes(self) -> int:
+        return sum(length * patients for length, patients in self.counts.items())
 
     def quantile(self, share: float) -> int:
         """The smallest length that at least this share of the patients does not exceed."""
@@ -84,9 +85,18 @@ def splits(run: Run) -> list[Split]:
 
 
 def _split(name: str, manifest: Manifest) -> Split:
-    lengths = {int(k): v for k, v in manifest.details["length_histogram"].items()}
-    files = [file for file in manifest.files if file.path.endswith(tuple(f".{name}" for name in FORMATS))]
-    return Split(name, sum(lengths.values()), manifest.details["num_codes"], len(files), lengths)
+    lengths = {int(length): patients for length, patients in manifest.details["length_histogram"].items()}
+    in_files: Counter[str] = Counter()
+    for file in manifest.files:
+        in_files[file.path.rpartition(".")[2]] += file.rows
+    return Split(
+        name,
+        sum(lengths.values()),
+        manifest.details["num_codes"],
+        len(manifest.files),
+        lengths,
+        dict(in_files),
+    )
 
 
 def all_lengths(found: list[Split]) -> Lengths | None:

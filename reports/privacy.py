@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reports.numbers import NONE, number
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
 
 ROUND_TO = 10
@@ -29,6 +30,11 @@ class PatientCounts:
         if 0 < patients < SMALL_CELL_MIN_PATIENTS:
             return f"fewer than {SMALL_CELL_MIN_PATIENTS}"
         return f"about {self.value(patients):,}" if self.rounded and patients else f"{patients:,}"
+
+    def mean(self, amount: int, patients: int) -> str:
+        """So much a patient, from the number of patients that may be shown."""
+        shown = self.value(patients)
+        return number(amount / shown) if shown else NONE
 
     def value(self, patients: int) -> int:
         """The number that a picture may draw."""

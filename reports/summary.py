@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import indent
 
-from reports.collect import DONE, MISSING, MODEL_FOLDER, PRETRAIN_FOLDER, Run, collect
+from reports.collect import DONE, MISSING, MODEL_FOLDER, PRETRAIN_FOLDER, UNFINISHED, Run, collect
 from reports.headlines import accuracy, headlines, patient_counts
 from reports.parity import parity_of
 from reports.patients import example_codes
@@ -27,9 +27,9 @@ def summarise(run_uri: str) -> str:
     for row in found.rows if found else ():
         lines.append(f"  Masked code in the top 10, {row.label}: {row.share:.1%}")
     lines += ["", *(f"  {label:<{width}}  {place}" for label, place in _places(run))]
-    missing = [stage.spec.name for stage in run.stages if stage.state == MISSING]
+    missing = [stage.spec.name for stage in run.stages if stage.state in (MISSING, UNFINISHED)]
     if missing:
-        lines += ["", f"  Not run yet: make {' '.join(missing)} RUN={run_uri}"]
+        lines += ["", f"  Not run yet, or not to its end: make {' '.join(missing)} RUN={run_uri}"]
     if run.stage("convert").state == DONE:
         lines += [
             "",

@@ -205,3 +205,9 @@ def metrics(num_patients: int) -> list[dict[str, Any]]:
 def fake_run(tmp_path) -> FakeRun:
     """An empty run folder `demo`, and what fills it."""
     return FakeRun(str(tmp_path / "demo"))
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory) -> FakeRun:
+    """A run with every stage, to read only."""
+    return FakeRun(str(tmp_path_factory.mktemp("runs") / "demo")).write_all()

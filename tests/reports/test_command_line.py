@@ -1,0 +1,32 @@
+from reports.__main__ import main
+
+
+def test_run_writes_the_page(whole_run, tmp_path):
+    page = tmp_path / "new" / "report.html"
+    assert main(["run", "--run", whole_run.uri, "--output", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_folder_that_is_no_run_is_refused_with_a_message(tmp_path, caplog):
+    page = tmp_path / "report.html"
+    assert main(["run", "--run", str(tmp_path), "--output", str(page)]) == 1
+    assert "holds no finished stage" in caplog.text
+    assert not page.exists()
+
+
+def test_demo_summary_says_where_everything_is(whole_run, capsys):
+    assert main(["demo-summary", "--run", whole_run.uri]) == 0
+    said = capsys.readouterr().out
+    for place in ("model", "report.html", "pretrain/metrics.jsonl", "pretrain/tensorboard"):
+        assert f"{whole_run.uri}/{place}" in said
+    assert "Patients: 20,000" in said
+    assert "always the most frequent codes: 20.0%" in said
+    compile(said.split("Load the model:")[1].replace("\n  ", "\n"), "load", "exec")
+    assert f'from_pretrained("{whole_run.uri}/model")' in said
+
+
+def test_demo_summary_of_a_partial_run(fake_run, capsys):
+    assert main(["demo-summary", "--run", fake_run.write_all("claims").uri]) == 0
+    said = capsys.readouterr().out
+    assert "Not run yet, or not to its end: make ingest vocabulary sequences shards pretrain convert" in said
+    assert "Load the model" not in said
