@@ -17,7 +17,9 @@ SWITCH = date(2015, 10, 1)
 
 
 def plan(num_patients=600, seed=0, **changed):
-    return Plan(num_patients, seed, **({"first_year": 2010, "last_year": 2021, "patients_per_block": 500} | changed))
+    return Plan(
+        num_patients, seed, **({"first_year": 2010, "last_year": 2021, "patients_per_block": 500} | changed)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,9 @@ SMALL = {
             "kind": "acute",
             "icd9": ["486"],
             "icd10": ["J18.9"],
-            "follows": [{"condition": "diabetes", "probability": 0.5, "delay_days": [0, 9], "own_visit": False}],
+            "follows": [
+                {"condition": "diabetes", "probability": 0.5, "delay_days": [0, 9], "own_visit": False}
+            ],
             "coded": 0.3,
             "visits": 1.5,
             "duration_days": [9, 20],

@@ -18,7 +18,9 @@ def test_averages(simulated):
     assert 1 <= (visits > 100).sum() <= 60 and visits.max() <= 500
     assert 1 <= (codes > 512).sum() <= 60
     assert (visits == 0).mean() < 0.1
-    assert 0.2 < (simulated.condition < 0).mean() < 1 / 3, "incidental codes are noise, and no more than a third"
+    assert 0.2 < (simulated.condition < 0).mean() < 1 / 3, (
+        "incidental codes are noise, and no more than a third"
+    )
     assert 0.35 < simulated.system.mean() < 0.65, "both systems weigh alike"
 
 
@@ -98,8 +100,9 @@ def test_length_of_stay_depends_on_the_condition(simulated):
 def top_10_accuracy(patient, claim, code, num_codes) -> dict[str, float]:
     """Hide one code of each test patient; how often is it among ten guesses?
 
-    common: the ten most frequent codes. history: the ten most frequent of the patient's other claims. fellows: the
-    ten that go most with the patient's other codes, those beside it above all, by pairs among training patients.
+    common: the ten most frequent codes. history: the ten most frequent of the patient's other claims. fellows:
+    the ten that go most with the patient's other codes, those beside it above all, by pairs among training
+    patients.
     """
     rng = np.random.default_rng(0)
     train = patient % 10 < 7
