@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import fsspec
 import numpy as np
 
+from conversion.vocabulary_source import ModelVocabulary
 from schemas.errors import ContractError
 from schemas.manifest import join
 from schemas.model_config import BertConfig
@@ -46,17 +47,21 @@ def random_patients(config: BertConfig, special: SpecialTokens, num_tokens: int,
     return patients
 
 
-def real_patients(shards: str, config: BertConfig, num_tokens: int) -> list[Patient]:
+def real_patients(shards: str, config: BertConfig, vocabulary: ModelVocabulary) -> list[Patient]:
     """The first patients of one split's Parquet shards, the latest codes of each, as in training.
 
-    Raises ContractError where the shards' vocabulary is of another size, or there is no Parquet among them.
+    Raises ContractError where the shards are of another vocabulary, or there is no Parquet among them.
     """
     import pyarrow.parquet as pq
 
     shard_set = read_shard_set(shards, PARQUET)
-    if shard_set.vocabulary_size != num_tokens:
+    stated = (shard_set.vocabulary_size, shard_set.vocabulary_fingerprint)
+    # A vocabulary that came without its folder has no fingerprint to compare.
+    wanted = (len(vocabulary.tokens), vocabulary.fingerprint or shard_set.vocabulary_fingerprint)
+    if stated != wanted:
         raise ContractError(
-            f"the shards' vocabulary has {shard_set.vocabulary_size} tokens, the checkpoint's {num_tokens}",
+            f"the shards' vocabulary ({stated[0]} tokens, {stated[1][:12]}…) is not the checkpoint's "
+            f"({wanted[0]} tokens, {wanted[1][:12]}…)",
             "shards and checkpoint share one vocabulary",
             "give shards written with the checkpoint's vocabulary",
         )

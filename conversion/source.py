@@ -111,12 +111,7 @@ def _chosen_uri(options: SourceOptions) -> str:
 
 
 def _open_own_folder(options: SourceOptions, folder: str) -> Source:
-    stated = {
-        "config": options.config,
-        "vocabulary": options.vocabulary,
-        "los_pooling": options.los_pooling,
-    }
-    given = [f"--{name}" for name, value in stated.items() if value is not None]
+    given = [f"--{name}" for name in ("config", "vocabulary") if getattr(options, name) is not None]
     if given:
         raise ContractError(
             f"{' and '.join(given)} with the checkpoint folder {folder}",
@@ -124,6 +119,13 @@ def _open_own_folder(options: SourceOptions, folder: str) -> Source:
             f"leave out {' and '.join(given)}",
         )
     checkpoint = open_checkpoint(folder, verify=True)
+    trained_with = checkpoint.config.los_pooling
+    if options.los_pooling not in (None, trained_with):
+        raise ContractError(
+            f"--los_pooling {options.los_pooling} with a checkpoint trained with {trained_with}",
+            "the prolonged-stay head reads what it was trained on",
+            "leave out --los_pooling",
+        )
     is_tensorflow = checkpoint.backend == TENSORFLOW
     vocabulary = ModelVocabulary(
         checkpoint.tokens, checkpoint.special, "checkpoint", checkpoint.vocabulary_fingerprint

@@ -168,7 +168,7 @@ def torch_checkpoint(tmp_path):
 def write_shards(tmp_path):
     """Write four patients' shards for a vocabulary of so many tokens; returns the folder."""
 
-    def write(vocabulary_size):
+    def write(vocabulary_size, fingerprint="f" * 64):
         folder = tmp_path / "run" / "shards" / "valid"
         folder.mkdir(parents=True)
         rng = np.random.default_rng(0)
@@ -180,7 +180,7 @@ def write_shards(tmp_path):
         }
         pq.write_table(pa.table(columns, schema=SHARDS.arrow), folder / "part-00000.parquet")
         details = shard_details(
-            vocabulary_fingerprint="f" * 64,
+            vocabulary_fingerprint=fingerprint,
             vocabulary_size=vocabulary_size,
             special_tokens=vars(STANDARD_SPECIAL_TOKENS),
             num_codes=sum(lengths),

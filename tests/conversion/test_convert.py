@@ -6,6 +6,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from conversion import convert as convert_module
+from conversion.__main__ import REFUSED, main
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ConversionRefused, ProcessFailed, VerificationFailed
 from conversion.verify_folder import VerifyConfig, verify_folder
@@ -155,12 +156,23 @@ def test_the_old_model_is_replaced_but_nothing_else_is(converted, torch_checkpoi
     assert os.path.exists(f"{checkpoint}/manifest.json")
 
 
-def test_shards_of_another_vocabulary_are_refused(torch_checkpoint, write_shards, tmp_path):
+@pytest.mark.parametrize("other", [(25, "f" * 64), (24, "e" * 64)])
+def test_shards_of_another_vocabulary_are_refused(torch_checkpoint, write_shards, tmp_path, other):
     torch_checkpoint()
-    config = ConvertConfig(run=str(tmp_path / "run"), output=str(tmp_path / "model"), shards=write_shards(25))
-    with pytest.raises(ContractError, match="vocabulary has 25 tokens, the checkpoint's 24"):
+    shards = write_shards(*other)
+    config = ConvertConfig(run=str(tmp_path / "run"), output=str(tmp_path / "model"), shards=shards)
+    with pytest.raises(ContractError, match="is not the checkpoint's"):
         convert(config)
     assert not os.path.exists(config.output)
+
+
+def test_the_command_line_says_what_was_refused(tmp_path, caplog, capsys):
+    arguments = ["convert", "--run", str(tmp_path), "--output", str(tmp_path / "model")]
+    assert main(arguments) == REFUSED
+    assert "no finished checkpoint" in caplog.text
+    with pytest.raises(SystemExit):
+        main([*arguments, "--los_pooling", "last"])
+    assert "los_pooling" in capsys.readouterr().err
 
 
 def test_conflicting_and_missing_options(tensorflow_checkpoints, torch_checkpoint, tmp_path):
@@ -168,10 +180,8 @@ def test_conflicting_and_missing_options(tensorflow_checkpoints, torch_checkpoin
     for options, message in (
         ({}, "neither checkpoint nor run"),
         ({"checkpoint": "x", "run": "y"}, "both given|are both"),
-        (
-            {"checkpoint": folder, "vocabulary": "v.txt", "los_pooling": "sum"},
-            "--vocabulary and --los_pooling",
-        ),
+        ({"checkpoint": folder, "vocabulary": "v.txt", "config": "c.json"}, "--config and --vocabulary"),
+        ({"checkpoint": folder, "los_pooling": "sum"}, "trained with first"),
         ({"checkpoint": str(tmp_path)}, "is no checkpoint"),
         ({"run": str(tmp_path / "nothing")}, "no finished checkpoint"),
         (
