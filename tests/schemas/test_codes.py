@@ -1,0 +1,38 @@
+import pytest
+
+from schemas.codes import normalise_code
+
+
+@pytest.mark.parametrize(
+    ("system", "raw", "expected"),
+    [
+        ("ICD10CM", " e119 ", "ICD10CM//E11.9"),
+        ("ICD10CM", "E11.9", "ICD10CM//E11.9"),
+        ("ICD10CM", "C50", "ICD10CM//C50"),
+        ("ICD10CM", "s72001a", "ICD10CM//S72.001A"),
+        ("ICD10CM", "C7A.00", "ICD10CM//C7A.00"),
+        ("ICD10CM", "U07.1", "ICD10CM//U07.1"),
+        ("ICD9CM", "25000", "ICD9CM//250.00"),
+        ("ICD9CM", "250", "ICD9CM//250"),
+        ("ICD9CM", "008.45", "ICD9CM//008.45"),
+        ("ICD9CM", "e8810", "ICD9CM//E881.0"),
+        ("ICD9CM", "E881", "ICD9CM//E881"),
+        ("ICD9CM", "V4581", "ICD9CM//V45.81"),
+        ("CCS", " abc.1 ", "CCS//abc.1"),
+    ],
+)
+def test_one_spelling_a_code(system, raw, expected):
+    assert normalise_code(system, raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "raw"),
+    [
+        ("ICD10CM", ""), ("ICD10CM", " \t"), ("ICD10CM", "E1"), ("ICD10CM", "119"), ("ICD10CM", "E11.90000"),
+        ("ICD10CM", "E11 9"), ("ICD9CM", "8"), ("ICD9CM", "2500000"), ("ICD9CM", "E88"), ("ICD9CM", "A01"),
+        ("ICD9CM", "250.0\n1"), ("CCS", "a\nb"), ("CCS", "a\u2028b"), ("ICD9CM", "٢٥٠"),
+    ],
+)  # fmt: skip
+def test_what_has_not_its_system_s_form_is_refused(system, raw):
+    with pytest.raises(ValueError):
+        normalise_code(system, raw)

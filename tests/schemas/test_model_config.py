@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from schemas.errors import ContractError
+from schemas.model_config import BertConfig, read_bert_config
+
+
+def _written(tmp_path, **values):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(values))
+    return str(path)
+
+
+def test_round_trip(tmp_path):
+    config = BertConfig(vocab_size=100, los_pooling="mean")
+    assert read_bert_config(_written(tmp_path, **config.to_dict())) == config
+    assert json.loads(config.to_json()) == config.to_dict()
+
+
+def test_the_original_s_gelu_is_the_tanh_form(tmp_path):
+    assert (
+        read_bert_config(_written(tmp_path, vocab_size=9, hidden_act="gelu")).hidden_act
+        == "gelu_pytorch_tanh"
+    )
+    assert read_bert_config(_written(tmp_path, vocab_size=9)).hidden_act == "gelu_pytorch_tanh"
+    assert read_bert_config(_written(tmp_path, vocab_size=9, hidden_act="relu")).hidden_act == "relu"
+
+
+def test_keys_of_other_tools_are_ignored(tmp_path):
+    config = read_bert_config(_written(tmp_path, vocab_size=9, directionality="bidi"), los_pooling="sum")
+    assert config == BertConfig(vocab_size=9, los_pooling="sum")
+
+
+def test_the_original_s_own_file(shared):
+    config = read_bert_config(f"{shared}/checkpoints/medbert_tf1/bert_config.json")
+    assert config.hidden_act == "gelu_pytorch_tanh"
+    assert config.layer_norm_eps == 1e-12
+
+
+def test_errors(tmp_path):
+    with pytest.raises(ContractError, match="does not exist"):
+        read_bert_config(str(tmp_path / "none.json"))
+    with pytest.raises(ContractError, match="no vocab_size"):
+        read_bert_config(_written(tmp_path, hidden_size=4))
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ContractError, match="not JSON"):
+        read_bert_config(str(tmp_path / "broken.json"))
+    with pytest.raises(ContractError, match="multiple of num_attention_heads"):
+        BertConfig(vocab_size=9, hidden_size=10, num_attention_heads=3)
+    with pytest.raises(ContractError, match="first, mean or sum"):
+        BertConfig(vocab_size=9, los_pooling="last")

@@ -1,0 +1,37 @@
+import pytest
+
+from schemas import claims, diagnoses, sequences, shards, vocabulary
+from schemas.errors import ContractError
+from schemas.table import Column, TableSchema
+
+TABLE = TableSchema("pets", (Column("name", "string"), Column("born", "date", nullable=True)))
+ALL = (
+    claims.CLAIMS,
+    claims.PATIENTS,
+    diagnoses.DIAGNOSES,
+    diagnoses.REJECTED,
+    sequences.SEQUENCES,
+    shards.SHARDS,
+    vocabulary.VOCABULARY,
+)
+
+
+@pytest.mark.parametrize("schema", ALL, ids=lambda schema: schema.name)
+def test_every_contract_has_ddl_and_arrow_form(schema):
+    assert schema.arrow.names == list(schema.column_names)
+    assert all(f"`{column.name}` {column.type}" in schema.ddl for column in schema.columns)
+    assert [field.nullable for field in schema.arrow] == [column.nullable for column in schema.columns]
+
+
+def test_further_columns_are_allowed():
+    TABLE.check_columns({"name": "string", "born": "date", "colour": "string"}, "here")
+
+
+def test_a_missing_column_is_named_with_what_was_found():
+    with pytest.raises(ContractError, match=r"here has no column born \(it has colour, name\)"):
+        TABLE.check_columns({"name": "string", "colour": "string"}, "here")
+
+
+def test_another_type_is_refused():
+    with pytest.raises(ContractError, match="born is string, not date"):
+        TABLE.check_columns({"name": "string", "born": "string"}, "here")
