@@ -45,7 +45,7 @@ def run_backend(project_root: str, tmp_path_factory) -> Callable[..., list[dict[
         search_path = os.pathsep.join(filter(None, [project_root, os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
             [*command, *arguments],
-            env=os.environ | {"PYTHONPATH": search_path, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            env=os.environ | {"PYTHONPATH": search_path, "TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=300,

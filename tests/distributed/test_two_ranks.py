@@ -53,5 +53,6 @@ def test_all_reduce_sums_exactly(runs):
     for rank in runs[:2]:
         assert rank["sums"].dtype == np.float64
         assert rank["sums"].tolist() == [3.0, 2.0**41 + 1]
+        assert rank["sizes"].tolist() == [2.0] * 5
         assert rank["counts"].shape == ()
         assert int(rank["counts"]) == 2**61 + 1

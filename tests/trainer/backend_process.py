@@ -96,11 +96,11 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
     results |= _under("forward", build(backend, STILL).forward(_forward_inputs()))
     model = build(backend, STILL)
     results |= _under("blocks", _blocks(model))
+    results |= _under("non_finite", _non_finite(model, poisoned=True))
     if backend == "tensorflow":
         results["tracings"] = np.array(model._gradients._encode.experimental_get_tracing_count())
     results |= _under("resume", _resume(backend, folder))
     results |= _under("five_steps", _five_steps(build(backend, STILL), slice(None)))
-    results |= _under("non_finite", _non_finite(build(backend, SMALL), poisoned=True))
     results |= _under("refusals", _refusals(backend, folder))
     return results
 
@@ -155,6 +155,7 @@ def together(backend: str, folder: str) -> dict[str, np.ndarray]:
     return results | {
         "before_broadcast": before["bert/pooler/dense/kernel"],
         "sums": model.all_reduce("test sums/1", np.array([1.5, 2.0**40 + world.rank])),
+        "sizes": np.concatenate([model.all_reduce("sizes", np.ones(size)) for size in (2, 0, 3)]),
         "counts": model.all_reduce("counts", np.array(2**60 + world.rank)),
         "size": np.array(world.size),
         "dropout_differs": _first_gradient(model),
@@ -250,8 +251,8 @@ def _resume(backend: str, folder: str) -> dict[str, np.ndarray]:
             model.save("memory://checkpoint", 3)
     results = {"files": np.array(files), "undisturbed/last_loss": undisturbed}
     results |= _under("undisturbed", model.named_weights())
+    model = build(backend, SMALL)
     for name, source in (("resumed", f"{folder}/checkpoint"), ("from_memory", "memory://checkpoint")):
-        model = build(backend, SMALL)
         model.load(source, 3)
         for step in (4, 5):
             last = _step(model, step)

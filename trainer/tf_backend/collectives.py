@@ -39,9 +39,16 @@ class Collectives:
         return self._traced[name](tensors)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
-        if not self._horovod:
+        """The sum of an array that has the same shape on every rank, though not in every call."""
+        if not self._horovod or not values.size:
             return values.copy()
-        return self.sum(name, [tf.constant(values)])[0].numpy()
+        key = f"{name}/{values.dtype}"
+        if key not in self._traced:
+            self._traced[key] = tf.function(
+                lambda tensor: self._horovod.allreduce(tensor, op=self._horovod.Sum, name=_graph_name(name)),
+                input_signature=[tf.TensorSpec(None, tf.as_dtype(values.dtype))],
+            ).get_concrete_function()
+        return self._traced[key](tf.constant(values)).numpy()
 
     def broadcast(self, variables: Mapping[str, tf.Variable]) -> None:
         """Each variable becomes the first rank's."""

@@ -28,7 +28,8 @@ class Collectives:
             self._horovod.grouped_allreduce_(tensors, name=name, op=self._horovod.Sum)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
-        if not self._horovod:
+        """The sum of an array that has the same shape on every rank, though not in every call."""
+        if not self._horovod or not values.size:
             return values.copy()
         tensor = torch.from_numpy(np.atleast_1d(values).copy())
         return self._horovod.allreduce(tensor, name=name, op=self._horovod.Sum).numpy().reshape(values.shape)
