@@ -1,4 +1,4 @@
-"""`python -m conversion convert | verify | forward`: the command line."""
+"""`python -m conversion convert | verify | to-tensorflow | forward`: the command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ProcessFailed
 from conversion.forward import ForwardConfig, run_forward
+from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow
 from conversion.verify_folder import VerifyConfig, verify_folder
 from schemas.errors import ContractError
 
@@ -22,6 +23,7 @@ REFUSED = 2
 COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
     "convert": (ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
     "verify": (VerifyConfig, verify_folder, "compare a model folder with a checkpoint"),
+    "to-tensorflow": (ToTensorflowConfig, to_tensorflow, "write a model folder as a TensorFlow checkpoint"),
     "forward": (ForwardConfig, run_forward, "run a model folder on stored inputs"),
 }
 

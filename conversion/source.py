@@ -13,6 +13,7 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 
 from conversion.bert_map import Naming
+from conversion.safetensors_file import read_safetensors
 from conversion.tf_checkpoint import read_tensorflow_checkpoint
 from conversion.vocabulary_source import ModelVocabulary, load_vocabulary
 from schemas.checkpoint import (
@@ -70,7 +71,7 @@ class Source:
         if self.prefix is not None:
             read = read_tensorflow_checkpoint(self.prefix)
             return read.variables, read.ignored
-        return _read_safetensors(join(self.path, TORCH_MODEL_FILE)), {}
+        return read_safetensors(join(self.path, TORCH_MODEL_FILE)), {}
 
 
 def open_source(options: SourceOptions, scratch: str) -> Source:
@@ -235,17 +236,3 @@ def _fingerprint_of_files(prefix: str) -> str:
     for path in _files_of(filesystem, root):
         digest.update(sha256_of(filesystem, path).encode())
     return digest.hexdigest()
-
-
-def _read_safetensors(path: str) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, KeyError) as error:  # KeyError: a type that NumPy has not
-        raise ContractError(
-            f"{path} cannot be read ({type(error).__name__})",
-            "a PyTorch checkpoint's weights are a safetensors file in float32",
-            "copy the checkpoint again whole",
-        ) from error

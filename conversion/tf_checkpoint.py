@@ -1,16 +1,16 @@
-"""Read a TensorFlow checkpoint, of TF1 or TF2, with TensorFlow's own reader, in a child process.
+"""Read and write TensorFlow checkpoints, of TF1 or TF2, with TensorFlow itself, in a child process.
 
-The child writes the variables to a safetensors file, so the converting process holds no framework, and a
-damaged checkpoint that aborts TensorFlow does not abort the conversion. The child is
-`python -m conversion.tf_checkpoint PREFIX FOLDER`.
+Child and converter exchange a safetensors file, so the converting process holds no framework, and a damaged
+checkpoint that aborts TensorFlow does not abort the conversion. The child is
+`python -m conversion.tf_checkpoint read|write PREFIX FOLDER`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape, glob
 from os.path import getsize
@@ -24,7 +24,7 @@ from schemas.errors import ContractError
 
 _ARRAYS = "variables.safetensors"
 _LISTING = "listing.json"
-_log = logging.getLogger(__name__)
+_CHILD = "conversion.tf_checkpoint"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
 
     with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
         try:
-            run_module("conversion.tf_checkpoint", [prefix, folder], "reading the TensorFlow checkpoint")
+            run_module(_CHILD, ["read", prefix, folder], "reading the TensorFlow checkpoint")
         except ProcessFailed as error:
             raise _damaged(prefix, str(error)) from error
         with open(f"{folder}/{_LISTING}", encoding="utf-8") as stream:
@@ -52,6 +52,15 @@ def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
         if "damaged" in listing:
             raise _damaged(prefix, listing["damaged"])
         return TensorFlowCheckpoint(load_file(f"{folder}/{_ARRAYS}"), listing["ignored"])
+
+
+def write_tensorflow_checkpoint(prefix: str, variables: Mapping[str, np.ndarray]) -> None:
+    """Write a name-based checkpoint (local): `<prefix>.index` and `<prefix>.data-…`. Raises ProcessFailed."""
+    from safetensors.numpy import save_file
+
+    with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
+        save_file(dict(variables), f"{folder}/{_ARRAYS}")
+        run_module(_CHILD, ["write", prefix, folder], "writing the TensorFlow checkpoint")
 
 
 def _damaged(prefix: str, what: str) -> ContractError:
@@ -85,6 +94,20 @@ def _read_in_child(prefix: str, folder: str) -> None:
         json.dump(listing, stream)
 
 
+def _write_in_child(prefix: str, folder: str) -> None:
+    """The child's part: safetensors in, TensorFlow out."""
+    import tensorflow as tf
+    from safetensors.numpy import load_file
+
+    variables = load_file(f"{folder}/{_ARRAYS}")
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(variables),
+        shape_and_slices=[""] * len(variables),
+        tensors=list(variables.values()),
+    )
+
+
 def _num_bytes(shape: list[int], dtype: object) -> int:
     size = getattr(dtype, "size", 0)  # strings and the like have none
     count = 1
@@ -111,4 +134,4 @@ def _plain(value: object) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    _read_in_child(*sys.argv[1:])
+    {"read": _read_in_child, "write": _write_in_child}[sys.argv[1]](*sys.argv[2:])

@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
+from conversion import convert
 from conversion.bert_map import map_arrays
+from conversion.source import Source
+from conversion.vocabulary_source import load_vocabulary
 from schemas.bert_names import TIED, tensorflow_shapes
 from schemas.checkpoint import (
     ADAM_M,
@@ -162,6 +165,32 @@ def torch_checkpoint(tmp_path):
         return str(folder)
 
     return make
+
+
+@pytest.fixture
+def write_model(tmp_path):
+    """Write variables of the tiny configuration as a model folder, unverified; returns the folder."""
+
+    def write(variables, vocabulary=None, los_pooling="first"):
+        config = tiny_config(los_pooling=los_pooling)
+        folder = tmp_path / "written_model"
+        folder.mkdir()
+        source = Source(
+            path="model.ckpt-7",
+            states_itself=False,
+            name="model.ckpt-7",
+            prefix="model.ckpt-7",
+            naming="tensorflow",
+            config=config,
+            vocabulary=vocabulary or load_vocabulary(None, config.vocab_size),
+            step=STEP,
+            fingerprint="0" * 64,
+        )
+        mapped = map_arrays(variables, config, "tensorflow", "transformers", "test")
+        convert.write_model(str(folder), source, mapped)
+        return str(folder)
+
+    return write
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import json
 import sys
 
 import torch
-from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer, pipeline
 
 
 def main(folder, los_head, inputs, text):
@@ -44,6 +44,8 @@ def main(folder, los_head, inputs, text):
     found["standard_los_logits"] = pretraining.seq_relationship_logits.tolist()
     with torch.no_grad():
         found["los_logits"] = los.los_logits(model, **tensors).tolist()
+    fill = pipeline("fill-mask", model=folder, tokenizer=folder)
+    found["filled"] = [guess["token"] for guess in fill(f"{tokenizer.mask_token} ICD10CM//E03.9", top_k=26)]
     sys.stdout.write(json.dumps(found))
 
 

@@ -8,9 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from conversion.bert_map import map_arrays
-from conversion.convert import write_model
-from conversion.source import Source
 from conversion.vocabulary_source import ModelVocabulary
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
 
@@ -25,31 +22,18 @@ INPUTS = {
 
 
 @pytest.fixture
-def load(make_config, make_variables, numpy_bert, project_root, tmp_path):
+def load(make_config, make_variables, write_model, numpy_bert, project_root):
     """Write a random model and load it in a process of its own; returns what was found, and what is right."""
 
     def load(vocabulary, los_pooling, text):
-        config = make_config(los_pooling=los_pooling)
-        variables = make_variables(config)
-        mapped = map_arrays(variables, config, "tensorflow", "transformers", "test")
-        source = Source(
-            path="model.ckpt-7",
-            states_itself=False,
-            name="model.ckpt-7",
-            prefix="model.ckpt-7",
-            naming="tensorflow",
-            config=config,
-            vocabulary=vocabulary,
-            step=7,
-            fingerprint="0" * 64,
-        )
-        write_model(str(tmp_path), source, mapped)
+        variables = make_variables(make_config())
+        folder = write_model(variables, vocabulary, los_pooling)
         script = os.path.join(os.path.dirname(__file__), "load_model.py")
         los_head = os.path.join(project_root, "conversion", "los_head.py")
         done = subprocess.run(
-            [sys.executable, "-I", script, str(tmp_path), los_head, json.dumps(INPUTS), text],
+            [sys.executable, "-I", script, folder, los_head, json.dumps(INPUTS), text],
             env={"HF_HUB_OFFLINE": "1", "PATH": os.environ["PATH"]},
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             text=True,
         )
@@ -63,7 +47,9 @@ def load(make_config, make_variables, numpy_bert, project_root, tmp_path):
             "masked_labels": rows * 0,
             "prolonged_los": np.zeros(2, int),
         }
-        return json.loads(done.stdout), numpy_bert.forward(variables, config.to_dict(), inputs)
+        return json.loads(done.stdout), numpy_bert.forward(
+            variables, make_config(los_pooling=los_pooling).to_dict(), inputs
+        )
 
     return load
 
@@ -104,9 +90,11 @@ def test_every_auto_class_loads_it_whole_and_computes_the_same(load, los_pooling
     assert found["tokens"] == found["words"] == tokens
     assert found["special"] == [0, 1, 2, 3]
     assert found["tokenizer"] != "BertTokenizer"
+    assert sorted(found["filled"]) == list(range(26))
 
 
 def test_an_imported_vocabulary_has_one_token_for_padding_and_mask(load):
     found, _ = load(MEDBERT, "first", "ICD10CM//E03.9 [PAD]")
     assert found["tokens"]["input_ids"] == [4, 0]
     assert found["special"] == [0, None, None, 0]
+    assert sorted(found["filled"]) == list(range(26))

@@ -1,0 +1,22 @@
+"""Weights in safetensors files, as NumPy arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.errors import ContractError
+
+
+def read_safetensors(path: str) -> dict[str, np.ndarray]:
+    """The arrays of a local safetensors file, by name. Raises ContractError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, KeyError, FileNotFoundError) as error:  # KeyError: a type that NumPy has not
+        raise ContractError(
+            f"{path} cannot be read ({type(error).__name__})",
+            "weights are a safetensors file in float32",
+            "copy the folder again whole",
+        ) from error
