@@ -16,7 +16,7 @@ from conversion import convert
 from conversion.bert_map import map_arrays
 from conversion.source import Source
 from conversion.vocabulary_source import load_vocabulary
-from schemas.bert_names import TIED, tensorflow_shapes
+from schemas.bert_names import tensorflow_shapes
 from schemas.checkpoint import (
     ADAM_M,
     ADAM_V,
@@ -147,8 +147,6 @@ def torch_checkpoint(tmp_path):
     def make(**changes):
         config = tiny_config(**changes)
         arrays = map_arrays(random_variables(config), config, "tensorflow", "transformers", "test").arrays
-        for copy, original in TIED.items():
-            arrays[copy] = arrays[original].copy()
         folder = tmp_path / "run" / "checkpoints" / folder_name(STEP)
         folder.mkdir(parents=True)
         save_file(arrays, folder / TORCH_MODEL_FILE)
