@@ -1,13 +1,25 @@
 """The Makefile's targets exist, are documented, and pass on the variables that other tools rely on."""
 
+import importlib
 import itertools
 import os
 import re
 import shlex
 import subprocess
+from typing import get_type_hints
 
 import pytest
 
+import conversion.__main__
+import reports.__main__
+import trainer.__main__
+from spark_jobs.config import parse
+
+PARSERS = {
+    "trainer": trainer.__main__.make_parser,
+    "conversion": conversion.__main__._parser,
+    "reports": reports.__main__._parser,
+}
 STAGES = ("claims", "ingest", "vocabulary", "sequences", "shards", "pretrain", "convert", "report")
 
 
@@ -101,6 +113,24 @@ def test_training_runs_under_horovodrun_only_with_several_processes(commands):
     assert alone[0].endswith("python")
     assert together[0].endswith("horovodrun") and together[1:3] == ["-np", "2"]
     assert together[-len(alone) :] == alone
+
+
+def test_every_command_of_the_demo_is_one_that_its_program_understands(commands, monkeypatch, project_root):
+    monkeypatch.chdir(project_root)
+    understood = []
+    for command in commands("demo", "RUN=runs/demo of mine"):
+        scripts = [word for word in command if word.startswith("spark_jobs/")]
+        if scripts:
+            job = importlib.import_module(scripts[0].removesuffix(".py").replace("/", "."))
+            parse(get_type_hints(job.main)["config"], command[command.index(scripts[0]) + 1 :])
+            understood.append(scripts[0])
+        else:
+            program = command[command.index("-m") + 1]
+            PARSERS[program]().parse_args(command[command.index("-m") + 2 :])
+            understood.append(program)
+    jobs = ("generate_claims", "ingest_claims", "build_vocabulary", "build_sequences", "write_shards")
+    programs = ["trainer", "conversion", "reports", "reports"]
+    assert understood == [f"spark_jobs/{job}.py" for job in jobs] + programs
 
 
 def test_defaults_are_the_house_rules(commands):
