@@ -117,28 +117,36 @@ def length_histogram(
         return inline(figure, name, alt)
 
 
-def parity_bars(name: str, errors: Sequence[tuple[str, float]], tolerance: float, alt: str) -> Markup:
-    """Largest absolute error of each output, logarithmic, against the tolerance; an error of 0 is "equal"."""
-    smallest = min((error for _, error in errors if error > 0), default=tolerance)
-    floor = min(smallest, tolerance) / 10
-    with picture(_WIDE, 0.75 + 0.24 * len(errors)) as figure:
+@dataclass(frozen=True)
+class Difference:
+    """Largest absolute difference of one output, in float32 and in bfloat16 (None: not compared)."""
+
+    output: str
+    float32: float
+    bfloat16: float | None
+
+
+def parity_bars(name: str, differences: Sequence[Difference], tolerance: float, alt: str) -> Markup:
+    """A wide bar for float32 and a thin one for bfloat16 per output, logarithmic, against the tolerance."""
+    shown = [d.float32 for d in differences] + [d.bfloat16 or 0 for d in differences]
+    floor = min(min(filter(None, shown), default=tolerance), tolerance) / 10
+    with picture(_WIDE, 0.75 + 0.27 * len(differences)) as figure:
         axes = figure.subplots()
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
-        places = range(len(errors))
-        values = [max(error, floor) for _, error in errors]
-        colours = [COLOURS["accent" if error <= tolerance else "bad"] for _, error in errors]
-        axes.barh(places, values, height=0.62, color=colours)
-        for place, (_, error) in zip(places, errors, strict=True):
-            text = scientific(error) if error else "equal"
+        for place, difference in enumerate(differences):
+            colour = COLOURS["accent" if difference.float32 <= tolerance else "bad"]
+            axes.barh(place - 0.1, max(difference.float32, floor), height=0.5, color=colour)
+            axes.barh(place + 0.27, max(difference.bfloat16 or 0, floor), height=0.16, color=COLOURS["muted"])
+            text = scientific(difference.float32) if difference.float32 else "equal"
             axes.text(1.02, place, text, va="center", transform=axes.get_yaxis_transform())
         axes.axvline(tolerance, color=COLOURS["baseline-1"], linestyle=LINE_STYLES["dashed"], linewidth=1.4)
         axes.set_xscale("log")
-        axes.set_xlim(floor, max(tolerance, *values) * 3)
+        axes.set_xlim(floor, max(tolerance, *shown) * 3)
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(_power_of_ten))
-        axes.set_yticks(list(places), [label for label, _ in errors])
+        axes.set_yticks(range(len(differences)), [difference.output for difference in differences])
         axes.invert_yaxis()
         axes.set_xlabel("largest absolute difference")
         return inline(figure, name, alt)
@@ -149,7 +157,7 @@ def _count(value: float, _position: int) -> str:
 
 
 def _plain(value: float, _position: int) -> str:
-    return f"{value:,.4g}" if value == 0 or abs(value) >= 1e-3 else scientific(value)
+    return f"{value:,.4g}" if value == 0 or abs(value) >= 1e-2 else scientific(value)
 
 
 def _power_of_ten(value: float, _position: int) -> str:

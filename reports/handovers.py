@@ -30,7 +30,7 @@ def handovers(run: Run) -> list[Handover]:
     given_out, in_sequences = run.num_rows(diagnoses.KIND), run.num_rows(sequences.KIND)
     pairs = [
         (
-            "written as claims, read by ingest",
+            "in claims/, read by ingest",
             CLAIMS,
             _claims_written(run),
             run.count(diagnoses.KIND, "claims_in"),

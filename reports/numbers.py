@@ -20,6 +20,8 @@ def number(value: float | None) -> str:
 
 def scientific(value: float) -> str:
     """1.2e-6"""
+    if value == 0:
+        return "0"
     return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+").replace(".0e", "e")
 
 

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports import numbers
-from reports.figures import Picture, parity_bars
+from reports.figures import Difference, Picture, parity_bars
 
 
 @dataclass(frozen=True)
 class Parity:
     """Source against converted model, output by output.
 
-    errors: output → largest absolute difference in float32; None where it was no finite number.
+    errors, bfloat16_errors: output → largest absolute difference; None where it was no finite number.
     facts: (label, value) of the rest of the report.
     """
 
     errors: Mapping[str, float | None]
+    bfloat16_errors: Mapping[str, float | None]
     tolerance: float
     passed: bool
     facts: tuple[tuple[str, str], ...]
@@ -40,19 +41,26 @@ def parity_of(report: Mapping[str, Any] | None) -> Parity | None:
     if not report:
         return None
     found = report["verification"]
-    return Parity(found["max_abs_error"], found["tolerance"], found["passed"], tuple(_facts(report, found)))
+    return Parity(
+        found["max_abs_error"],
+        found["bfloat16_max_abs_error"],
+        found["tolerance"],
+        found["passed"],
+        tuple(_facts(report, found)),
+    )
 
 
 def _facts(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str, str]]:
     variables, source, vocabulary = report["variables"], report["source"], report["vocabulary"]
     ignored = sum(variables["ignored"].values())
     facts = [
-        ("converted from", f"{source['name']}, step {numbers.count(source['step'])}"),
+        ("converted from", source["name"]),
         ("variables converted", numbers.count(variables["consumed"])),
         ("variables left out on purpose", numbers.count(ignored)),
         *((f"of these: {reason}", numbers.count(number)) for reason, number in variables["ignored"].items()),
         ("weights", numbers.count(variables["values"])),
         ("tokens", numbers.count(vocabulary["tokens"])),
+        ("largest difference in float32", _largest(found["max_abs_error"])),
         ("largest difference in bfloat16", _largest(found["bfloat16_max_abs_error"])),
         ("had GELU's erf form been used instead of tanh", _largest(found["erf_gelu_max_abs_difference"])),
     ]
@@ -65,22 +73,23 @@ def _largest(errors: Mapping[str, float | None]) -> str:
 
 
 def parity_picture(parity: Parity) -> Picture | None:
-    """A bar for each output, in the network's order; None when no error is a number."""
-    errors = [(readable(name), error) for name, error in parity.errors.items() if error is not None]
-    if not errors:
+    """Bars for each output, in the network's order; None when no difference is a number."""
+    differences = [
+        Difference(readable(name), error, parity.bfloat16_errors.get(name))
+        for name, error in parity.errors.items()
+        if error is not None
+    ]
+    if not differences:
         return None
-    alt = (
-        "Largest absolute difference by output: "
-        + ", ".join(f"{name} {numbers.scientific(error)}" for name, error in errors)
-        + "."
-    )
+    listed = ", ".join(f"{d.output} {numbers.scientific(d.float32)}" for d in differences)
+    alt = f"Largest absolute difference by output, in float32: {listed}."
     caption = (
         "Largest difference of any value between the checkpoint, run by its own framework, and the converted "
-        "model, run by transformers, in float32. The dashed line is the tolerance, "
-        f"{numbers.scientific(parity.tolerance)}."
+        "model, run by transformers: in float32 (wide bars and figures; the dashed line is the tolerance, "
+        f"{numbers.scientific(parity.tolerance)}) and in bfloat16 (thin bars)."
     )
     return Picture(
-        "Difference by layer and head", parity_bars("parity", errors, parity.tolerance, alt), caption
+        "Difference by layer and head", parity_bars("parity", differences, parity.tolerance, alt), caption
     )
 
 

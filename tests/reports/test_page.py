@@ -59,8 +59,8 @@ def test_numbers_of_a_whole_run(whole_page):
         "Patients 20,000",
         "Visits 164,000 8.2 a patient",
         "Codes 985,050",
-        "Ingest diagnoses 400,000 399,000 1,000 ✓",
-        "Sequences patients 20,950 20,000 950 ✓",
+        "✓ Ingest diagnoses 400,000 399,000 1,000",
+        "✓ Sequences patients 20,950 20,000 950",
         "discharge before admit",
         "train 14,000 70.0%",
         "Essential (primary) hypertension",
@@ -110,7 +110,7 @@ def test_a_loss_is_shown(fake_run):
     fake_run.lost = 7
     text = text_of(render(fake_run.write_all().uri))
     assert "Data: the numbers do not add up" in text
-    assert "Ingest diagnoses 400,000 398,993 1,000 ✗ 7 lost" in text
+    assert "✗ Ingest 7 lost diagnoses 400,000 398,993 1,000" in text
 
 
 def test_a_handover_that_does_not_fit_is_shown(fake_run):
@@ -163,7 +163,7 @@ def test_small_groups_of_patients_stay_hidden(fake_run):
     page = render(fake_run.write_all("claims", "ingest", "vocabulary", "sequences", "shards").uri)
     text = text_of(page)
     assert "valid fewer than 11" in text
-    assert "Sequences patients about 100 about 100 fewer than 11 ✓" in text
+    assert "✓ Sequences patients about 100 about 100 fewer than 11" in text
     assert "train about 70" in text
     assert "rounded to tens" in text
     for exact in ("97", "67", "22", "8 patients", "3 patients"):
