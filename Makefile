@@ -141,10 +141,11 @@ pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was
 		--data.shards "$(RUN)/shards" --data.vocabulary "$(run_vocabulary)" --backend $(BACKEND) \
 		--seed $(SEED) --output "$(RUN)/pretrain" $(TRAIN_ARGS)
 
+# What it prints is $(MODEL)/conversion_report.json too.
 .PHONY: convert
 convert: setup ## checkpoint to a verified transformers folder: RUN, or CHECKPOINT and CONFIG -> $(MODEL)
 	"$(BIN)/python" -m conversion convert $(or $(foreign_checkpoint),--run "$(RUN)/pretrain" $(valid_shards)) \
-		$(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) --output "$(MODEL)" $(CONVERT_ARGS)
+		$(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) --output "$(MODEL)" $(CONVERT_ARGS) >/dev/null
 
 .PHONY: report
 report: setup ## one HTML page on the run -> $(RUN)/report.html

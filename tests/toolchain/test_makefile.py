@@ -47,7 +47,8 @@ def commands(make):
 
     def plan(*arguments: str) -> list[list[str]]:
         text = make("-n", *arguments).replace("\\\n", " ")
-        return [shlex.split(line) for line in text.splitlines() if "spark_jobs/" in line or " -m " in line]
+        lines = [line for line in text.splitlines() if "spark_jobs/" in line or " -m " in line]
+        return [[word for word in shlex.split(line) if not word.startswith(">")] for line in lines]
 
     return plan
 
