@@ -50,7 +50,7 @@ def render(run_uri: str) -> str:
             balances=flows,
             set_aside=[item for flow in flows for item in flow.reasons()],
             handovers=checks,
-            all_add_up=all(check.ok for check in [*flows, *checks]),
+            all_add_up=all(flow.ok for flow in flows) and all(check.ok for check in checks),
             splits=found_splits,
             train_patients=next((split.patients for split in found_splits if split.name == "train"), 0),
             length_facts=length_facts(lengths, run, counts) if lengths else [],

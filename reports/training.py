@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -180,9 +181,9 @@ def _caption(chart: Chart, lines: Sequence[Line]) -> str:
 
 def metric(entry: dict[str, Any], name: str) -> Any:
     """A metric of a line of the log; None when it is absent, null, or no finite number."""
-    value = entry.get(name)
+    value: Any = entry.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and value - value == 0 else None
+    return value if is_number and math.isfinite(value) else None
 
 
 def _flatten(options: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

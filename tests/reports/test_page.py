@@ -1,10 +1,13 @@
 import re
 from html.parser import HTMLParser
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from reports.page import render
 from schemas.errors import ContractError
+from schemas.vocabulary import VOCABULARY
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "line", "rect"}
 
@@ -204,3 +207,18 @@ def test_what_is_no_run_is_refused(tmp_path):
         render(str(tmp_path / "nowhere"))
     with pytest.raises(ContractError, match=r"no finished stage.*Remedy: check the path"):
         render(str(tmp_path))
+
+
+def test_an_imported_vocabulary_has_no_counts(fake_run):
+    fake_run.write_all("claims", "ingest")
+    tokens = b"[PAD]\nICD9CM//401.9\n"
+    stream = pa.BufferOutputStream()
+    pq.write_table(
+        pa.table([[0, 1], ["[PAD]", "ICD9CM//401.9"], [0, 0], [0, 0]], VOCABULARY.column_names), stream
+    )
+    files = {"vocab.txt": tokens, "vocabulary.parquet": stream.getvalue().to_pybytes()}
+    details = {"special_tokens": {"pad": 0, "unk": None, "cls": None, "mask": 0}, "min_patients": None}
+    fake_run.publish("vocabulary", "vocabulary", files, (), counts={"codes": 1}, details=details)
+    text = text_of(render(fake_run.uri))
+    assert "Vocabulary 2 tokens" in text
+    assert "Commonest codes" not in text
