@@ -73,7 +73,8 @@ def write_parquet(
     """
     folder.delete(STAGING)
     rows.write.mode("overwrite").partitionBy(*partition_by).parquet(join(folder.uri, STAGED_DATA))
-    rows_of = _rows_of_staged(rows.sparkSession, folder)
+    # Without a row there may be no file, and then no schema to find.
+    rows_of = _rows_of_staged(rows.sparkSession, folder) if folder.files(STAGED_DATA) else {}
     return _install_parts(rows.sparkSession, folder, rows_of, PARQUET, subfolder, names)
 
 
@@ -100,7 +101,7 @@ def _install_parts(
     staged = [entry.path.removeprefix(f"{STAGED_DATA}/") for entry in folder.files(STAGED_DATA)]
     staged = [path for path in staged if path.endswith(f".{extension}")]
     targets = names or _part_names(staged, extension, subfolder)
-    sums = _sha256_of_staged(spark, folder)
+    sums = _sha256_of_staged(spark, folder) if staged else {}
     entries = []
     for path, target in zip(staged, targets, strict=True):
         folder.rename(f"{STAGED_DATA}/{path}", target)

@@ -32,3 +32,11 @@ def spark():
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture
+def run(spark, tmp_path):
+    """An empty run folder with its stages."""
+    from tests.spark_jobs.pipeline import Run
+
+    return Run(spark, str(tmp_path / "run"))

@@ -1,0 +1,128 @@
+import json
+from collections import Counter
+
+import pytest
+
+from schemas.errors import ContractError
+from tests.spark_jobs.pipeline import HEADER, write_extract
+
+pytestmark = pytest.mark.spark
+
+GOOD = "1 2014-03-01 2014-03-02 ICD9_250.00 6 1 0"
+
+
+def test_a_good_row_in_full(run, tmp_path):
+    manifest = run.ingest(
+        "medbert", write_extract(tmp_path / "x.tsv", GOOD, "1 2200-03-01 2200-03-01 ICD10_e119 - 2.0 -")
+    )
+    first, second = run.rows("diagnoses")
+    assert first.pop("admit_date").isoformat() == "2014-03-01"
+    assert first.pop("discharge_date").isoformat() == "2014-03-02"
+    assert first == {
+        "patient_id": "1", "visit_id": None, "code": "ICD9CM//250.00", "order_1": 6, "order_2": 0, "order_3": 1,
+    }  # fmt: skip
+    assert second["code"] == "ICD10CM//E11.9"
+    assert (second["order_1"], second["order_2"], second["order_3"]) == (None, None, 2)
+    assert manifest.parameters == {"source": "medbert"}
+    assert manifest.counts == {"rows_in": 2, "rows_out": 2, "rows_rejected": 0, "rejected": {}}
+
+
+BAD = {
+    "- 2014-03-01 2014-03-02 ICD9_250 6 1 0": "patient_missing",
+    "1 - 2014-03-02 ICD9_250 6 1 0": "admit_date_missing",
+    "1 2011-02-30 2014-03-02 ICD9_250 6 1 0": "admit_date_unreadable",
+    "1 03/01/2014 2014-03-02 ICD9_250 6 1 0": "admit_date_unreadable",
+    "1 2014-3-1 2014-03-02 ICD9_250 6 1 0": "admit_date_unreadable",
+    "1 0000-01-01 2014-03-02 ICD9_250 6 1 0": "admit_date_unreadable",
+    "1 2014-03-01 - ICD9_250 6 1 0": "discharge_date_missing",
+    "1 2014-03-01 2014-03-02T00:00 ICD9_250 6 1 0": "discharge_date_unreadable",
+    "1 2014-03-03 2014-03-02 ICD9_250 6 1 0": "discharge_before_admit",
+    "1 2014-03-01 2014-03-02 - 6 1 0": "code_missing",
+    "1 2014-03-01 2014-03-02 ICD9_ 6 1 0": "code_missing",
+    "1 2014-03-01 2014-03-02 250.00 6 1 0": "code_system_unknown",
+    "1 2014-03-01 2014-03-02 _250.00 6 1 0": "code_system_unknown",
+    "1 2014-03-01 2014-03-02 ICD9_A11.9 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 ICD9_250 Y 1 0": "order_unreadable",
+    "1 2014-03-01 2014-03-02 ICD9_250 6 1 99999999999": "order_unreadable",
+    "1 2014-03-01 2014-03-02": "row_malformed",
+    "1 2014-03-01 2014-03-02 ICD9_250 6 1 0 8": "row_malformed",
+    "- - - - - - -": "patient_missing",
+}
+
+
+def test_every_bad_row_is_set_aside_with_its_reason_and_nothing_is_lost(run, tmp_path):
+    manifest = run.ingest("medbert", write_extract(tmp_path / "x.tsv", GOOD, *BAD, GOOD))
+    assert len(run.rows("diagnoses")) == 2  # rows that are there twice stay twice
+    aside = run.rows("diagnoses_rejected")
+    assert Counter(row["reason"] for row in aside) == Counter(BAD.values()) == manifest.counts["rejected"]
+    assert (
+        manifest.counts["rows_in"]
+        == 2 + len(BAD)
+        == manifest.counts["rows_out"] + manifest.counts["rows_rejected"]
+    )
+
+    before = next(json.loads(row["raw"]) for row in aside if row["reason"] == "discharge_before_admit")
+    assert before == {
+        "patient_id": "1", "vadate": "2014-03-03", "vddate": "2014-03-02", "diag": "ICD9_250", "poa": "6",
+        "diagnosis_priority": "1", "third_party_ind": "0",
+    }  # fmt: skip
+    missing = next(json.loads(row["raw"]) for row in aside if row["reason"] == "admit_date_missing")
+    assert missing["vadate"] is None
+    malformed = [
+        json.loads(row["raw"])["_corrupt_record"] for row in aside if row["reason"] == "row_malformed"
+    ]
+    assert "1\t2014-03-01\t2014-03-02" in malformed
+
+
+def test_a_missing_column_is_named_with_the_table_and_what_was_found(run, tmp_path):
+    (tmp_path / "x.tsv").write_text("patient_id\tvadate\tdiag\n1\t2014-03-01\tICD9_250\n")
+    with pytest.raises(
+        ContractError, match=r"x\.tsv has no column vddate, poa.*\(it has patient_id, vadate, diag\)"
+    ):
+        run.ingest("medbert", str(tmp_path / "x.tsv"))
+
+
+def test_columns_are_found_by_name_in_any_order_and_case(run, tmp_path):
+    names = HEADER.split("\t")
+    (tmp_path / "x.tsv").write_text(
+        "\ufeff" + "\t".join(reversed(names)).upper() + "\r\n" + "\t".join(reversed(GOOD.split(" "))) + "\r\n"
+    )
+    run.ingest("medbert", str(tmp_path / "x.tsv"))
+    (row,) = run.rows("diagnoses")
+    assert (row["patient_id"], row["code"], row["order_3"]) == ("1", "ICD9CM//250.00", 1)
+
+
+def test_a_folder_of_files_with_different_headers_is_an_error(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    write_extract(tmp_path / "in" / "a.tsv", GOOD)
+    names = HEADER.split("\t")
+    (tmp_path / "in" / "b.tsv").write_text(
+        "\t".join(names[::-1]) + "\n" + "\t".join(GOOD.split(" ")[::-1]) + "\n"
+    )
+    with pytest.raises(Exception, match="header"):
+        run.ingest("medbert", str(tmp_path / "in"))
+
+
+def test_unknown_source_missing_input_and_input_as_output(run, tmp_path):
+    with pytest.raises(ContractError, match=r"source is fhir.*medbert, omop, claims"):
+        run.ingest("fhir", str(tmp_path))
+    with pytest.raises(ContractError, match="does not exist"):
+        run.ingest("medbert", str(tmp_path / "none.tsv"))
+    (tmp_path / "run" / "diagnoses").mkdir(parents=True)
+    write_extract(tmp_path / "run" / "diagnoses" / "x.tsv", GOOD)
+    with pytest.raises(ContractError, match="both input and output"):
+        run.ingest("medbert", run.path("diagnoses"))
+
+
+def test_only_bad_rows_publish_what_was_set_aside_and_nothing_else(run, tmp_path):
+    with pytest.raises(ContractError, match=r"patient_missing.*diagnoses_rejected"):
+        run.ingest("medbert", write_extract(tmp_path / "x.tsv", "- 2014-03-01 2014-03-02 ICD9_250 6 1 0"))
+    assert len(run.rows("diagnoses_rejected")) == 1
+    assert not (tmp_path / "run" / "diagnoses" / "manifest.json").exists()
+
+
+def test_errors_hold_nothing_of_a_single_patient(run, tmp_path):
+    raw = write_extract(tmp_path / "x.tsv", "secret-id 1999-12-31 1999-12-30 ICD9_042 6 1 0")
+    with pytest.raises(ContractError) as caught:
+        run.ingest("medbert", raw)
+    assert not any(part in str(caught.value) for part in ("secret-id", "1999", "042"))

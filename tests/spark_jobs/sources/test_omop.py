@@ -1,0 +1,105 @@
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import ContractError
+from tests.spark_jobs.pipeline import Run
+
+pytestmark = pytest.mark.spark
+
+CONDITIONS = """\
+condition_occurrence_id,person_id,condition_start_date,condition_end_date,condition_type_concept_id,visit_occurrence_id,condition_source_value,condition_source_concept_id
+1,-7,2014-03-01,2014-03-05,32821,100,25000  ,44836914
+2,-7,2014-03-01,,32821,100,E119,45533020
+3,-7,2014-06-01,2014-06-02,32821,,I10,0
+4,8,2014-07-01,,32817,999,AF,2000031019
+5,8,2014-07-01,,32821,999,4019,44821949
+6,8,2014-07-02,2014-07-02,32821,101,I10,35207668
+"""
+VISITS = """\
+visit_occurrence_id,person_id,visit_start_date,visit_end_date
+100,-7,2014-02-28,2014-03-06
+101,8,2014-07-03,2014-07-01
+"""
+PERSONS = "person_id,year_of_birth\n-7,1950\n"
+
+
+@pytest.fixture
+def omop(tmp_path):
+    folder = tmp_path / "omop"
+    folder.mkdir()
+    (folder / "CONDITION_OCCURRENCE.csv").write_text(CONDITIONS)
+    (folder / "visit_occurrence.csv.gz").write_bytes(gzip.compress(VISITS.encode()))
+    (folder / "person.csv").write_text(PERSONS)
+    return folder
+
+
+def _check(run: Run, manifest):
+    found = {
+        (r["patient_id"], r["visit_id"], str(r["admit_date"]), str(r["discharge_date"]), r["code"])
+        for r in run.rows("diagnoses")
+    }
+    assert found == {
+        ("-7", "100", "2014-02-28", "2014-03-06", "ICD9CM//250.00"),
+        ("-7", "100", "2014-02-28", "2014-03-06", "ICD10CM//E11.9"),
+        ("-7", None, "2014-06-01", "2014-06-02", "ICD10CM//I10"),
+        ("8", "999", "2014-07-01", "2014-07-01", "ICD9CM//401.9"),
+    }
+    assert manifest.counts["rejected"] == {"discharge_before_admit": 1, "code_system_unknown": 1}
+    assert manifest.counts["dates_of_condition"] == 3
+    assert manifest.counts["visit_unknown"] == 2
+    assert manifest.counts["persons_unknown"] == 1
+    assert manifest.counts["rows_in"] == 6
+
+
+def test_visits_give_the_dates_and_conditions_without_a_visit_their_own(run, omop):
+    _check(run, run.ingest("omop", str(omop)))
+    raw = [json.loads(row["raw"]) for row in run.rows("diagnoses_rejected")]
+    assert {row["condition_source_value"] for row in raw} == {"AF", "I10"}
+
+
+def test_parquet_with_its_own_types(run, omop):
+    for table in ("CONDITION_OCCURRENCE.csv", "visit_occurrence.csv.gz"):
+        name = table.split(".")[0]
+        rows = pyarrow.csv.read_csv(omop / table)  # finds integers and dates
+        dates = [i for i, field in enumerate(rows.schema) if pa.types.is_date(field.type)]
+        for i in dates:
+            rows = rows.set_column(i, rows.schema.names[i], rows[i].cast(pa.timestamp("us")))
+        assert dates
+        (omop / table).unlink()
+        (omop / name).mkdir()
+        pq.write_table(rows, omop / name / "part-0.parquet")
+    _check(run, run.ingest("omop", str(omop)))
+
+
+def test_only_the_condition_types_asked_for(run, omop):
+    manifest = run.ingest("omop", str(omop), condition_types=(32821,))
+    assert manifest.counts["rows_in"] == 5
+    assert manifest.counts["rows_of_other_types"] == 1
+    assert manifest.parameters["omop"] == {"condition_types": [32821]}
+    assert manifest.counts["rejected"] == {"discharge_before_admit": 1}
+
+
+def test_a_missing_table_and_a_missing_column(run, omop):
+    (omop / "person.csv").rename(omop / "people.csv")
+    with pytest.raises(
+        ContractError, match=r"0 tables person \(it has CONDITION_OCCURRENCE.csv, people.csv, visit"
+    ):
+        run.ingest("omop", str(omop))
+    (omop / "people.csv").rename(omop / "person.csv")
+    (omop / "CONDITION_OCCURRENCE.csv").write_text("person_id\n1\n")
+    with pytest.raises(ContractError, match=r"table condition_occurrence has no column condition_start_date"):
+        run.ingest("omop", str(omop))
+
+
+def test_a_visit_that_stands_twice_is_an_error_not_more_rows(run, omop):
+    (omop / "visit_occurrence.csv.gz").write_bytes(
+        gzip.compress((VISITS + VISITS.splitlines()[1] + "\n").encode())
+    )
+    with pytest.raises(ContractError, match=r"6 rows in, 6 out.*stands\s+there once"):
+        run.ingest("omop", str(omop))
+    assert not (omop.parent / "run" / "diagnoses" / "manifest.json").exists()

@@ -1,0 +1,35 @@
+import pytest
+
+from spark_jobs.build_vocabulary import BuildVocabulary
+from spark_jobs.config import parse
+from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.write_shards import WriteShards
+
+REQUIRED = ["--source", "omop", "--input", "a", "--output", "s3a://lake/b"]
+
+
+def test_options_and_yaml_which_options_override(tmp_path):
+    (tmp_path / "c.yaml").write_text("source: omop\ninput: a\noutput: b\nomop:\n  condition_types: [32821]\n")
+    config = parse(IngestClaims, ["--config", str(tmp_path / "c.yaml"), "--output", "c"])
+    assert (config.source, config.input, config.output) == ("omop", "a", "c")
+    assert config.omop.condition_types == [32821]
+    assert parse(IngestClaims, [*REQUIRED, "--omop.condition_types", "[1, 2]"]).omop.condition_types == [1, 2]
+    assert parse(IngestClaims, REQUIRED).omop.condition_types == []
+
+
+def test_defaults():
+    assert parse(BuildVocabulary, ["--output", "v", "--diagnoses", "d"]).min_patients == 11
+    config = parse(
+        WriteShards, ["--sequences", "s", "--vocabulary", "v", "--output", "o", "--formats", "[tfrecord]"]
+    )
+    assert config.formats == ["tfrecord"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--output", "v", "--min_patient", "3"], ["--output", "v", "--min_patients", "few"]]
+)
+def test_an_unknown_or_unreadable_option_ends_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(BuildVocabulary, arguments)
+    assert caught.value.code == 2
+    assert "min_patient" in capsys.readouterr().err

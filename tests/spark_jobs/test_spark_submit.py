@@ -1,0 +1,96 @@
+"""The jobs as a cluster user runs them: `spark-submit --py-files dist/medbert_lake.zip spark_jobs/<job>.py`."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import pyspark
+import pytest
+
+from schemas.manifest import read_manifest
+from tests.spark_jobs.pipeline import write_extract
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def package(project_root, tmp_path_factory):
+    """The zip that `make package` makes."""
+    target = str(tmp_path_factory.mktemp("package") / "medbert_lake.zip")
+    subprocess.run([sys.executable, f"{project_root}/toolchain/package.py", target], check=True)
+    return target
+
+
+@pytest.fixture
+def submit(package, project_root, tmp_path):
+    """submit(job, *arguments): in a folder from which the project's own packages cannot be imported."""
+    home = os.path.dirname(pyspark.__file__)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {
+        "SPARK_HOME": home, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }  # fmt: skip
+
+    def run(job, *arguments):
+        command = [
+            f"{home}/bin/spark-submit",
+            "--master",
+            "local[2]",
+            "--driver-memory",
+            "1g",
+            "--py-files",
+            package,
+        ]
+        script = job if os.path.isabs(job) else f"{project_root}/spark_jobs/{job}.py"
+        return subprocess.run(
+            [*command, script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    return run
+
+
+def test_ingest_vocabulary_and_sequences_from_the_zip(submit, package, tmp_path):
+    assert "spark_jobs/transforms/visits.py" in zipfile.ZipFile(package).namelist()
+    lines = [f"{n} 2014-03-01 2014-03-02 ICD10_C{10 + n % 3} 1 1 1" for n in range(30)]
+    raw = write_extract(tmp_path / "x.tsv", *lines)
+    done = submit("ingest_claims", "--source", "medbert", "--input", raw, "--output", "run/diagnoses")
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = submit(
+        "build_vocabulary",
+        "--diagnoses",
+        "run/diagnoses",
+        "--output",
+        "run/vocabulary",
+        "--min_patients",
+        "2",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Assembling patients runs our code in Spark's Python workers, out of the zip.
+    done = submit(
+        "build_sequences", "--diagnoses", "run/diagnoses", "--vocabulary", "run/vocabulary", "--output",
+        "run/sequences", "--min_codes", "1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert read_manifest(str(tmp_path / "run" / "sequences"), "sequences", verify=True).num_rows == 30
+
+
+def test_a_user_s_mistake_is_one_line_and_status_2(submit, tmp_path):
+    done = submit("ingest_claims", "--source", "fhir", "--input", "x", "--output", "y")
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "known sources are medbert, omop, claims" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_the_zip_s_packages_come_before_any_others_of_their_names(submit, package, tmp_path):
+    script = tmp_path / "where.py"
+    script.write_text(
+        "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+        "def where(_):\n    import schemas, spark_jobs\n    return [schemas.__file__, spark_jobs.__file__]\n"
+        "print('FOUND', *where(0), *spark.sparkContext.parallelize([0], 1).flatMap(where).collect())\n"
+    )
+    done = submit(str(script))
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("FOUND")]
+    assert line.count("medbert_lake.zip/") == 4
