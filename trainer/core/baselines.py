@@ -10,14 +10,19 @@ from trainer.core.ragged import ranges
 
 
 def count_codes(batch: RaggedBatch, vocabulary_size: int) -> np.ndarray:
-    """(vocabulary_size,) int64: occurrences of each code."""
+    """(vocabulary_size,) int64: occurrences of each token."""
     return np.bincount(batch.token_ids, minlength=vocabulary_size)
 
 
-def popularity_ranks(counts: np.ndarray) -> np.ndarray:
-    """(V,) int64: 0 for the most frequent code, 1 for the next, …; ties by id."""
+def popularity_ranks(counts: np.ndarray, first_code_id: int) -> np.ndarray:
+    """(V,) int64: 0 for the most frequent code, 1 for the next, …; ties by id.
+
+    Special tokens come last: they are never masked, and a guess must not be wasted on one.
+    """
+    wanted = counts.copy()
+    wanted[:first_code_id] = -1
     ranks = np.empty(len(counts), np.int64)
-    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    ranks[np.argsort(-wanted, kind="stable")] = np.arange(len(counts))
     return ranks
 
 
@@ -26,7 +31,9 @@ def rank_by_popularity(codes: MaskedCodes, popularity: np.ndarray) -> np.ndarray
     return popularity[codes.labels]
 
 
-def rank_by_other_visits(batch: RaggedBatch, codes: MaskedCodes, popularity: np.ndarray) -> np.ndarray:
+def rank_by_other_visits(
+    batch: RaggedBatch, codes: MaskedCodes, popularity: np.ndarray, first_code_id: int
+) -> np.ndarray:
     """(K,) int64: at which guess the masked code is hit if one guesses the patient's most frequent other
     codes.
 
@@ -44,7 +51,7 @@ def rank_by_other_visits(batch: RaggedBatch, codes: MaskedCodes, popularity: np.
     others = ranges(batch.offsets[patients], lengths)
     is_masked = np.zeros(batch.num_codes, bool)
     is_masked[codes.masked] = True
-    counted = ~is_masked[others]
+    counted = ~is_masked[others] & (batch.token_ids[others] >= first_code_id)
     counted &= batch.visit_numbers[others] != batch.visit_numbers[codes.masked[masked]]
     pairs = masked[counted] * never + batch.token_ids[others[counted]]
 

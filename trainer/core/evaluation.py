@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.vocabulary import SpecialTokens
 from trainer.core.backend import Backend
 from trainer.core.baselines import count_codes, popularity_ranks, rank_by_other_visits, rank_by_popularity
 from trainer.core.masking import evaluation_key
@@ -54,6 +55,7 @@ class Evaluator:
         self._num_patients = self._order.num_patients
         if max_patients is not None:
             self._num_patients = min(self._num_patients, max_patients)
+        self._first_code_id = SpecialTokens(**train.shards.special_tokens).first_code_id
         self._popularity: np.ndarray | None = None
         self._baseline_hits: np.ndarray | None = None
 
@@ -85,7 +87,7 @@ class Evaluator:
             return counts
 
         counts = on_every_rank(self._backend, self._world, "popularity", count_share)
-        return popularity_ranks(self._backend.all_reduce("popularity.counts", counts))
+        return popularity_ranks(self._backend.all_reduce("popularity.counts", counts), self._first_code_id)
 
     def _evaluate_share(self) -> _Local:
         """This rank's patients, without talking to the other ranks."""
@@ -99,7 +101,9 @@ class Evaluator:
             if self._baseline_hits is None:  # the same at every evaluation
                 local.baseline_hits[0] += count_hits(rank_by_popularity(prepared.codes, self._popularity))
                 local.baseline_hits[1] += count_hits(
-                    rank_by_other_visits(prepared.patients, prepared.codes, self._popularity)
+                    rank_by_other_visits(
+                        prepared.patients, prepared.codes, self._popularity, self._first_code_id
+                    )
                 )
             for block in prepared.blocks:
                 predictions = self._backend.predict(block)
