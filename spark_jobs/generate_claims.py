@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pyspark.sql import Column, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from schemas.claims import CLAIMS_FOLDER, DIAGNOSIS_COLUMNS, KIND, PATIENTS_FOLDER
+from schemas.claims import CLAIMS, CLAIMS_FOLDER, KIND, PATIENTS_FOLDER
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
 from spark_jobs.config import run_job
 from spark_jobs.generator.arrow import MOST_PATIENTS
 from spark_jobs.generator.block import Plan
-from spark_jobs.generator.frames import claims_frame, patients_frame
+from spark_jobs.generator.frames import NUM_DIAGNOSES, claims_frame, patients_frame
 from spark_jobs.generator.model_file import read_disease_model
 from spark_jobs.publish import publish, start_output, write_parquet
 
@@ -62,7 +62,7 @@ def main(spark: SparkSession, config: GenerateClaims) -> None:
     started = time.monotonic()
     seen = Observation()
     claims = claims_frame(spark, model, plan, num_files).observe(seen, *_counters())
-    files = write_parquet(claims, output, subfolder=CLAIMS_FOLDER)
+    files = write_parquet(claims.select(*CLAIMS.column_names), output, subfolder=CLAIMS_FOLDER)
     patients = patients_frame(spark, model, plan, num_files)
     files += write_parquet(patients, output, subfolder=PATIENTS_FOLDER)
     log.info("%.0f patients a second", plan.num_patients / (time.monotonic() - started))
@@ -75,24 +75,29 @@ def main(spark: SparkSession, config: GenerateClaims) -> None:
         "patients_per_block": config.patients_per_block,
         "disease_model": model.fingerprint,
     }
-    counts = {"patients": plan.num_patients} | {name: count or 0 for name, count in seen.get.items()}
-    publish(output, Manifest(KIND, parameters, files=tuple(files), counts=counts))
+    publish(output, Manifest(KIND, parameters, files=tuple(files), counts=_counts(config, seen.get)))
 
 
 def _counters() -> list[Column]:
-    """Claims and diagnoses, by setting and by code system."""
-    diagnoses = sum((F.col(name).isNotNull().cast("int") for name in DIAGNOSIS_COLUMNS), F.lit(0))
-    groups = {
-        "inpatient": F.col("setting") == "inpatient",
-        "outpatient": F.col("setting") == "outpatient",
-        "icd9": F.col("icd_version") == 9,
-        "icd10": F.col("icd_version") == 10,
-    }
-    counters = [F.count(F.lit(1)).alias("claims"), F.sum(diagnoses).alias("diagnoses")]
-    counters += [F.count_if(group).alias(f"claims_{name}") for name, group in groups.items()]
-    return counters + [
-        F.sum(F.when(group, diagnoses)).alias(f"diagnoses_{name}") for name, group in groups.items()
+    """Claims and diagnoses, those of stays and those in ICD-9-CM."""
+    stay, icd9, diagnoses = F.col("setting") == "inpatient", F.col("icd_version") == 9, F.col(NUM_DIAGNOSES)
+    return [
+        F.count(F.lit(1)).alias("claims"),
+        F.count_if(stay).alias("claims_inpatient"),
+        F.count_if(icd9).alias("claims_icd9"),
+        F.sum(diagnoses).alias("diagnoses"),
+        F.sum(F.when(stay, diagnoses)).alias("diagnoses_inpatient"),
+        F.sum(F.when(icd9, diagnoses)).alias("diagnoses_icd9"),
     ]
+
+
+def _counts(config: GenerateClaims, seen: dict[str, int | None]) -> dict[str, int]:
+    """The manifest's counts: every setting and code system, from the counters of one of each."""
+    counts = {"patients": config.patients} | {name: count or 0 for name, count in seen.items()}
+    for table in ("claims", "diagnoses"):
+        counts[f"{table}_outpatient"] = counts[table] - counts[f"{table}_inpatient"]
+        counts[f"{table}_icd10"] = counts[table] - counts[f"{table}_icd9"]
+    return counts
 
 
 def _check(config: GenerateClaims) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
@@ -13,16 +14,25 @@ from spark_jobs.generator.block import Plan, simulate_block, simulate_patients
 from spark_jobs.generator.code_table import CodeTable
 from spark_jobs.generator.model import DiseaseModel
 
+NUM_DIAGNOSES = "num_diagnoses"
+
 
 def claims_frame(spark: SparkSession, model: DiseaseModel, plan: Plan, num_partitions: int) -> DataFrame:
-    """All claims, in order of patient and admission, whatever the number of partitions."""
+    """All claims, in order of patient and admission, whatever the number of partitions.
+
+    Beside the contract's columns there is NUM_DIAGNOSES, a claim's codes: to count them from twelve columns
+    would cost Spark more than the simulation.
+    """
 
     def simulate(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = CodeTable(model)
         for block in _block_numbers(batches):
-            yield claims_batch(simulate_block(model, table, plan, block), table)
+            simulated = simulate_block(model, table, plan, block)
+            num_diagnoses = pa.array((simulated.diagnoses >= 0).sum(axis=1).astype(np.int32))
+            yield claims_batch(simulated, table).append_column(NUM_DIAGNOSES, num_diagnoses)
 
-    return spark.range(0, plan.num_blocks, 1, num_partitions).mapInArrow(simulate, CLAIMS.ddl)
+    blocks = spark.range(0, plan.num_blocks, 1, num_partitions)
+    return blocks.mapInArrow(simulate, f"{CLAIMS.ddl}, {NUM_DIAGNOSES} int NOT NULL")
 
 
 def patients_frame(spark: SparkSession, model: DiseaseModel, plan: Plan, num_partitions: int) -> DataFrame:

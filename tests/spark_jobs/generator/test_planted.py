@@ -100,9 +100,9 @@ def test_length_of_stay_depends_on_the_condition(simulated):
 def top_10_accuracy(patient, claim, code, num_codes) -> dict[str, float]:
     """Hide one code of each test patient; how often is it among ten guesses?
 
-    common: the ten most frequent codes. history: the ten most frequent of the patient's other claims. fellows:
-    the ten that go most with the patient's other codes, those beside it above all, by pairs among training
-    patients.
+    common: the ten most frequent codes. history: the ten most frequent of the patient's other claims.
+    fellows: the ten that go most with the patient's other codes, above all those beside it, by pairs among
+    training patients.
     """
     rng = np.random.default_rng(0)
     train = patient % 10 < 7
