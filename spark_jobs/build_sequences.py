@@ -32,8 +32,8 @@ class BuildSequences:
         vocabulary: the codes that have ids; others become [UNK], or are left out where it has no [UNK].
         output: folder for the sequences.
         min_codes: a patient with fewer codes is left out. A code counts once a visit.
-        num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend on the
-            cluster. By default one for each 500,000 diagnoses.
+        num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend
+            on the cluster. By default one for each 500,000 diagnoses.
     """
 
     diagnoses: str

@@ -1,4 +1,4 @@
-"""diagnoses/ → vocabulary/: codes counted over the training split. Or a Med-BERT `.types` file → vocabulary/."""
+"""diagnoses/ → vocabulary/, codes counted over the training split; or a Med-BERT `.types` file instead."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class BuildVocabulary:
         output: folder for the vocabulary.
         diagnoses: the diagnoses to count.
         types: a Med-BERT .types file to import in place of diagnoses; its ids stay as they are.
-        min_patients: a code that fewer patients of the training split have is left out. 1 is no minimum at all,
-            codes of valid and test patients included. Below 11 the vocabulary may not be published.
+        min_patients: a code that fewer patients of the training split have is left out. 1 is no minimum at
+            all, codes of valid and test patients included. Below 11 the vocabulary may not be published.
         split_salt: decides who is train, valid and test; the sequences take it from the vocabulary.
         export_types: a path to write the vocabulary to as a .types file, too.
     """
@@ -75,8 +75,8 @@ def _check(config: BuildVocabulary) -> None:
         )
     if config.diagnoses and config.min_patients < SMALL_CELL_MIN_PATIENTS:
         log.warning(
-            "min_patients %d: codes of fewer than %d patients are kept, so neither this vocabulary nor a model "
-            "with it may be published under the small-cell rule",
+            "min_patients %d: codes of fewer than %d patients are kept, so neither this vocabulary nor a "
+            "model with it may be published under the small-cell rule",
             config.min_patients,
             SMALL_CELL_MIN_PATIENTS,
         )

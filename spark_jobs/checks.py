@@ -1,32 +1,24 @@
 """Contracts checked while data pass by: no extra read, one aggregate.
 
-`watch` attaches counters of broken rules to a DataFrame; the job's own action fills them, and `Watch.check` is asked
-before anything is published. It serves what a job reads as well as what it writes.
+`watch` attaches counters of broken rules to a DataFrame; the job's own action fills them, and `Watch.check`
+is asked before anything is published. It serves what a job reads as well as what it writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from schemas.diagnoses import DIAGNOSES
 from schemas.errors import ContractError
-from schemas.sequences import PROLONGED_LOS_DAYS, SEQUENCES
+from schemas.sequences import SEQUENCES
 from schemas.shards import SHARDS
 from schemas.table import TableSchema
 from spark_jobs.publish import Published
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One invariant. broken: true for a row that breaks it (null counts as kept)."""
-
-    says: str
-    broken: Column
+from spark_jobs.rules import Rule, diagnosis_rules, null_rules, sequence_rules, shard_rules
 
 
 def check_nothing_lost(counts: dict[str, Any], where: str) -> None:
@@ -91,84 +83,19 @@ class Watch:
 def watch(rows: DataFrame, schema: TableSchema, rules: list[Rule], where: str) -> tuple[DataFrame, Watch]:
     """Check columns and types now, nulls and rules in the next action on the returned DataFrame."""
     schema.check_columns(dict(rows.dtypes), where)
-    not_null = [
-        Rule(f"{column.name} is not null", F.col(column.name).isNull())
-        for column in schema.columns
-        if not column.nullable
-    ]
-    every = not_null + rules
+    every = null_rules(schema) + rules
     observation = Observation()
     counts = [F.count_if(rule.broken).alias(f"rule_{n}") for n, rule in enumerate(every)]
     return rows.observe(observation, *counts), Watch(observation, every)
 
 
 def watch_diagnoses(rows: DataFrame, where: str) -> tuple[DataFrame, Watch]:
-    return watch(
-        rows,
-        DIAGNOSES,
-        [
-            Rule("discharge_date is not before admit_date", F.col("discharge_date") < F.col("admit_date")),
-            Rule("code is SYSTEM//CODE", ~F.contains("code", F.lit("//"))),
-        ],
-        where,
-    )
+    return watch(rows, DIAGNOSES, diagnosis_rules(), where)
 
 
 def watch_sequences(rows: DataFrame, where: str) -> tuple[DataFrame, Watch]:
-    codes, visits = F.size("token_ids"), F.size("visit_admit_dates")
-    numbers = F.col("visit_numbers")
-    return watch(
-        rows,
-        SEQUENCES,
-        [
-            Rule("a patient has a code", codes == 0),
-            Rule("token_ids and visit_numbers have one length", codes != F.size(numbers)),
-            Rule(
-                "the visit arrays have one entry a visit",
-                (F.try_element_at(numbers, F.lit(-1)) != visits)
-                | (F.size("visit_discharge_dates") != visits)
-                | (F.size("los_days") != visits)
-                | (F.size("days_to_next_visit") != visits),
-            ),
-            Rule(
-                "visit numbers start at 1 and rise by one",
-                (F.try_element_at(numbers, F.lit(1)) != 1)
-                | (F.size(F.array_distinct(numbers)) != visits)
-                | (F.array_sort(numbers) != numbers),
-            ),
-            Rule(
-                "a code stands once in a visit",
-                F.size(F.array_distinct(F.arrays_zip("token_ids", numbers))) != codes,
-            ),
-            Rule(
-                "the last visit's days_to_next_visit is 0",
-                F.try_element_at("days_to_next_visit", F.lit(-1)) != 0,
-            ),
-            Rule("los_days are not negative", F.array_min("los_days") < 0),
-            Rule(
-                f"prolonged_los says whether a stay is longer than {PROLONGED_LOS_DAYS} days",
-                F.col("prolonged_los") != (F.array_max("los_days") > PROLONGED_LOS_DAYS),
-            ),
-        ],
-        where,
-    )
+    return watch(rows, SEQUENCES, sequence_rules(), where)
 
 
 def watch_shards(rows: DataFrame, vocabulary_size: int, where: str) -> tuple[DataFrame, Watch]:
-    tokens = F.col("token_ids")
-    return watch(
-        rows,
-        SHARDS,
-        [
-            Rule(
-                "token_ids and visit_numbers have one length, not 0",
-                (F.size(tokens) != F.size("visit_numbers")) | (F.size(tokens) == 0),
-            ),
-            Rule(
-                "token_ids are ids of the vocabulary",
-                (F.array_min(tokens) < 0) | (F.array_max(tokens) >= vocabulary_size),
-            ),
-            Rule("prolonged_los is 0 or 1", ~F.col("prolonged_los").isin(0, 1)),
-        ],
-        where,
-    )
+    return watch(rows, SHARDS, shard_rules(vocabulary_size), where)

@@ -21,10 +21,10 @@ USER_ERROR = 2
 
 def parse(config_class: type[Config], arguments: Sequence[str] | None = None) -> Config:
     """Read a job's options: `--config file.yaml`, then single options, which win. Exits on an unknown one."""
-    parser = ArgumentParser()
+    parser = ArgumentParser(allow_abbrev=False)
     parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
     parser.add_class_arguments(config_class)
-    options = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    options = parser.instantiate(parser.parse_args(arguments)).as_dict()
     options.pop("config", None)
     return config_class(**options)
 

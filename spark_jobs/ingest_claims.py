@@ -64,7 +64,7 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
     publish(aside, Manifest(REJECTED_KIND, parameters, inputs, tuple(bad_files), {"rejected": by_reason}))
     if not counts["rows_out"]:
         raise ContractError(
-            f"no row of {config.input} is a usable diagnosis; set aside by reason: {by_reason or 'no rows at all'}",
+            f"no row of {config.input} is a usable diagnosis (set aside: {by_reason or 'none, it is empty'})",
             "ingest needs at least one good row", f"look at {aside.uri}, and check --source and --input",
         )  # fmt: skip
     publish(output, Manifest(KIND, parameters, inputs, tuple(files), counts))

@@ -1,8 +1,9 @@
 """Output folders that readers can trust: no manifest while one is written, the manifest last.
 
-Order of events: `start_output` removes the manifest, then old parts; data go through Spark's commit protocol into
-`_writing/`, which readers ignore; finished files are measured and moved to stable names; `publish` writes the
-manifest. A job that dies on the way leaves a folder that every reader refuses, and the next run cleans up.
+Order of events: `start_output` removes the manifest, then old parts; data go through Spark's commit
+protocol into `_writing/`, which readers ignore; finished files are measured and moved to stable names;
+`publish` writes the manifest. A job that dies on the way leaves a folder that every reader refuses, and the
+next run cleans up.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def write_parquet(
 ) -> list[ManifestFile]:
     """Write rows as `part-00000.parquet` …, one file a partition that has rows, in order of partitions.
 
-    With partition_by, in Hive partitions `column=value/`. names: paths to use instead, one a file. Returns the
-    manifest's entries, by path.
+    With partition_by, in Hive partitions `column=value/`. names: paths to use instead, one a file. Returns
+    the manifest's entries, by path.
     """
     folder.delete(STAGING)
     rows.write.mode("overwrite").partitionBy(*partition_by).parquet(join(folder.uri, STAGED_DATA))
@@ -81,7 +82,7 @@ def write_parquet(
 def write_tfrecord(
     rows: DataFrame, folder: Folder, *, names: Sequence[str] | None = None
 ) -> list[ManifestFile]:
-    """Write rows as `part-00000.tfrecord` …, one file a partition that has rows. names: paths to use instead."""
+    """Write rows as `part-00000.tfrecord` …, one file a partition that has rows. names: see write_parquet."""
     folder.delete(STAGING)
     rows.sparkSession.dataSource.register(TfRecordDataSource)
     rows.write.format(TFRECORD).mode("overwrite").save(join(folder.qualified, STAGED_DATA))
@@ -97,7 +98,7 @@ def _install_parts(
     subfolder: str,
     names: Sequence[str] | None,
 ) -> list[ManifestFile]:
-    """Measure the files in `_writing/data` where they lie, on the executors, and give them their stable names."""
+    """Measure the files in `_writing/data` on the executors, and give them their stable names."""
     staged = [entry.path.removeprefix(f"{STAGED_DATA}/") for entry in folder.files(STAGED_DATA)]
     staged = [path for path in staged if path.endswith(f".{extension}")]
     targets = names or _part_names(staged, extension, subfolder)

@@ -14,8 +14,9 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     # Overflow and bad casts raise. Where a bad value is expected, the code says so with try_cast.
     "spark.sql.ansi.enabled": "true",
-    # Joins small enough are broadcast and small shuffle partitions merged at run time. The result does not depend
-    # on it: partitions whose number is part of the contract are asked for by number, and those it leaves alone.
+    # Joins small enough are broadcast and small shuffle partitions merged at run time. The result does not
+    # depend on it: partitions whose number is part of the contract are asked for by number, and those it
+    # leaves alone.
     "spark.sql.adaptive.enabled": "true",
     # A fifth smaller than snappy on lists of ids, and read by pyarrow, DuckDB and petastorm alike.
     "spark.sql.parquet.compression.codec": "zstd",

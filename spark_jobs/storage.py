@@ -1,6 +1,7 @@
 """Folders on whatever Hadoop can reach (local, hdfs://, s3a://), through the session's JVM.
 
-So a job's files and its manifest go through the same file system and the same credentials as Spark's own data.
+So a job's files and its manifest go through the same file system and the same credentials as Spark's own
+data.
 """
 
 from __future__ import annotations

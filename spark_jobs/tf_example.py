@@ -1,4 +1,4 @@
-"""Arrow batches → TFRecord bytes of `tf.train.Example`s, in flat NumPy, without TensorFlow or protobuf objects.
+"""Arrow batches → TFRecord bytes of `tf.train.Example`s, in flat NumPy, without TensorFlow or protobuf.
 
 Every column of whole numbers, or lists of them, becomes an int64 list of that name. Sources of the formats:
 TensorFlow `lib/io/record_writer.h` (framing) and `core/example/*.proto`; protobuf's encoding guide (varints).
@@ -28,7 +28,7 @@ _MASK_DELTA = 0xA282EAD8
 
 
 def encode_records(batch: pa.RecordBatch) -> bytes:
-    """The batch's rows as framed records, in their order. No nulls; columns of whole numbers or lists of them."""
+    """The batch's rows as framed records, in order. No nulls; columns of whole numbers or lists of them."""
     if not batch.num_rows:
         return b""
     features = [
@@ -80,7 +80,7 @@ class _Feature:
 
 
 def _flat(column: pa.Array) -> tuple[Ints, UInts]:
-    """(lengths of the rows' lists, all values). A negative number is its two's complement, as protobuf wants it."""
+    """(lengths of the rows' lists, all values); negative ones as two's complement, as protobuf wants them."""
     assert not column.null_count, "a column to be written as TFRecord has nulls"
     if pa.types.is_list(column.type):
         lengths = np.diff(column.offsets.to_numpy()).astype(np.int64)
@@ -115,7 +115,7 @@ def _put_head(buffer: Bytes, at: Ints, tag: int, body: Ints) -> Ints:
 
 
 def _put_varints(buffer: Bytes, at: Ints, values: UInts, lengths: Ints) -> None:
-    """Write values[i] as a varint of lengths[i] bytes at at[i]: 7 bits a byte, the top bit says that more follow."""
+    """Write values[i] as a varint of lengths[i] bytes at at[i]: 7 bits a byte, the top one for more."""
     for byte in range(int(lengths.max(initial=0))):
         if byte:
             there = lengths > byte

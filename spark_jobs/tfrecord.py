@@ -1,8 +1,9 @@
 """`rows.write.format("tfrecord").mode("overwrite").save(path)`: TFRecord files of `tf.train.Example`s.
 
-Partition k that has rows becomes `part-0000k.tfrecord`. Each task writes under a name of its own in `_temporary/`; only
-when the whole job has succeeded are the files of the attempts that count moved into place, so a retried task leaves
-nothing behind. Files are written through fsspec: local folders always, others where its driver is installed.
+Partition k that has rows becomes `part-0000k.tfrecord`. Each task writes under a name of its own in
+`_temporary/`; only when the whole job has succeeded are the files of the attempts that count moved into
+place, so a retried task leaves nothing behind. Files are written through fsspec: local folders always,
+others where its driver is installed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _WHOLE_NUMBERS = (ByteType, ShortType, IntegerType, LongType)
 
 
 class TfRecordDataSource(DataSource):
-    """The data source of format `tfrecord`, for writing only: `spark.dataSource.register(TfRecordDataSource)`."""
+    """Format `tfrecord`, for writing only: `spark.dataSource.register(TfRecordDataSource)` makes it known."""
 
     @classmethod
     def name(cls) -> str:

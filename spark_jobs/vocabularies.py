@@ -1,4 +1,4 @@
-"""Making a vocabulary from diagnoses or from a Med-BERT file, writing its files, and reading it for a join."""
+"""Vocabularies: made from diagnoses or a Med-BERT file, written, and read."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def count_vocabulary(spark: SparkSession, source: Published, salt: str, min_pati
         raise ContractError(
             f"none of {counts['codes_dropped']} codes in the training split has {min_patients} patients",
             "a vocabulary has at least one code",
-            "lower --min_patients (MIN_PATIENTS), or take more data; for a handful of patients of whom none is in "
-            "the training split, another --split_salt",
+            "lower --min_patients (MIN_PATIENTS), or take more data; for a handful of patients, none of "
+            "them in the training split, another --split_salt",
         )
     table = number_codes(kept)
     return NewVocabulary(
@@ -82,7 +82,7 @@ def count_vocabulary(spark: SparkSession, source: Published, salt: str, min_pati
 
 
 def import_vocabulary(spark: SparkSession, uri: str) -> NewVocabulary:
-    """A Med-BERT `.types` file, ids kept; nothing in it is counted, so all its counts are 0. Raises ContractError."""
+    """A Med-BERT `.types` file, ids kept. It has no counts: all are 0. Raises ContractError."""
     file = Folder(spark, uri)
     if not file.exists():
         raise ContractError(f"{uri} does not exist", "types is Med-BERT's vocabulary file", "check --types")

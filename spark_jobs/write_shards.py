@@ -1,4 +1,4 @@
-"""sequences/ → shards/train, shards/valid, shards/test: shuffled, even files for training, with a manifest each."""
+"""sequences/ → shards/train, shards/valid, shards/test: shuffled, even files, a manifest each."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class WriteShards:
         output: folder for train/, valid/ and test/.
         formats: parquet, tfrecord or both; both hold the same rows in the same order.
         rows_per_shard: most patients in one file.
-        min_shards: at least so many files a split, while there are patients for them: each process of the trainer
-            reads files of its own.
+        min_shards: at least so many files a split, while there are patients for them: each process of the
+            trainer reads files of its own.
         seed: of the random order.
     """
 
@@ -104,7 +104,7 @@ def main(spark: SparkSession, config: WriteShards) -> None:
 def _write_all(
     rows: DataFrame, plan: ShardPlan, vocabulary_size: int, config: WriteShards
 ) -> list[ManifestFile]:
-    """All splits at once, in each format; paths relative to the output folder. rows: sequences with their place."""
+    """All splits at once, in each format; paths relative to the output. rows: with_place."""
     output = Folder(rows.sparkSession, config.output)
     first = first_places(rows, plan)
     files = []

@@ -1,7 +1,8 @@
 """Wide claims as the generator writes them (schemas.claims): a row a claim, up to 12 diagnosis columns.
 
-A diagnosis entry is a diagnosis column that is not empty; the first column always is one, so that a claim without
-any diagnosis is set aside rather than lost. The visit is the claim, the order is that of the columns.
+A diagnosis entry is a diagnosis column that is not empty; the first column always is one, so that a claim
+without any diagnosis is set aside rather than lost. The visit is the claim, the order is that of the
+columns.
 """
 
 from __future__ import annotations

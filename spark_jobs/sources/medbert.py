@@ -1,7 +1,7 @@
 """Med-BERT's extract: a TSV with a header, plain or gzipped, one row a diagnosis.
 
-Columns: patient_id, vadate (admit), vddate (discharge), diag (`ICD9_150.6`, `ICD10_C50`), poa, diagnosis_priority,
-third_party_ind. Source: Rasmy et al. 2021, the published preprocessing script.
+Columns: patient_id, vadate (admit), vddate (discharge), diag (`ICD9_150.6`, `ICD10_C50`), poa,
+diagnosis_priority, third_party_ind. Source: Rasmy et al. 2021, the published preprocessing script.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """OMOP CDM 5.x: condition_occurrence, visit_occurrence and person; CSV (plain or gzipped) or Parquet.
 
-A condition's source code is taken, not its standard concept: Med-BERT reads ICD codes. Concept ids from 44,819,000 to
-44,838,000 are the OMOP vocabulary's ICD-9-CM, those above 2,000,000,000 are a site's own, and the others are read as
-ICD-10-CM; what has not that form is set aside. OMOP has no order of diagnoses inside a visit: ours is by code.
+A condition's source code is taken, not its standard concept: Med-BERT reads ICD codes. Concept ids from
+44,819,000 to 44,838,000 are the OMOP vocabulary's ICD-9-CM, those above 2,000,000,000 are a site's own, and
+the others are read as ICD-10-CM; what has not that form is set aside. OMOP has no order of diagnoses inside
+a visit: ours is by code.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ CONDITIONS = "condition_occurrence"
 VISITS = "visit_occurrence"
 PERSONS = "person"
 CONDITION_COLUMNS = (
-    "person_id", "condition_start_date", "condition_end_date", "condition_type_concept_id", "visit_occurrence_id",
-    "condition_source_value", "condition_source_concept_id",
+    "person_id", "condition_start_date", "condition_end_date", "condition_type_concept_id",
+    "visit_occurrence_id", "condition_source_value", "condition_source_concept_id",
 )  # fmt: skip
 VISIT_COLUMNS = ("visit_occurrence_id", "visit_start_date", "visit_end_date")
 ICD9CM_CONCEPTS = (44_819_000, 44_838_000)
@@ -49,7 +50,8 @@ class OmopOptions:
     """Options of source omop.
 
     Args:
-        condition_types: condition_type_concept_ids to read, e.g. [32821] for billing diagnoses; empty reads all.
+        condition_types: condition_type_concept_ids to read, e.g. [32821] for billing diagnoses; empty reads
+            all.
     """
 
     condition_types: list[int] = field(default_factory=list)
@@ -58,8 +60,9 @@ class OmopOptions:
 def read(spark: SparkSession, uri: str, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     """Read an OMOP folder. Raises ContractError for a missing table or column.
 
-    Flags: `dates_of_condition` (no such visit: the condition's own dates stand in), `visit_unknown` (of these, a
-    visit is named that the visit table lacks). Counts: `persons_unknown`, persons who are not in the person table.
+    Flags: `dates_of_condition` (no such visit: the condition's own dates stand in), `visit_unknown` (of
+    these, a visit is named that the visit table lacks). Counts: `persons_unknown`, persons who are not in
+    the person table.
     """
     folder = require_input(spark, uri)
     conditions = _table(spark, folder, CONDITIONS, CONDITION_COLUMNS)
@@ -123,7 +126,7 @@ def _entries(conditions: DataFrame, visits: DataFrame) -> DataFrame:
 
 
 def _table(spark: SparkSession, folder: Folder, name: str, needed: tuple[str, ...]) -> DataFrame:
-    """One table, found by name in any case: `name.csv`, `name.csv.gz`, `name.parquet`, or a folder of either."""
+    """One table, by name in any case: `name.csv`, `name.csv.gz`, `name.parquet`, or a folder of either."""
     form = re.compile(rf"{name}(\.(csv|csv\.gz|parquet))?", re.IGNORECASE)
     found = [entry for entry in folder.list() if form.fullmatch(entry.path)]
     if len(found) != 1:

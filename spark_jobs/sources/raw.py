@@ -14,11 +14,12 @@ from spark_jobs.storage import Folder
 MALFORMED = "malformed"
 CORRUPT = "_corrupt_record"
 
-# The columns that transforms.diagnoses.classify reads. Text as the source spells it, or a date or number where the
-# source has the type. system: ICD9CM, ICD10CM or another name, null if unknown. raw: the row as JSON.
+# The columns that transforms.diagnoses.classify reads. Text as the source spells it, or a date or number
+# where the source has the type. system: ICD9CM, ICD10CM or another name, null if unknown. raw: the row as
+# JSON.
 ENTRY_COLUMNS = (
-    "patient_id", "visit_id", "admit_date", "discharge_date", "system", "code", "order_1", "order_2", "order_3",
-    "raw", MALFORMED,
+    "patient_id", "visit_id", "admit_date", "discharge_date", "system", "code",
+    "order_1", "order_2", "order_3", "raw", MALFORMED,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ NUMBER_PATTERN = r"\A[+-]?[0-9]+(\.0*)?\z"
 
 
 def classify(entries: DataFrame) -> DataFrame:
-    """Parse raw entries (sources.raw.ENTRY_COLUMNS, and more): the contract's columns and `reason`, null if good.
+    """Parse raw entries (sources.raw.ENTRY_COLUMNS): the contract's columns, and `reason`, null if good.
 
     Adds nothing, drops nothing: one row out for each row in.
     """

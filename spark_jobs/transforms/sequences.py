@@ -20,7 +20,7 @@ _LAST = 2**31 - 1
 
 
 def token_table(tokens: Sequence[str], special: SpecialTokens) -> pa.Table:
-    """(code, known_id, place): a vocabulary's codes with their ids, and their places in the order of codes."""
+    """(code, known_id, place): a vocabulary's codes, their ids, and their places in the order of codes."""
     codes = sorted((token, token_id) for token_id, token in enumerate(tokens) if token_id not in special.ids)
     return pa.table(
         {

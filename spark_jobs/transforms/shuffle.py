@@ -1,8 +1,8 @@
-"""Sequences → shards in a seeded random order: even sizes, and the same rows in the same order on any cluster.
+"""Sequences → shards in a seeded random order: even sizes, the same rows in the same order on any cluster.
 
-A patient's place is a number: the split's number first, then XXH64 of `seed/patient_id`. All splits thus lie on one
-line, each in random order, and a shard is a stretch of it. The places where shards begin are exact order statistics,
-found by counting, without a sort.
+A patient's place is a number: the split's number first, then XXH64 of `seed/patient_id`. All splits thus
+lie on one line, each in random order, and a shard is a stretch of it. The places where shards begin are
+exact order statistics, found by counting, without a sort.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """Which shards there are. shards: (split, number in the split) in order of place. starts: rank of each's first row."""
+    """shards: (split, number in it) of each, in order of place. starts: rank of each one's first row."""
 
     shards: tuple[tuple[str, int], ...]
     starts: Ints
 
 
 def plan_shards(patients: Mapping[str, int], rows_per_shard: int, min_shards: int) -> ShardPlan:
-    """As few shards a split as hold at most rows_per_shard patients each, but min_shards if it has so many patients.
+    """As few shards a split as hold at most rows_per_shard patients, but min_shards if there are patients.
 
     Sizes in a split differ by 1 at most. A split without patients has no shard.
     """

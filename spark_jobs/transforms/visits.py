@@ -1,8 +1,8 @@
-"""From a patient's sorted diagnosis rows to visits and one sequence, for many patients at once, in flat NumPy.
+"""From patients' sorted diagnosis rows to visits and sequences, for many patients at once, in flat NumPy.
 
-Semantics (Med-BERT's): rows of one discharge date are ONE visit, its admission the earliest of them; visits in order
-of discharge, from 1; a code repeated inside a visit counts once, at its first place; length of stay = discharge −
-admission; days to the next visit = next admission − this discharge, 0 for the last.
+Semantics (Med-BERT's): rows of one discharge date are ONE visit, its admission the earliest of them; visits
+in order of discharge, from 1; a code repeated inside a visit counts once, at its first place; length of
+stay = discharge − admission; days to the next visit = next admission − this discharge, 0 for the last.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Ints = npt.NDArray[np.int64]
 def assemble_patients(batches: Iterator[pa.RecordBatch], unk: int | None) -> Iterator[pa.RecordBatch]:
     """Rows (patient_id, admit, discharge, token_id) → one row a patient; see `assemble`.
 
-    Rows come sorted by patient, discharge and order in the visit. A patient's rows may go on over several batches.
-    Memory: one batch, or the largest patient.
+    Rows come sorted by patient, discharge and order in the visit. A patient's rows may go on over several
+    batches. Memory: one batch, or the largest patient.
     """
     for rows in whole_patients(batches):
         yield assemble(rows, unk)
@@ -53,8 +53,8 @@ def whole_patients(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 def assemble(rows: pa.RecordBatch, unk: int | None) -> pa.RecordBatch:
     """Sequences of whole patients, in their order: schemas.sequences' columns, num_rows and num_unknown.
 
-    admit and discharge: days since 1970. unk: the id for rows with token_id UNKNOWN; if None, they are left out, as
-    though they were not there, and counted all the same.
+    admit and discharge: days since 1970. unk: the id for rows with token_id UNKNOWN; if None, they are left
+    out, as though they were not there, and counted all the same.
     """
     ids = rows[PATIENT_ID]
     new_patient = np.ones(len(ids), bool)

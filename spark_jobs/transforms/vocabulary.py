@@ -17,10 +17,11 @@ NO_MINIMUM = 1
 
 
 def count_codes(diagnoses: DataFrame, salt: str, min_patients: int) -> DataFrame:
-    """(token, num_patients, num_occurrences) of every code: patients and diagnosis rows of the training split.
+    """(token, num_patients, num_occurrences) of every code: patients and rows of the training split.
 
-    At min_patients 1 there is no minimum, so the codes that only valid or test patients have are counted too: with 0.
-    Two aggregations, the first by (code, patient): exact, and no code, however common, is counted in one place.
+    At min_patients 1 there is no minimum, so the codes that only valid or test patients have are counted
+    too: with 0. Two aggregations, the first by (code, patient): exact, and no code, however common, is
+    counted in one place.
     """
     rows = diagnoses.select(
         F.col("code").alias("token"), "patient_id", (split_of(salt) == SPLITS[0]).alias(IN_TRAINING)

@@ -88,7 +88,7 @@ class Sequence:
 def sequences_of(
     diagnoses: list[Diagnosis], vocabulary: set[str] | None = None, unk: str | None = "[UNK]"
 ) -> dict[str, Sequence]:
-    """Patient → sequence. vocabulary: the codes that have an id (all if None). unk: the token for others, or None."""
+    """Patient → sequence. vocabulary: codes with an id (all if None). unk: the token for others."""
     found: dict[str, Sequence] = defaultdict(Sequence)
     infinite = float("inf")
 

@@ -24,7 +24,7 @@ def _line(patient, code, day=1):
 
 @pytest.fixture
 def ingested(run, tmp_path):
-    """E11.9: 3 training patients (4 rows); I10 and 250.00: 2 each; C50: 1, and 2 test patients; C25: 1 test patient."""
+    """E11.9: 3 training patients, 4 rows; I10, 250.00: 2 each; C50: 1, and 2 test patients; C25: 1 test."""
     lines = [
         *(_line(patient, "ICD10_E119") for patient in TRAIN[:3]),
         _line(TRAIN[0], "ICD10_E11.9", day=2),
@@ -40,7 +40,7 @@ def ingested(run, tmp_path):
 def test_codes_are_counted_over_the_training_split(ingested):
     manifest = ingested.vocabulary(min_patients=2)
     table = pq.read_table(f"{ingested.path('vocabulary')}/vocabulary.parquet").to_pylist()
-    assert [(row["token_id"], row["token"], row["num_patients"], row["num_occurrences"]) for row in table] == [
+    assert [tuple(row.values()) for row in table] == [
         (0, "[PAD]", 0, 0), (1, "[UNK]", 0, 0), (2, "[CLS]", 0, 0), (3, "[MASK]", 0, 0),
         (4, "ICD10CM//E11.9", 3, 4), (5, "ICD10CM//I10", 2, 2), (6, "ICD9CM//250.00", 2, 2),
     ]  # fmt: skip

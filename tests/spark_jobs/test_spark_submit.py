@@ -1,4 +1,4 @@
-"""The jobs as a cluster user runs them: `spark-submit --py-files dist/medbert_lake.zip spark_jobs/<job>.py`."""
+"""The jobs as on a cluster: `spark-submit --py-files dist/medbert_lake.zip spark_jobs/<job>.py`."""
 
 import os
 import subprocess

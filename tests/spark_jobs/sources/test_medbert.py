@@ -19,7 +19,8 @@ def test_a_good_row_in_full(run, tmp_path):
     assert first.pop("admit_date").isoformat() == "2014-03-01"
     assert first.pop("discharge_date").isoformat() == "2014-03-02"
     assert first == {
-        "patient_id": "1", "visit_id": None, "code": "ICD9CM//250.00", "order_1": 6, "order_2": 0, "order_3": 1,
+        "patient_id": "1", "visit_id": None, "code": "ICD9CM//250.00",
+        "order_1": 6, "order_2": 0, "order_3": 1,
     }  # fmt: skip
     assert second["code"] == "ICD10CM//E11.9"
     assert (second["order_1"], second["order_2"], second["order_3"]) == (None, None, 2)

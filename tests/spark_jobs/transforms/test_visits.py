@@ -20,7 +20,7 @@ def _day(number):
 
 
 def _assembled(rows, unk, batch_rows):
-    """(patient, discharge, order, admit, code) rows through assemble_patients, in batches of the given size."""
+    """(patient, discharge, order, admit, code) rows through assemble_patients, in batches of that size."""
     ids = CODES.get
     place = {code: n for n, code in enumerate(sorted(CODES))}
     ordered = sorted(rows, key=lambda r: (r[0], r[1], r[2], place.get(r[4], 99)))

@@ -1,0 +1,1 @@
+"""What `make bench…` runs. Numbers and how they were taken: README.md."""
