@@ -1,4 +1,5 @@
-"""What the loop asks of a deep-learning framework. `tf_backend` and `torch_backend` each have one class of it."""
+"""What the loop asks of a deep-learning framework. `tf_backend` and `torch_backend` each have one class of
+it."""
 
 from __future__ import annotations
 
@@ -50,16 +51,18 @@ class Predictions:
 class Backend(Protocol):
     """One framework's side of training.
 
-    The loss of a step is mlm_loss_sum / totals.masked_codes + los_loss_sum / totals.patients, sums over every block
-    of every rank: gradients are summed over blocks and ranks (one named all-reduce) and never averaged again.
-    Dropout is a pure function of (seed, step, rank, block), so a resumed run repeats an undisturbed one.
-    Weights and slots are handed in and out under BERT's TensorFlow names or files of schemas.checkpoint.
+    The loss of a step is mlm_loss_sum / totals.masked_codes + los_loss_sum / totals.patients, sums over
+    every block of every rank: gradients are summed over blocks and ranks (one named all-reduce) and never
+    averaged again. Dropout is a pure function of (seed, step, rank, block), so a resumed run repeats an
+    undisturbed one. Weights and slots are handed in and out under BERT's TensorFlow names or files of
+    schemas.checkpoint.
     """
 
     name: str
 
     def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
-        """Build the model with seeded initial weights (truncated normal, initializer_range), equal on every rank."""
+        """Build the model with seeded initial weights (truncated normal, initializer_range), equal on every
+        rank."""
         ...
 
     def train_step(
@@ -71,14 +74,15 @@ class Backend(Protocol):
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every intermediate output for the conversion's proof, dropout off.
 
-        inputs: input_ids, attention_mask, token_type_ids (B, T); masked_rows, masked_columns, masked_labels (M,);
-        prolonged_los (B,). Result: embeddings and layer_0 … (B, T, H), sequence_output (B, T, H), pooled_output
-        (B, H), mlm_log_probs (M, V), los_log_probs (B, 2), mlm_loss, los_loss ().
+        inputs: input_ids, attention_mask, token_type_ids (B, T); masked_rows, masked_columns, masked_labels
+        (M,); prolonged_los (B,). Result: embeddings and layer_0 … (B, T, H), sequence_output (B, T, H),
+        pooled_output (B, H), mlm_log_probs (M, V), los_log_probs (B, 2), mlm_loss, los_loss ().
         """
         ...
 
     def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
-        """The sum over ranks of a float64 or int64 array; `name` is the same on every rank, new for each call site."""
+        """The sum over ranks of a float64 or int64 array; `name` is the same on every rank, new for each
+        call site."""
         ...
 
     def broadcast_weights(self) -> None:
@@ -94,6 +98,7 @@ class Backend(Protocol):
         ...
 
     def load_weights(self, source: str) -> None:
-        """Start from foreign weights (a TensorFlow checkpoint prefix, or a checkpoint folder of this backend),
-        without optimiser slots. Raises ContractError naming the variables that are missing or misshapen."""
+        """Start from foreign weights (a TensorFlow checkpoint prefix, or a checkpoint folder of this
+        backend), without optimiser slots. Raises ContractError naming the variables that are missing or
+        misshapen."""
         ...

@@ -34,8 +34,7 @@ def rank_by_popularity(codes: MaskedCodes, popularity: np.ndarray) -> np.ndarray
 def rank_by_other_visits(
     batch: RaggedBatch, codes: MaskedCodes, popularity: np.ndarray, first_code_id: int
 ) -> np.ndarray:
-    """(K,) int64: at which guess the masked code is hit if one guesses the patient's most frequent other
-    codes.
+    """(K,) int64: at which guess the masked code is hit if one guesses from the patient's other visits.
 
     Guessed are the codes of the patient's other visits that are not masked, the most frequent first, ties by
     popularity. A code that is not among them is never hit: the rank is then the size of the vocabulary.

@@ -1,5 +1,4 @@
-"""Random numbers that depend on their key alone: no generator state to save, none to keep in step across
-ranks.
+"""Random numbers that depend on their key alone: no generator has a state to save or to keep in step.
 
 Source: SplitMix64's output function (Steele, Lea and Flood 2014) over a counter.
 """
@@ -16,8 +15,7 @@ _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
 def hash64(key: np.uint64 | np.ndarray, counters: np.ndarray) -> np.ndarray:
     """One 64-bit number for each pair of key and counter.
 
-    key: () or as counters, uint64. counters: any shape, whole numbers. Result: uint64, shape of both
-    together.
+    key: () or as counters, uint64. counters: any shape, whole numbers. Result: uint64, broadcast shape.
     """
     state = (np.asarray(counters).astype(np.uint64) + np.uint64(1)) * _GAMMA  # wraps around, as it must
     state = state + key

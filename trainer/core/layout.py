@@ -83,8 +83,7 @@ def _block(
 
 
 def block_cuts(sorted_lengths: np.ndarray, min_filled: float) -> np.ndarray:
-    """Where to cut patients sorted by length: (blocks + 1,) from 0 to P, the fewest blocks that are filled
-    enough.
+    """Where to cut patients sorted by length, (blocks + 1,) from 0 to P: the fewest blocks filled enough.
 
     Exact (dynamic programming over the distinct lengths) up to 128 distinct lengths, nearly so beyond.
     """
@@ -99,7 +98,7 @@ def block_cuts(sorted_lengths: np.ndarray, min_filled: float) -> np.ndarray:
     )
     best = slots[0]
     previous: list[np.ndarray] = []
-    while best[-1] * min_filled > num_codes:
+    while best[-1] * min_filled > num_codes and len(previous) < len(widths) - 1:
         candidates = np.vstack([np.full(len(widths), np.inf), best[:-1, None] + slots[1:]])
         previous.append(candidates.argmin(axis=0))
         best = candidates.min(axis=0)

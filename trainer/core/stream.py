@@ -16,8 +16,7 @@ def stream_batches(
 ) -> Iterator[RaggedBatch]:
     """The patients at the places `spans` of the order, batch_size at a time, fewer in the last batch.
 
-    Shards are read whole and one ahead, in a background thread: at most two are in memory, whatever their
-    number.
+    Shards are read whole and one ahead, in a background thread, so at most two are in memory.
     """
     waiting: list[RaggedBatch] = []
     num_waiting = 0

@@ -62,8 +62,7 @@ def training_input(
 ) -> Iterator[StepInput]:
     """One rank's steps from a position on, epoch after epoch, without end.
 
-    In an epoch's last steps a rank may have fewer patients than the others, or none: all have equally many
-    steps.
+    All ranks have equally many steps; in an epoch's last ones a rank may have fewer patients, or none.
     """
     while True:
         if position.is_done:

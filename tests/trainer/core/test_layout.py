@@ -85,6 +85,13 @@ def test_cuts_are_the_fewest_that_fill_enough():
         assert filled(cuts[1:-1].tolist())
 
 
+def test_more_lengths_than_cuts_that_are_tried():
+    lengths = np.concatenate([np.repeat(np.arange(1, 101), 200), np.arange(101, 5000)])
+    cuts = block_cuts(lengths, 0.999999)
+    assert cuts[0] == 0 and cuts[-1] == len(lengths)
+    assert (np.diff(cuts) > 0).all()
+
+
 def test_a_block_has_a_largest_size(monkeypatch):
     monkeypatch.setattr(layout, "MAX_BLOCK_SLOTS", 400)
     batch = random_batch(200, longest=100)
