@@ -5,9 +5,11 @@
 | config.json | schemas.model_config.BertConfig |
 | vocab.txt | the vocabulary that the ids mean |
 | training_state.json | step, epoch, position in the data, world size, seed |
-| TensorFlow: model.ckpt-300.{index,data-…} | BERT's own variable names, Adam slots `<name>/adam_m`, `<name>/adam_v`, `global_step` |
-| PyTorch: model.safetensors, optimizer.safetensors | transformers' BertForPreTraining parameter names; `<name>/adam_m`, `<name>/adam_v` |
+| model.ckpt-300.{index,data-…} | TensorFlow: BERT's own variable names, and `global_step` |
+| model.safetensors, optimizer.safetensors | PyTorch: transformers' BertForPreTraining parameter names |
 | manifest.json | written last; a folder without it is skipped |
+
+Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
 """
 
 from __future__ import annotations

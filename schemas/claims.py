@@ -1,7 +1,8 @@
 """Raw claims as the generator writes them, and as source `claims` reads them: one row a claim, wide.
 
-Like a payer's extract: diagnosis codes are undotted, up to MAX_DIAGNOSES a claim in order of priority, nulls after
-the last; `icd_version` is that of the whole claim (9 up to 30 September 2015, 10 from 1 October 2015).
+Like a payer's extract: diagnosis codes are undotted, up to MAX_DIAGNOSES a claim in order of priority,
+nulls after the last; `icd_version` is that of the whole claim (9 up to 30 September 2015, 10 from 1 October
+2015).
 """
 
 from schemas.table import Column, TableSchema

@@ -1,7 +1,7 @@
 """Codes as tokens: `SYSTEM//CODE`, one spelling a code.
 
-Source of the dotting rules: the ICD-9-CM and ICD-10-CM official coding guidelines (CMS/NCHS). A diagnosis code
-has its dot after the category: three characters, but four for ICD-9-CM external causes (E800 to E999).
+Source of the dotting rules: the ICD-9-CM and ICD-10-CM official coding guidelines (CMS/NCHS). A diagnosis
+code has its dot after the category: three characters, but four for ICD-9-CM external causes (E800 to E999).
 """
 
 from __future__ import annotations

@@ -20,8 +20,15 @@ DIAGNOSES = TableSchema(
         Column(ADMIT_DATE, "date"),
         Column(DISCHARGE_DATE, "date", meaning="not before admit_date"),
         Column(CODE, "string", meaning="SYSTEM//CODE (schemas.codes)"),
-        *(Column(name, "int", nullable=True, meaning="order inside a visit, ascending, nulls last; then by code")
-          for name in ORDER_COLUMNS),
+        *(
+            Column(
+                name,
+                "int",
+                nullable=True,
+                meaning="order inside a visit, ascending, nulls last; then by code",
+            )
+            for name in ORDER_COLUMNS
+        ),
     ),
 )
 

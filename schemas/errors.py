@@ -4,7 +4,8 @@
 class ContractError(ValueError):
     """Data, a folder or an option breaks a contract.
 
-    The message says three things, in this order: the value that was found, the rule that it breaks, the remedy.
+    The message says three things, in this order: the value that was found, the rule that it breaks, the
+    remedy.
     """
 
     def __init__(self, found: str, rule: str, remedy: str) -> None:

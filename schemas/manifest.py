@@ -86,7 +86,9 @@ class Manifest:
         try:
             plain = json.loads(text)
             stated = plain.pop("fingerprint")
-            known = {name: plain.pop(name) for name in ("kind", "version", "created_by", "parameters", "inputs")}
+            known = {
+                name: plain.pop(name) for name in ("kind", "version", "created_by", "parameters", "inputs")
+            }
             files = tuple(ManifestFile(**entry) for entry in plain.pop("files"))
             counts = plain.pop("counts")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -154,7 +156,7 @@ def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
 
 
 def check_file(uri: str, file: ManifestFile, *, verify: bool = False) -> None:
-    """Refuse a file that is missing, of another size or (with verify) of another content. Raises ContractError."""
+    """Raises ContractError for a file that is missing, of another size or (with verify) of other content."""
     filesystem, root = fsspec.core.url_to_fs(uri)
     path = join(root, file.path)
     try:

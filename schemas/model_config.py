@@ -18,8 +18,9 @@ class BertConfig:
     """Sizes and rates of the network (Devlin et al. 2018; Rasmy et al. 2021).
 
     los_pooling decides what the prolonged-stay head reads. `first`: the pooler's output for the first token
-    (tanh of a dense layer), as run_EHRpretraining does. `mean`, `sum`: the mean or sum of the encoder's output over
-    the patient's real tokens, straight into the head (run_EHRpretraining_QA2Seq sums, padding included).
+    (tanh of a dense layer), as run_EHRpretraining does. `mean`, `sum`: the mean or sum of the encoder's
+    output over the patient's real tokens, straight into the head (run_EHRpretraining_QA2Seq sums, padding
+    included).
     """
 
     vocab_size: int
@@ -65,9 +66,13 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
     try:
         plain = json.loads(filesystem.cat_file(path))
     except FileNotFoundError as error:
-        raise ContractError(f"{uri} does not exist", "a model has a bert_config.json", "check the path") from error
+        raise ContractError(
+            f"{uri} does not exist", "a model has a bert_config.json", "check the path"
+        ) from error
     except ValueError as error:
-        raise ContractError(f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file") from error
+        raise ContractError(
+            f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file"
+        ) from error
     known = {field.name for field in fields(BertConfig)}
     kept = {key: value for key, value in plain.items() if key in known}
     if "vocab_size" not in kept:

@@ -1,7 +1,8 @@
 """`sequences/`: one row a patient, visits in order, in Hive partitions `split=train|valid|test`.
 
-Invariants: token_ids and visit_numbers have one length, a code stands once in a visit, visit numbers start at 1 and
-rise by one, the four visit arrays have one entry a visit, and the last visit's days_to_next_visit is 0.
+Invariants: token_ids and visit_numbers have one length, a code stands once in a visit, visit numbers start
+at 1 and rise by one, the four visit arrays have one entry a visit, and the last visit's days_to_next_visit
+is 0.
 """
 
 from schemas.table import Column, TableSchema

@@ -1,8 +1,8 @@
 """`shards/<split>/`: `part-00000.parquet` and/or `part-00000.tfrecord`, rows in a seeded random order.
 
-No patient id and no date leaves the sequences stage. The two formats of one part hold the same rows in the same
-order. token_ids are not masked: masking is the trainer's, fresh each epoch. TFRecord fields are those of the Parquet
-columns, as int64 lists of a `tf.train.Example`.
+No patient id and no date leaves the sequences stage. The two formats of one part hold the same rows in the
+same order. token_ids are not masked: masking is the trainer's, fresh each epoch. TFRecord fields are those
+of the Parquet columns, as int64 lists of a `tf.train.Example`.
 """
 
 from __future__ import annotations
@@ -78,9 +78,11 @@ def shard_details(
 
 
 def read_shard_set(uri: str, file_format: str, *, verify: bool = False) -> ShardSet:
-    """Open one split's shards. Raises ContractError (no manifest, a file missing or truncated, no such format)."""
+    """Open one split's shards. Raises ContractError: no manifest, a damaged file, no such format."""
     manifest: Manifest = read_manifest(uri, KIND, verify=verify)
-    files = tuple(sorted((f for f in manifest.files if f.path.endswith(f".{file_format}")), key=lambda f: f.path))
+    files = tuple(
+        sorted((f for f in manifest.files if f.path.endswith(f".{file_format}")), key=lambda f: f.path)
+    )
     if manifest.files and not files:
         raise ContractError(
             f"{uri} has no {file_format} files",

@@ -21,7 +21,7 @@ _ARROW_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `type` is Spark's simple type name; `nullable` says whether a null is within the contract."""
+    """One column. `type` is Spark's simple type name; `nullable`: whether the contract allows a null."""
 
     name: str
     type: str
@@ -43,9 +43,7 @@ class TableSchema:
     @property
     def ddl(self) -> str:
         """Spark's DDL, e.g. ``patient_id string NOT NULL, visit_id string``."""
-        return ", ".join(
-            f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'}" for c in self.columns
-        )
+        return ", ".join(f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'}" for c in self.columns)
 
     @property
     def arrow(self) -> pa.Schema:
@@ -64,7 +62,9 @@ class TableSchema:
                 f"a {self.name} table has the columns {', '.join(self.column_names)}",
                 "write it again with the stage that makes it",
             )
-        wrong = [f"{c.name} is {found[c.name]}, not {c.type}" for c in self.columns if found[c.name] != c.type]
+        wrong = [
+            f"{c.name} is {found[c.name]}, not {c.type}" for c in self.columns if found[c.name] != c.type
+        ]
         if wrong:
             raise ContractError(
                 f"{where}: {'; '.join(wrong)}",

@@ -1,7 +1,7 @@
 """`vocabulary/`: `vocab.txt`, `vocabulary.parquet` and the manifest's `special_tokens` and `min_patients`.
 
-`vocab.txt` has a token a line, and the line number from 0 is the id. Special tokens first, then codes by number of
-patients in the training split, descending, ties by token. An extension only appends.
+`vocab.txt` has a token a line, and the line number from 0 is the id. Special tokens first, then codes by
+number of patients in the training split, descending, ties by token. An extension only appends.
 """
 
 from __future__ import annotations
@@ -74,12 +74,16 @@ def parse_vocab_txt(text: str, where: str) -> tuple[str, ...]:
     tokens = tuple(text.removesuffix("\n").split("\n"))
     if "" in tokens:
         raise ContractError(
-            f"{where} line {tokens.index('') + 1} is empty", "every line is a token", "write the vocabulary again"
+            f"{where} line {tokens.index('') + 1} is empty",
+            "every line is a token",
+            "write the vocabulary again",
         )
     if len(set(tokens)) != len(tokens):
         seen: set[str] = set()
         twice = next(t for t in tokens if t in seen or seen.add(t))  # type: ignore[func-returns-value]
-        raise ContractError(f"{where} lists {twice} twice", "a token has one id", "write the vocabulary again")
+        raise ContractError(
+            f"{where} lists {twice} twice", "a token has one id", "write the vocabulary again"
+        )
     return tokens
 
 

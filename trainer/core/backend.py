@@ -1,5 +1,4 @@
-"""What the loop asks of a deep-learning framework. `tf_backend` and `torch_backend` each have one class of
-it."""
+"""What the loop asks of a framework. `tf_backend` and `torch_backend` each have one class of it."""
 
 from __future__ import annotations
 
@@ -61,8 +60,7 @@ class Backend(Protocol):
     name: str
 
     def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
-        """Build the model with seeded initial weights (truncated normal, initializer_range), equal on every
-        rank."""
+        """Build the model with seeded initial weights (truncated normal), equal on every rank."""
         ...
 
     def train_step(
@@ -81,8 +79,7 @@ class Backend(Protocol):
         ...
 
     def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
-        """The sum over ranks of a float64 or int64 array; `name` is the same on every rank, new for each
-        call site."""
+        """The sum over ranks of a float64 or int64 array. `name`: one a call site, equal on every rank."""
         ...
 
     def broadcast_weights(self) -> None:

@@ -1,7 +1,8 @@
 """The last step of the masked-code head: scores over the whole vocabulary, (M, V), the largest array of all.
 
-It is computed in chunks, and its gradient by hand: a chunk's scores are overwritten by their own gradient, and
-the gradient of the tied embedding table is accumulated in place. Nothing of size M × V outlives a chunk.
+It is computed in chunks, and its gradient by hand: a chunk's scores are overwritten by their own gradient,
+and the gradient of the tied embedding table is accumulated in place. Nothing of size M × V outlives a
+chunk.
 """
 
 from __future__ import annotations
