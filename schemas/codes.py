@@ -31,7 +31,7 @@ class CodeSystem:
 
 SYSTEMS: dict[str, CodeSystem] = {
     ICD9CM: CodeSystem(ICD9CM, r"E[0-9]{3}|[0-9V][0-9]{2}", r"(E[0-9]{3}[0-9]?|[0-9V][0-9]{2}[0-9]{0,2})"),
-    ICD10CM: CodeSystem(ICD10CM, r"[A-Z][0-9][0-9A-Z]", r"[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}"),
+    ICD10CM: CodeSystem(ICD10CM, r"[A-Z][0-9A][0-9A-Z]", r"[A-Z][0-9A][0-9A-Z][0-9A-Z]{0,4}"),
 }
 
 
