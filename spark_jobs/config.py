@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -45,7 +44,8 @@ def run_job(
     try:
         main(session, config)
     except ContractError as error:
-        sys.stderr.write(f"\nerror: {' '.join(str(error).split())}\n")
+        # The JVM's stderr: spark-submit hands this process's own on as stdout.
+        session._jvm.System.err.println(f"\nerror: {' '.join(str(error).split())}")
         return USER_ERROR
     finally:
         session.stop()

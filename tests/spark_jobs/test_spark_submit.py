@@ -80,7 +80,7 @@ def test_a_user_s_mistake_is_one_line_and_status_2(submit, tmp_path):
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "known sources are medbert, omop, claims" in line
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
 
 
 def test_the_zip_s_packages_come_before_any_others_of_their_names(submit, package, tmp_path):

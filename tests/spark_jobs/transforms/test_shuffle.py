@@ -17,7 +17,7 @@ from spark_jobs.transforms.shuffle import first_places, plan_shards, to_shards, 
 def test_shards_are_even_and_none_is_empty(patients, rows_per_shard, min_shards):
     of_split = dict(zip(SPLITS, patients, strict=True))
     plan = plan_shards(of_split, rows_per_shard, min_shards)
-    ends = [*plan.starts[1:], sum(patients)]
+    ends = [*plan.starts, sum(patients)][1:]
     sizes = [end - start for start, end in zip(plan.starts, ends, strict=True)]
     for split, count in of_split.items():
         own = [size for size, (name, _) in zip(sizes, plan.shards, strict=True) if name == split]
