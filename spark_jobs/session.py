@@ -26,7 +26,6 @@ SETTINGS = {
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     # NumPy's cost is per batch: a batch of the default 10,000 rows has only some 400 patients.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
-    "spark.ui.showConsoleProgress": "true",
 }
 
 
@@ -37,6 +36,8 @@ def open_session(app_name: str) -> SparkSession:
     builder = SparkSession.builder.appName(app_name)
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
+    # The bar redraws its line, which only a terminal can show: a log file would fill with it.
+    builder = builder.config("spark.ui.showConsoleProgress", sys.stderr.isatty())
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
     return session
