@@ -6,8 +6,9 @@ from reports import numbers
 from reports.collect import Run
 from reports.figures import Picture, length_histogram
 from reports.patients import Lengths
-from reports.privacy import PatientCounts, merge_small_bins
+from reports.privacy import PatientCounts
 from schemas import sequences
+from schemas.small_cells import merge_small_bins
 
 
 def max_seq_length(run: Run) -> int | None:

@@ -1,0 +1,47 @@
+"""The small-cell rule: nothing that is shown or kept tells of a group of 1 to 10 patients.
+
+Source: the CMS cell size suppression policy. A hidden group must not be found by subtraction either: bins are
+joined to their neighbours, and counts beside hidden ones are rounded to tens.
+"""
+
+from __future__ import annotations
+
+from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
+
+ROUND_TO = 10
+
+
+def is_small(patients: int) -> bool:
+    return 0 < patients < SMALL_CELL_MIN_PATIENTS
+
+
+def to_tens(number: int) -> int:
+    return (number + ROUND_TO // 2) // ROUND_TO * ROUND_TO
+
+
+def publishable(number: int, patients: int) -> int | None:
+    """A count of anything that so many patients have: to tens, or None where they are too few."""
+    return None if is_small(patients) else to_tens(number)
+
+
+def merge_small_bins(edges: list[int], patients: list[int]) -> tuple[list[int], list[int]]:
+    """Join neighbouring bins, from the right, until each has no or enough patients.
+
+    edges: (N + 1,) ascending; patients: (N,). What is left over at the left end joins its right neighbour.
+    """
+    kept_edges, kept = [edges[-1]], []
+    waiting = 0
+    for left, count in zip(reversed(edges[:-1]), reversed(patients), strict=True):
+        waiting += count
+        if not is_small(waiting):
+            kept_edges.append(left)
+            kept.append(waiting)
+            waiting = 0
+    while waiting and kept:  # the left end is too small: widen its right neighbour, past empty bins
+        waiting += kept.pop()
+        kept_edges.pop()
+        if not is_small(waiting):
+            kept_edges.append(edges[0])
+            kept.append(waiting)
+            waiting = 0
+    return kept_edges[::-1], kept[::-1]
