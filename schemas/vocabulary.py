@@ -1,7 +1,9 @@
 """`vocabulary/`: `vocab.txt`, `vocabulary.parquet` and the manifest's `special_tokens` and `min_patients`.
 
 `vocab.txt` has a token a line, and the line number from 0 is the id. Special tokens first, then codes by
-number of patients in the training split, descending, ties by token. An extension only appends.
+number of patients in the training split, descending, ties by token. An extension only appends. min_patients 1
+is no minimum: codes that only valid or test patients have are there too, last, with num_patients 0. Null: not
+known (an imported vocabulary, whose counts are all 0).
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ def run_job(
         main(session, config)
     except ContractError as error:
         # The JVM's stderr: spark-submit hands this process's own on as stdout.
-        session._jvm.System.err.println(f"\nerror: {' '.join(str(error).split())}")
+        jvm = session._jvm
+        assert jvm
+        jvm.System.err.println(f"\nerror: {' '.join(str(error).split())}")
         return USER_ERROR
     finally:
         session.stop()

@@ -115,7 +115,8 @@ def test_columns_splits_and_order_in_files(crowd):
 
 
 def test_a_second_run_and_other_input_files_give_the_same_bytes(crowd, tmp_path):
-    first = crowd.sequences()
+    first, ingested = crowd.sequences(), crowd.manifest("diagnoses")
+    assert crowd.ingest("medbert", str(tmp_path / "x.tsv")).fingerprint == ingested.fingerprint
     assert crowd.sequences().fingerprint == first.fingerprint
     lines = (tmp_path / "x.tsv").read_text().splitlines()
     (tmp_path / "many").mkdir()
