@@ -1,0 +1,149 @@
+"""diagnoses/ → diagnoses/ in other codes: ICD-9-CM to ICD-10-CM by a GEM, a roll-up, or both."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+
+from schemas import diagnoses
+from schemas.code_maps import KEEP, POLICIES
+from schemas.codes import ICD9CM, ICD10CM
+from schemas.errors import ContractError
+from schemas.manifest import Manifest
+from spark_jobs.checks import check_choice, watch_diagnoses
+from spark_jobs.code_maps import CodeMap, read_gem, read_two_columns
+from spark_jobs.config import run_job
+from spark_jobs.publish import publish, read_published, read_table, start_output, write_parquet
+from spark_jobs.transforms.code_maps import (
+    IN_ALL,
+    OTHER_SYSTEM,
+    counters,
+    look_up,
+    look_up_category,
+    replace_codes,
+    report,
+    shares,
+)
+
+log = logging.getLogger(__name__)
+
+THREE = "three"
+LEAST_ROWS_LOGGED = 11  # no small cell in a log
+
+
+@dataclass(frozen=True)
+class MapCodes:
+    """Give diagnoses other codes. Codes that a map does not have, or is not about, stay as they are.
+
+    Args:
+        diagnoses: what ingest wrote.
+        output: folder for the diagnoses with their new codes.
+        map: a General Equivalence Mapping as CMS ships it, e.g. 2018_I9gem.txt, or gzipped.
+        from_system: the system that the map's codes are of.
+        to_system: the system that the map leads to.
+        one_to_many: what becomes of a code with several targets, in the roll-up too: keep, first or cluster.
+        roll_up: three, for categories (before the dot), or a table with columns from and to (CSV, Parquet).
+        roll_up_from: the system of that table's from, where its codes do not name it (SYSTEM//CODE).
+        roll_up_to: the system of its to, where they do not name it, e.g. CCS.
+    """
+
+    diagnoses: str
+    output: str
+    map: str | None = None
+    from_system: str = ICD9CM
+    to_system: str = ICD10CM
+    one_to_many: str = KEEP
+    roll_up: str | None = None
+    roll_up_from: str = ICD10CM
+    roll_up_to: str | None = None
+
+
+def main(spark: SparkSession, config: MapCodes) -> None:
+    _check(config)
+    source = read_published(spark, config.diagnoses, diagnoses.KIND)
+    maps = _read_maps(spark, config)
+    output = start_output(spark, config.output, [config.diagnoses])
+
+    rows, watched_in = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
+    seen = {step: Observation() for step in maps}
+    for step, code_map in maps.items():
+        rows = replace_codes(_looked_up(rows, code_map).observe(seen[step], *counters()))
+    rows, watched_out = watch_diagnoses(rows, output.uri)
+    files = write_parquet(rows, output)
+    watched_in.check(source.uri)
+    watched_out.check(output.uri)
+
+    reports = {step: report(observation.get) for step, observation in seen.items()}
+    rows_in, rows_out = source.manifest.num_rows, sum(file.rows for file in files)
+    first = reports[next(iter(reports))][IN_ALL]
+    assert sum(first.values()) == rows_in, "a diagnosis was lost or doubled on the way"
+    assert rows_out >= rows_in, "a map takes no row away"
+    counts = {"rows_in": rows_in, "rows_out": rows_out, "rows_rejected": 0, "rows_added": rows_out - rows_in}
+    _log(reports)
+    parameters = {
+        name: getattr(config, name)
+        for name in ("from_system", "to_system", "one_to_many", "roll_up_from", "roll_up_to")
+    } | {"roll_up": THREE if config.roll_up == THREE else "table" if config.roll_up else None}
+    inputs = {diagnoses.KIND: source.manifest.fingerprint}
+    inputs |= {step: code_map.fingerprint for step, code_map in maps.items() if code_map}
+    details = {
+        "mapped_shares": {
+            step: {period: shares(found) for period, found in periods.items()}
+            for step, periods in reports.items()
+        }
+    }
+    publish(output, Manifest(diagnoses.KIND, parameters, inputs, tuple(files), counts | reports, details))
+
+
+def _check(config: MapCodes) -> None:
+    check_choice("one_to_many", [config.one_to_many], tuple(POLICIES))
+    if config.map is None and config.roll_up is None:
+        raise ContractError(
+            "there is neither a map nor a roll-up",
+            "codes are mapped by a GEM, rolled up, or both",
+            "give --map, --roll_up or both (MAP, ROLL_UP)",
+        )
+
+
+def _read_maps(spark: SparkSession, config: MapCodes) -> dict[str, CodeMap | None]:
+    """Step → its map, in the order in which they are applied; None for categories, which need none."""
+    maps: dict[str, CodeMap | None] = {}
+    policy = config.one_to_many
+    if config.map:
+        maps["map"] = read_gem(spark, config.map, config.from_system, config.to_system, policy)
+    if config.roll_up == THREE:
+        maps["roll_up"] = None
+    elif config.roll_up:
+        maps["roll_up"] = read_two_columns(
+            spark, config.roll_up, config.roll_up_from, config.roll_up_to, policy
+        )
+    return maps
+
+
+def _looked_up(rows: DataFrame, code_map: CodeMap | None) -> DataFrame:
+    if code_map is None:
+        return look_up_category(rows)
+    return look_up(rows, rows.sparkSession.createDataFrame(code_map.table), code_map.systems)
+
+
+def _log(reports: dict[str, dict[str, dict[str, int]]]) -> None:
+    for step, periods in reports.items():
+        for period, rows in periods.items():
+            of_map = sum(rows.values()) - rows[OTHER_SYSTEM]
+            if of_map >= LEAST_ROWS_LOGGED:
+                said = ", ".join(f"{outcome} {share:.1%}" for outcome, share in shares(rows).items())
+                log.info(
+                    "%s, %s: %d of %d rows are of its code system: %s",
+                    step,
+                    period,
+                    of_map,
+                    sum(rows.values()),
+                    said,
+                )
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(MapCodes, main))
