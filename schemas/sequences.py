@@ -11,6 +11,15 @@ KIND = "sequences"
 SPLIT = "split"
 SPLITS = ("train", "valid", "test")
 SPLIT_WEIGHTS = (7, 1, 2)
+# Which rows of a patient are one visit.
+BY_DISCHARGE_DATE = "discharge_date"
+BY_VISIT_ID = "visit_id"
+BY_OVERLAP = "overlap"
+VISIT_RULES: dict[str, str] = {
+    BY_DISCHARGE_DATE: "the same discharge date (Rasmy et al. 2021)",
+    BY_VISIT_ID: "the same visit id; of those without one, the same discharge date",
+    BY_OVERLAP: "stays that have a day in common, directly or through others",
+}
 PROLONGED_LOS_DAYS = 7  # a stay of more days is prolonged (Rasmy et al. 2021)
 
 SEQUENCES = TableSchema(
@@ -21,7 +30,7 @@ SEQUENCES = TableSchema(
         Column("visit_numbers", "array<int>", meaning="from 1, one a code"),
         Column("visit_admit_dates", "array<date>"),
         Column("visit_discharge_dates", "array<date>"),
-        Column("los_days", "array<int>", meaning="discharge minus earliest admission, one a visit"),
+        Column("los_days", "array<int>", meaning="latest discharge minus earliest admission, one a visit"),
         Column("days_to_next_visit", "array<int>", meaning="may be negative where stays overlap"),
         Column("prolonged_los", "boolean", meaning=f"any los_days > {PROLONGED_LOS_DAYS}"),
     ),

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from schemas import diagnoses, sequences, vocabulary
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
-from schemas.sequences import SEQUENCES, SPLIT, SPLITS
-from spark_jobs.checks import check_positive, watch_diagnoses, watch_sequences
+from schemas.sequences import BY_DISCHARGE_DATE, BY_VISIT_ID, SEQUENCES, SPLIT, SPLITS, VISIT_RULES
+from spark_jobs.checks import check_choice, check_positive, watch_diagnoses, watch_sequences
 from spark_jobs.config import run_job
 from spark_jobs.publish import publish, read_published, read_table, start_output, write_parquet
 from spark_jobs.transforms.sequences import assemble_sequences, counters, token_table, with_token_ids
@@ -34,6 +34,8 @@ class BuildSequences:
         min_codes: a patient with fewer codes is left out. A code counts once a visit.
         num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend
             on the cluster. By default one for each 500,000 diagnoses.
+        visits: which of a patient's rows are one visit: those of one discharge_date (Med-BERT's), of one
+            visit_id (of one discharge date where there is none), or those whose stays overlap or touch.
     """
 
     diagnoses: str
@@ -41,10 +43,12 @@ class BuildSequences:
     output: str
     min_codes: int = 4
     num_partitions: int | None = None
+    visits: str = BY_DISCHARGE_DATE
 
 
 def main(spark: SparkSession, config: BuildSequences) -> None:
     check_positive(min_codes=config.min_codes, num_partitions=config.num_partitions)
+    check_choice("visits", [config.visits], tuple(VISIT_RULES))
     source = read_published(spark, config.diagnoses, diagnoses.KIND)
     codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
     tokens, special = read_tokens(spark, codebook)
@@ -53,9 +57,14 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
     output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
 
     rows, watched_rows = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
-    numbered = with_token_ids(rows, spark.createDataFrame(token_table(tokens, special)))
-    seen = Observation()
-    every = assemble_sequences(numbered, special.unk, num_partitions).withColumn(SPLIT, split_of(salt))
+    seen, without_id = Observation(), Observation()
+    if config.visits == BY_VISIT_ID:
+        rows = rows.observe(
+            without_id, F.count_if(F.isnull(diagnoses.VISIT_ID)).alias("rows_without_visit_id")
+        )
+    numbered = with_token_ids(rows, spark.createDataFrame(token_table(tokens, special)), config.visits)
+    every = assemble_sequences(numbered, special.unk, num_partitions, config.visits)
+    every = every.withColumn(SPLIT, split_of(salt))
     every = every.observe(seen, *counters(config.min_codes))
     kept = every.where(F.size("token_ids") >= config.min_codes).select(*SEQUENCES.column_names, SPLIT)
     kept, watched = watch_sequences(kept.sortWithinPartitions(SPLIT, "patient_id"), output.uri)
@@ -67,8 +76,15 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
         split: sum(f.rows for f in files if f.path.startswith(f"{SPLIT}={split}/")) for split in SPLITS
     }
     counts = {name: value or 0 for name, value in seen.get.items()} | {"patients": rows_of}
+    if config.visits == BY_VISIT_ID:
+        counts |= without_id.get
     _check_counts(counts, source.manifest.num_rows, config)
-    parameters = {"min_codes": config.min_codes, "split_salt": salt, "num_partitions": num_partitions}
+    parameters = {
+        "min_codes": config.min_codes,
+        "split_salt": salt,
+        "num_partitions": num_partitions,
+        "visits": config.visits,
+    }
     inputs = {diagnoses.KIND: source.manifest.fingerprint, vocabulary.KIND: codebook.manifest.fingerprint}
     publish(output, Manifest(sequences.KIND, parameters, inputs, tuple(files), counts))
 

@@ -10,12 +10,20 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.diagnoses import ORDER_COLUMNS
-from schemas.sequences import SEQUENCES
+from schemas.sequences import BY_DISCHARGE_DATE, BY_OVERLAP, BY_VISIT_ID, SEQUENCES
 from schemas.vocabulary import SpecialTokens
-from spark_jobs.transforms.visits import ADMIT, DISCHARGE, PATIENT_ID, TOKEN_ID, UNKNOWN, assemble_patients
+from spark_jobs.transforms.visits import (
+    ADMIT,
+    DISCHARGE,
+    PATIENT_ID,
+    TOKEN_ID,
+    UNKNOWN,
+    VISIT_ID,
+    assemble_patients,
+)
 
-NUM_ROWS, NUM_UNKNOWN = "num_rows", "num_unknown"
-ASSEMBLED_DDL = f"{SEQUENCES.ddl}, {NUM_ROWS} bigint, {NUM_UNKNOWN} bigint"
+NUM_ROWS, NUM_UNKNOWN, NUM_MERGED = "num_rows", "num_unknown", "num_merged"
+ASSEMBLED_DDL = f"{SEQUENCES.ddl}, {NUM_ROWS} bigint, {NUM_UNKNOWN} bigint, {NUM_MERGED} bigint"
 _LAST = 2**31 - 1
 
 
@@ -31,13 +39,15 @@ def token_table(tokens: Sequence[str], special: SpecialTokens) -> pa.Table:
     )
 
 
-def with_token_ids(diagnoses: DataFrame, codes: DataFrame) -> DataFrame:
+def with_token_ids(diagnoses: DataFrame, codes: DataFrame, visits: str = BY_DISCHARGE_DATE) -> DataFrame:
     """Codes to ids, before the shuffle: a number is cheaper to move and to compare than a string.
 
-    A code that is not in the vocabulary is UNKNOWN. Ties in a visit go by code, unknown codes last.
+    A code that is not in the vocabulary is UNKNOWN. Ties in a visit go by code, unknown codes last. The visit
+    id comes along only where visits are by it.
     """
     joined = diagnoses.join(F.broadcast(codes), "code", "left")
     order = [F.coalesce(F.col(name), F.lit(_LAST)).alias(name) for name in ORDER_COLUMNS]  # nulls last
+    visit_id = [F.coalesce(VISIT_ID, F.lit("")).alias(VISIT_ID)] if visits == BY_VISIT_ID else []
     return joined.select(
         PATIENT_ID,
         F.unix_date("admit_date").alias(ADMIT),
@@ -45,18 +55,29 @@ def with_token_ids(diagnoses: DataFrame, codes: DataFrame) -> DataFrame:
         *order,
         F.coalesce(F.col("place"), F.lit(_LAST)).alias("place"),
         F.coalesce("known_id", F.lit(UNKNOWN)).alias(TOKEN_ID),
+        *visit_id,
     )
 
 
-def assemble_sequences(rows: DataFrame, unk: int | None, num_partitions: int) -> DataFrame:
+def assemble_sequences(
+    rows: DataFrame, unk: int | None, num_partitions: int, visits: str = BY_DISCHARGE_DATE
+) -> DataFrame:
     """The one shuffle: rows of with_token_ids to one row a patient (ASSEMBLED_DDL), sorted in each partition.
 
-    unk: the id for unknown codes; if None, they are left out.
+    unk: the id for unknown codes; if None, they are left out. visits: which rows are one visit, one of
+    schemas.sequences.VISIT_RULES, the same as for with_token_ids.
     """
     together = rows.repartition(num_partitions, PATIENT_ID)
-    ordered = together.sortWithinPartitions(PATIENT_ID, DISCHARGE, *ORDER_COLUMNS, "place")
-    flat = ordered.select(PATIENT_ID, ADMIT, DISCHARGE, TOKEN_ID)
-    return flat.mapInArrow(partial(assemble_patients, unk=unk), ASSEMBLED_DDL)
+    visit_keys: dict[str, list[Column]] = {
+        BY_DISCHARGE_DATE: [F.col(DISCHARGE)],
+        BY_VISIT_ID: [F.col(VISIT_ID), F.when(F.col(VISIT_ID) == "", F.col(DISCHARGE))],
+        BY_OVERLAP: [],
+    }
+    ordered = together.sortWithinPartitions(PATIENT_ID, *visit_keys[visits], *ORDER_COLUMNS, "place")
+    flat = ordered.select(
+        PATIENT_ID, ADMIT, DISCHARGE, TOKEN_ID, *([VISIT_ID] if visits == BY_VISIT_ID else [])
+    )
+    return flat.mapInArrow(partial(assemble_patients, unk=unk, visits=visits), ASSEMBLED_DDL)
 
 
 def counters(min_codes: int) -> list[Column]:
@@ -70,6 +91,7 @@ def counters(min_codes: int) -> list[Column]:
         F.count_if(~long_enough).alias("patients_with_too_few_codes"),
         F.count_if(long_enough & F.col("prolonged_los")).alias("patients_with_prolonged_los"),
         F.sum(F.when(long_enough, visits)).alias("visits"),
+        F.sum(F.when(long_enough, F.col(NUM_MERGED))).alias("stays_merged"),
         F.sum(F.when(long_enough, codes)).alias("codes"),
         F.max(F.when(long_enough, visits)).alias("max_visits"),
         F.max(F.when(long_enough, codes)).alias("max_codes"),

@@ -1,8 +1,9 @@
 """From patients' sorted diagnosis rows to visits and sequences, for many patients at once, in flat NumPy.
 
-Semantics (Med-BERT's): rows of one discharge date are ONE visit, its admission the earliest of them; visits
-in order of discharge, from 1; a code repeated inside a visit counts once, at its first place; length of
-stay = discharge − admission; days to the next visit = next admission − this discharge, 0 for the last.
+Which rows are one visit is a rule (transforms.visit_rules); Med-BERT's: those of one discharge date. The
+visit's admission is the earliest of its rows, its discharge the latest; visits in order of discharge, then
+admission, from 1; a code repeated inside a visit counts once, at its first place; length of stay =
+discharge − admission; days to the next visit = next admission − this discharge, 0 for the last.
 """
 
 from __future__ import annotations
@@ -10,26 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.sequences import PROLONGED_LOS_DAYS
+from schemas.sequences import BY_DISCHARGE_DATE, BY_VISIT_ID, PROLONGED_LOS_DAYS
+from spark_jobs.transforms.visit_rules import VISIT_OF, Flags, Ints, begins_run, numbered
 
 UNKNOWN = -1  # token id of a row whose code has no id
 PATIENT_ID, ADMIT, DISCHARGE, TOKEN_ID = "patient_id", "admit", "discharge", "token_id"
+VISIT_ID = "visit_id"  # empty for none
 
-Ints = npt.NDArray[np.int64]
 
+def assemble_patients(
+    batches: Iterator[pa.RecordBatch], unk: int | None, visits: str = BY_DISCHARGE_DATE
+) -> Iterator[pa.RecordBatch]:
+    """Diagnosis rows, sorted → one row a patient; see `assemble`.
 
-def assemble_patients(batches: Iterator[pa.RecordBatch], unk: int | None) -> Iterator[pa.RecordBatch]:
-    """Rows (patient_id, admit, discharge, token_id) → one row a patient; see `assemble`.
-
-    Rows come sorted by patient, discharge and order in the visit. A patient's rows may go on over several
-    batches. Memory: one batch, or the largest patient.
+    A patient's rows may go on over several batches. Memory: one batch, or the largest patient.
     """
     for rows in whole_patients(batches):
-        yield assemble(rows, unk)
+        yield assemble(rows, unk, visits)
 
 
 def whole_patients(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -50,36 +51,47 @@ def whole_patients(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         yield pa.concat_batches(held)
 
 
-def assemble(rows: pa.RecordBatch, unk: int | None) -> pa.RecordBatch:
-    """Sequences of whole patients, in their order: schemas.sequences' columns, num_rows and num_unknown.
+def assemble(rows: pa.RecordBatch, unk: int | None, visits: str = BY_DISCHARGE_DATE) -> pa.RecordBatch:
+    """Sequences of whole patients, in their order: schemas.sequences' columns, and what is counted.
 
-    admit and discharge: days since 1970. unk: the id for rows with token_id UNKNOWN; if None, they are left
-    out, as though they were not there, and counted all the same.
+    rows: patient_id, admit and discharge (days since 1970), token_id; for visits by visit_id, that too. They
+    are sorted by patient, then discharge (discharge_date), or visit_id and, where it is empty, discharge
+    (visit_id), or nothing (overlap), then by their order in the visit.
+    unk: the id for rows with token_id UNKNOWN; if None, they are left out, as though they were not there, and
+    counted all the same. visits: one of schemas.sequences.VISIT_RULES.
+
+    Counted for each patient: num_rows; num_unknown of them; num_merged: stays (different admission or
+    discharge) that are one visit with another.
     """
     ids = rows[PATIENT_ID]
-    new_patient = np.ones(len(ids), bool)
-    new_patient[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+    new_patient = _begins_run(ids)
     patients = ids.filter(pa.array(new_patient))
     num_patients = len(patients)
-    patient = np.cumsum(new_patient) - 1  # of each row
+    patient = numbered(new_patient)  # of each row
     num_rows = np.bincount(patient, minlength=num_patients)
 
     admit, discharge, token = (rows[name].to_numpy() for name in (ADMIT, DISCHARGE, TOKEN_ID))
+    source = _source_visits(rows[VISIT_ID], patient, discharge) if visits == BY_VISIT_ID else patient
     unknown = token == UNKNOWN
     num_unknown = np.bincount(patient[unknown], minlength=num_patients)
+    columns = (patient, admit, discharge, source, token)
     if unk is None:
-        patient, admit, discharge, token = (column[~unknown] for column in (patient, admit, discharge, token))
+        columns = tuple(column[~unknown] for column in columns)
     else:
-        token = np.where(unknown, unk, token)
+        columns = (*columns[:-1], np.where(unknown, unk, token))
 
-    new_visit = np.ones(len(patient), bool)
-    new_visit[1:] = (patient[1:] != patient[:-1]) | (discharge[1:] != discharge[:-1])
-    visit = np.cumsum(new_visit) - 1  # of each row
-    starts = np.flatnonzero(new_visit)
+    visit = VISIT_OF[visits](*columns[:-1])  # of each row
+    if visits != BY_DISCHARGE_DATE:
+        order = np.argsort(visit, kind="stable")
+        columns, visit = tuple(column[order] for column in columns), visit[order]
+    patient, admit, discharge, source, token = columns
+    starts = np.flatnonzero(begins_run(visit))
     visit_patient = patient[starts]
     num_visits = np.bincount(visit_patient, minlength=num_patients)
-    visit_discharge = discharge[starts]
+    visit_discharge = np.maximum.reduceat(discharge, starts) if len(starts) else discharge
     visit_admit = np.minimum.reduceat(admit, starts) if len(starts) else admit
+    merged = _stays_beyond_the_first(visit, starts, admit, discharge)
+    num_merged = np.bincount(visit_patient[merged], minlength=num_patients)
     los = visit_discharge - visit_admit
     to_next = np.zeros_like(los)
     to_next[:-1] = np.where(
@@ -104,8 +116,32 @@ def assemble(rows: pa.RecordBatch, unk: int | None) -> pa.RecordBatch:
             "prolonged_los": pa.array(longest > PROLONGED_LOS_DAYS),
             "num_rows": pa.array(num_rows),
             "num_unknown": pa.array(num_unknown),
+            "num_merged": pa.array(num_merged),
         }
     )
+
+
+def _begins_run(column: pa.Array) -> Flags:
+    """As begins_run, for one column of text without nulls."""
+    first = np.ones(len(column), bool)
+    first[1:] = pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+    return first
+
+
+def _source_visits(visit_ids: pa.Array, patient: Ints, discharge: Ints) -> Ints:
+    """A number for the source's visit of each row: its id, or its discharge where that is empty."""
+    has_no_id = pc.equal(visit_ids, "").to_numpy(zero_copy_only=False)
+    return numbered(_begins_run(visit_ids) | begins_run(patient, np.where(has_no_id, discharge, 0)))
+
+
+def _stays_beyond_the_first(visit: Ints, starts: Ints, admit: Ints, discharge: Ints) -> Ints:
+    """The visit, a number from 0, of each stay that is not the first of its visit, in no order."""
+    first = starts[visit]
+    other = (admit != admit[first]) | (discharge != discharge[first])
+    stays = [column[other] for column in (visit, admit, discharge)]
+    order = np.lexsort(stays)
+    stays = [column[order] for column in stays]
+    return stays[0][begins_run(*stays)]
 
 
 def _first_of_each(visit: Ints, token: Ints) -> Ints:

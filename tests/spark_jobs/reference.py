@@ -60,6 +60,7 @@ class Diagnosis:
     discharge: datetime.date
     code: str
     order: tuple[int | None, int | None, int | None] = (None, None, None)
+    visit_id: str | None = None
 
 
 @dataclass
@@ -86,30 +87,58 @@ class Sequence:
 
 
 def sequences_of(
-    diagnoses: list[Diagnosis], vocabulary: set[str] | None = None, unk: str | None = "[UNK]"
+    diagnoses: list[Diagnosis],
+    vocabulary: set[str] | None = None,
+    unk: str | None = "[UNK]",
+    visits: str = "discharge_date",
 ) -> dict[str, Sequence]:
     """Patient → sequence. vocabulary: codes with an id (all if None). unk: the token for others."""
     found: dict[str, Sequence] = defaultdict(Sequence)
-    infinite = float("inf")
 
     def is_known(code: str) -> bool:
         return vocabulary is None or code in vocabulary
 
     def place(row: Diagnosis):
-        order = tuple(infinite if number is None else number for number in row.order)
-        return row.patient_id, row.discharge, order, (0, row.code) if is_known(row.code) else (1, "")
+        order = tuple(float("inf") if number is None else number for number in row.order)
+        return order, (0, row.code) if is_known(row.code) else (1, "")
 
-    for row in sorted(diagnoses, key=place):
-        token = row.code if is_known(row.code) else unk
-        if token is None:
-            continue
-        patient = found[row.patient_id]
-        if not patient.discharges or patient.discharges[-1] != row.discharge:
-            patient.discharges.append(row.discharge)
-            patient.admits.append(row.admit)
-        patient.admits[-1] = min(patient.admits[-1], row.admit)
-        number = len(patient.discharges)
-        if (token, number) not in zip(patient.codes, patient.visit_numbers, strict=True):
-            patient.codes.append(token)
-            patient.visit_numbers.append(number)
+    rows = [row for row in diagnoses if unk is not None or is_known(row.code)]
+    for patient_id in {row.patient_id for row in rows}:
+        patient = found[patient_id]
+        grouped = visits_of([row for row in rows if row.patient_id == patient_id], visits)
+        for number, visit in enumerate(grouped, 1):
+            patient.admits.append(min(row.admit for row in visit))
+            patient.discharges.append(max(row.discharge for row in visit))
+            tokens = [row.code if is_known(row.code) else unk for row in sorted(visit, key=place)]
+            once = list(dict.fromkeys(tokens))
+            patient.codes += once
+            patient.visit_numbers += [number] * len(once)
     return dict(found)
+
+
+def visits_of(rows: list[Diagnosis], rule: str) -> list[list[Diagnosis]]:
+    """One patient's visits in their order."""
+    groups: list[list[Diagnosis]] = []
+    for row in rows:
+        mine = [group for group in groups if any(are_one_visit(row, other, rule) for other in group)]
+        groups = [group for group in groups if group not in mine]
+        groups.append([row, *(other for group in mine for other in group)])
+
+    def place(visit: list[Diagnosis]):
+        ids = [row.visit_id or "" for row in visit]
+        return max(row.discharge for row in visit), min(row.admit for row in visit), min(ids)
+
+    return sorted(groups, key=place)
+
+
+def are_one_visit(row: Diagnosis, other: Diagnosis, rule: str) -> bool:
+    if rule == "visit_id" and (row.visit_id or other.visit_id):
+        return row.visit_id == other.visit_id
+    if rule == "overlap":
+        return row.admit <= other.discharge and other.admit <= row.discharge
+    return row.discharge == other.discharge
+
+
+def stays_merged(rows: list[Diagnosis], rule: str) -> int:
+    """One patient's stays, apart in their dates, that are one visit with another."""
+    return sum(len({(row.admit, row.discharge) for row in visit}) - 1 for visit in visits_of(rows, rule))
