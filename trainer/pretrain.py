@@ -86,16 +86,17 @@ def _start(run: Run, train_reader: ShardReader) -> Progress:
     """Weights on every rank and the place to begin: a checkpoint's, foreign weights', or fresh ones."""
 
     def load_on_first_rank() -> dict[str, Any] | None:
-        _write_config(run.config)
         found = run.checkpoints.newest()
         if found is None:
             _load_initial_weights(run)
+            _write_config(run.config)
             return None
         checkpoint, state = found
         check_resume(
             run.config, run.backend.name, run.model, run.vocabulary, train_reader.shards, checkpoint, state
         )
         run.backend.load(checkpoint.uri, state.step)
+        _write_config(run.config)
         LOG.info("going on from %s", checkpoint.uri)
         return state.to_json()
 

@@ -84,7 +84,6 @@ def kill_at(process, output, step):
         ("torch", 1),
         ("tensorflow", 1),
         pytest.param("torch", 2, marks=[pytest.mark.horovod, pytest.mark.slow]),
-        pytest.param("tensorflow", 2, marks=[pytest.mark.horovod, pytest.mark.slow]),
     ],
 )
 def test_a_killed_run_repeats_an_undisturbed_one(data_set, tmp_path, backend, ranks):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from schemas.checkpoint import latest_checkpoint, list_checkpoints
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
-from schemas.training_log import METRICS_FILE
+from schemas.training_log import CONFIG_FILE, METRICS_FILE
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import random_patients, write_split, write_vocabulary
 from trainer.config import MaskingConfig, ModelConfig
@@ -157,9 +157,12 @@ def test_tensorboard_has_each_step_once(make_config):
     ],
 )
 def test_another_run_is_refused_by_the_name_of_what_differs(make_config, change, name):
-    run_ranks(make_config(steps=10))
+    config = make_config(steps=10)
+    run_ranks(config)
     with pytest.raises(ContractError, match=name):
         run_ranks(make_config(steps=20, **change), 2)
+    with open(join(config.output, CONFIG_FILE)) as stream:
+        assert json.load(stream) == asdict(config)
 
 
 def test_other_shards_and_another_vocabulary_are_refused(make_config, tmp_path):
