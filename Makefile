@@ -24,10 +24,20 @@ SOURCE ?= claims
 PATIENTS ?= 20000
 #: claims, shards, pretrain: seed of everything random
 SEED ?= 0
+#: map: CMS's General Equivalence Mapping, ICD-9-CM to ICD-10-CM, e.g. 2018_I9gem.txt
+MAP ?=
+#: map: a code with several targets stays (keep), becomes the first, or the whole cluster
+ONE_TO_MANY ?= keep
+#: map: three (the characters before the dot), or a table with columns from and to
+ROLL_UP ?=
+#: vocabulary, sequences: the diagnoses to read, e.g. $(RUN)/diagnoses_mapped
+DIAGNOSES ?= $(RUN)/diagnoses
 #: vocabulary: a code of fewer patients is left out (11: the small-cell rule)
 MIN_PATIENTS ?= 11
 #: vocabulary: a Med-BERT .types file to import, instead of counting codes
 TYPES ?=
+#: sequences: rows of one discharge_date, of one visit_id, or of stays that overlap are one visit
+VISITS ?= discharge_date
 #: sequences: a patient of fewer codes is left out
 MIN_CODES ?= 4
 #: shards: file formats
@@ -119,16 +129,22 @@ ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN
 	$(submit) spark_jobs/ingest_claims.py --source $(SOURCE) --input "$(INPUT)" \
 		--output "$(RUN)/diagnoses" $(JOB_ARGS)
 
+.PHONY: map
+map: setup package ## diagnoses in other codes: MAP, ONE_TO_MANY, ROLL_UP -> $(RUN)/diagnoses_mapped
+	$(submit) spark_jobs/map_codes.py --diagnoses "$(RUN)/diagnoses" $(if $(MAP),--map "$(MAP)") \
+		--one_to_many $(ONE_TO_MANY) $(if $(ROLL_UP),--roll_up "$(ROLL_UP)") \
+		--output "$(RUN)/diagnoses_mapped" $(JOB_ARGS)
+
 .PHONY: vocabulary
 vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -> $(RUN)/vocabulary
 	$(submit) spark_jobs/build_vocabulary.py \
-		$(if $(TYPES),--types "$(TYPES)",--diagnoses "$(RUN)/diagnoses" --min_patients $(MIN_PATIENTS)) \
+		$(if $(TYPES),--types "$(TYPES)",--diagnoses "$(DIAGNOSES)" --min_patients $(MIN_PATIENTS)) \
 		--output "$(RUN)/vocabulary" $(JOB_ARGS)
 
 .PHONY: sequences
-sequences: setup package ## one row a patient, visits in order: MIN_CODES -> $(RUN)/sequences
-	$(submit) spark_jobs/build_sequences.py --diagnoses "$(RUN)/diagnoses" --vocabulary "$(run_vocabulary)" \
-		--min_codes $(MIN_CODES) --output "$(RUN)/sequences" $(JOB_ARGS)
+sequences: setup package ## one row a patient, visits in order: MIN_CODES, VISITS -> $(RUN)/sequences
+	$(submit) spark_jobs/build_sequences.py --diagnoses "$(DIAGNOSES)" --vocabulary "$(run_vocabulary)" \
+		--min_codes $(MIN_CODES) --visits $(VISITS) --output "$(RUN)/sequences" $(JOB_ARGS)
 
 .PHONY: shards
 shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards
