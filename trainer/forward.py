@@ -6,11 +6,12 @@ The conversion compares frameworks, and a process has one framework only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import fsspec
 import numpy as np
 
-from schemas.checkpoint import TENSORFLOW, open_checkpoint
+from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.model_config import BertConfig, LosPooling, read_bert_config
 from trainer.backends import BackendName, backend_class
@@ -46,14 +47,14 @@ def main(config: ForwardConfig) -> None:
         inputs = dict(arrays)
     outputs = backend.forward(inputs)
     with fsspec.open(config.outputs, "wb") as stream:
-        np.savez(stream, **outputs)
+        np.savez(stream, allow_pickle=False, **outputs)
 
 
 def _describe(config: ForwardConfig) -> tuple[BertConfig, BackendName]:
     if config.bert_config is not None:
         return read_bert_config(
             config.bert_config, los_pooling=config.los_pooling
-        ), config.backend or TENSORFLOW
+        ), config.backend or "tensorflow"
     if not is_checkpoint_folder(config.checkpoint):
         raise ContractError(
             f"{config.checkpoint} is no checkpoint folder, and no configuration was given",
@@ -62,4 +63,4 @@ def _describe(config: ForwardConfig) -> tuple[BertConfig, BackendName]:
         )
     checkpoint = open_checkpoint(config.checkpoint)
     plain = checkpoint.config.to_dict() | ({"los_pooling": config.los_pooling} if config.los_pooling else {})
-    return BertConfig(**plain), config.backend or checkpoint.backend
+    return BertConfig(**plain), config.backend or cast(BackendName, checkpoint.backend)

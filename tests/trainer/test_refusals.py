@@ -99,14 +99,11 @@ def test_a_shard_that_cannot_be_read_stops_every_rank(make_config, data_set, tmp
     assert {type(error) for error in run_ranks.errors.values()} <= {ContractError, OtherRankFailed}
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
 def test_a_value_that_is_not_finite_stops_every_rank_before_the_update(make_config):
-    weights = {}
-
     def spoil(step, backend):
-        if step == 12:
-            weights[backend._world.rank] = {name: w.copy() for name, w in backend.weights.items()}
-            if backend._world.rank == 1:
-                backend.weights["los"][:] = float("nan")
+        if step == 12 and backend._world.rank == 1:
+            backend.weights["los"][:] = float("nan")
 
     config = make_config()
     with pytest.raises(NotFinite, match=r"step 12 gave a value that is not finite \(on rank 1\)"):

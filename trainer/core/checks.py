@@ -67,7 +67,7 @@ def check_resume(
     state: TrainingState,
 ) -> None:
     """Refuse a checkpoint of another run; warn of other options that were changed. Raises ContractError."""
-    found: Mapping[str, tuple[Any, Any]] = {
+    found: dict[str, tuple[Any, Any]] = {
         "the backend": (checkpoint.backend, backend_name),
         "the vocabulary": (checkpoint.vocabulary_fingerprint, vocabulary.fingerprint),
         "the shards": (state.shards_fingerprint, train.fingerprint),

@@ -27,7 +27,7 @@ def hash64(key: np.uint64 | np.ndarray, counters: np.ndarray) -> np.ndarray:
     return state
 
 
-def derive_key(*parts: int) -> np.uint64:
+def derive_key(*parts: int | np.uint64) -> np.uint64:
     """One key from several whole numbers; another order of the same numbers gives another key."""
     key = np.zeros(1, np.uint64)
     for part in parts:

@@ -48,7 +48,8 @@ class TFRecordReader(ShardReader):
 def split_records(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Where each record's payload starts and stops: (P,), (P,) int64. Raises ShardDamaged."""
     view = memoryview(data)
-    starts, stops = [], []
+    starts: list[int] = []
+    stops: list[int] = []
     position = 0
     # Each record says where the next one begins, so this cannot be done for all at once.
     while position < len(data):
