@@ -11,6 +11,7 @@ import fsspec
 
 from schemas import claims, diagnoses, model, sequences, shards, vocabulary
 from schemas.checkpoint import latest_checkpoint
+from schemas.code_maps import MAPPED_FOLDER
 from schemas.errors import ContractError, NotPublished
 from schemas.manifest import Manifest, join, read_manifest
 from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, TRAIN
@@ -28,11 +29,15 @@ ELSEWHERE = "not in this run"
 
 @dataclass(frozen=True)
 class StageSpec:
-    """A stage of the pipeline. folders: path below the run → the kind that its manifest states."""
+    """A stage of the pipeline. folders: path below the run → the kind that its manifest states.
+
+    optional: a run without it lacks nothing, and does not show it.
+    """
 
     name: str
     title: str
     folders: dict[str, str]
+    optional: bool = False
 
 
 STAGES = (
@@ -40,6 +45,7 @@ STAGES = (
     StageSpec(
         "ingest", "Ingest", {"diagnoses": diagnoses.KIND, "diagnoses_rejected": diagnoses.REJECTED_KIND}
     ),
+    StageSpec("map", "Code mapping", {MAPPED_FOLDER: diagnoses.KIND}, optional=True),
     StageSpec("vocabulary", "Vocabulary", {"vocabulary": vocabulary.KIND}),
     StageSpec("sequences", "Sequences", {"sequences": sequences.KIND}),
     StageSpec("shards", "Shards", {f"shards/{split}": shards.KIND for split in sequences.SPLITS}),
@@ -128,7 +134,8 @@ def collect(uri: str) -> Run:
             f"{uri} is not a folder", "a run is a folder", "check the path, or run a stage first"
         )
     training = _training(join(uri, PRETRAIN_FOLDER))
-    stages = _mark_elsewhere([_stage(uri, spec, training) for spec in STAGES])
+    every = [_stage(uri, spec, training) for spec in STAGES]
+    stages = _mark_elsewhere([stage for stage in every if stage.state != MISSING or not stage.spec.optional])
     if all(stage.state == MISSING for stage in stages):
         raise ContractError(
             f"{uri} holds no finished stage",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from reports.collect import Run
 from reports.patients import code_occurrences
 from schemas import diagnoses, sequences, vocabulary
+from schemas.code_maps import MAPPED_FOLDER
 from schemas.manifest import Manifest
 
 CLAIMS = "claims"
@@ -57,7 +58,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class SetAside:
-    """One reason of one balance."""
+    """One reason, or rule, of one balance."""
 
     flow: Balance
     reason: str
@@ -65,9 +66,19 @@ class SetAside:
     number: int
 
 
+def noted(run: Run) -> list[SetAside]:
+    """Rows that ingest used by a named rule, e.g. with the date of another column: none of them is lost."""
+    manifest = run.manifest(diagnoses.KIND)
+    (flow,) = tuple(_ingest(run)) or (None,)
+    if manifest is None or flow is None:
+        return []
+    found = {name: manifest.counts.get(name, 0) for name in diagnoses.NOTED}
+    return [SetAside(flow, name, diagnoses.NOTED[name], number) for name, number in found.items() if number]
+
+
 def balances(run: Run) -> list[Balance]:
     """A balance for every stage that took something in and counted it. `given_out` is what its files hold."""
-    return [*_ingest(run), *_vocabulary(run), *_sequences(run)]
+    return [*_ingest(run), *_map(run), *_vocabulary(run), *_sequences(run)]
 
 
 def _ingest(run: Run) -> Iterator[Balance]:
@@ -75,6 +86,13 @@ def _ingest(run: Run) -> Iterator[Balance]:
     if manifest and "rows_in" in manifest.counts:
         counts = manifest.counts
         yield Balance("Ingest", DIAGNOSES, counts["rows_in"], manifest.num_rows, counts.get("rejected", {}))
+
+
+def _map(run: Run) -> Iterator[Balance]:
+    manifest = run.manifest(MAPPED_FOLDER)
+    if manifest:
+        rows_in = manifest.counts["rows_in"] + manifest.counts["rows_added"]
+        yield Balance("Code mapping, with the rows that clusters add", DIAGNOSES, rows_in, manifest.num_rows)
 
 
 def _vocabulary(run: Run) -> Iterator[Balance]:

@@ -8,6 +8,7 @@ from reports.collect import Run
 from reports.flow import CLAIMS, CODES, DIAGNOSES, PATIENTS
 from reports.patients import splits
 from schemas import claims, diagnoses, sequences, vocabulary
+from schemas.code_maps import MAPPED_FOLDER
 from schemas.shards import FORMATS
 
 
@@ -27,7 +28,7 @@ class Handover:
 
 def handovers(run: Run) -> list[Handover]:
     """The numbers of neighbouring stages that are known on both sides."""
-    given_out, in_sequences = run.num_rows(diagnoses.KIND), run.num_rows(sequences.KIND)
+    in_sequences = run.num_rows(sequences.KIND)
     pairs = [
         (
             "in claims/, read by ingest",
@@ -42,16 +43,20 @@ def handovers(run: Run) -> list[Handover]:
             run.num_rows(diagnoses.REJECTED_KIND),
         ),
         (
-            "given out by ingest, read for the vocabulary",
+            "given out by ingest, read for the code mapping",
             DIAGNOSES,
-            given_out,
-            run.count(vocabulary.KIND, "rows_in"),
+            run.num_rows(diagnoses.KIND),
+            run.count(MAPPED_FOLDER, "rows_in"),
         ),
-        (
-            "given out by ingest, read for the sequences",
-            DIAGNOSES,
-            given_out,
-            run.count(sequences.KIND, "rows_in"),
+        *(
+            (
+                f"given out by {stage}, read for the {kind}",
+                DIAGNOSES,
+                run.num_rows(folder),
+                run.count(kind, "rows_in"),
+            )
+            for kind in (vocabulary.KIND, sequences.KIND)
+            for stage, folder in [_read_by(run, kind)]
         ),
         ("in sequences/, counted in shards/", PATIENTS, in_sequences, _counted(run, "patients")),
         (
@@ -76,6 +81,14 @@ def handovers(run: Run) -> list[Handover]:
         for text, unit, left, right in pairs
         if left is not None and right is not None
     ]
+
+
+def _read_by(run: Run, kind: str) -> tuple[str, str]:
+    """The stage and folder whose diagnoses a stage read: mapped ones only where its manifest says so."""
+    reader, mapped = run.manifest(kind), run.manifest(MAPPED_FOLDER)
+    if reader and mapped and reader.inputs.get(diagnoses.KIND) == mapped.fingerprint:
+        return "the code mapping", MAPPED_FOLDER
+    return "ingest", diagnoses.KIND
 
 
 def _claims_written(run: Run) -> int | None:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from schemas.codes import normalise_code
 from schemas.errors import ContractError
 
+MAPPED_FOLDER = "diagnoses_mapped"  # of a run: kind diagnoses, like ingest's own
+
 # What a map says of a code, whatever is then done about it.
 EXACT = "exact"
 APPROXIMATE = "approximate"
