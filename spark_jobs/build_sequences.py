@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass
 
@@ -11,16 +10,16 @@ from pyspark.sql import functions as F
 
 from schemas import diagnoses, sequences, vocabulary
 from schemas.errors import ContractError
+from schemas.layout import has_whole_patients
 from schemas.manifest import Manifest
 from schemas.sequences import BY_DISCHARGE_DATE, BY_VISIT_ID, SEQUENCES, SPLIT, SPLITS, VISIT_RULES
 from spark_jobs.checks import check_choice, check_positive, watch_diagnoses, watch_sequences
 from spark_jobs.config import run_job
 from spark_jobs.publish import publish, read_published, read_table, start_output, write_parquet
+from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.sequences import assemble_sequences, counters, token_table, with_token_ids
 from spark_jobs.transforms.splits import split_of
 from spark_jobs.vocabularies import read_tokens
-
-ROWS_PER_PARTITION = 500_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class BuildSequences:
         output: folder for the sequences.
         min_codes: a patient with fewer codes is left out. A code counts once a visit.
         num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend
-            on the cluster. By default one for each 500,000 diagnoses.
+            on the cluster. By default none are, where each file of the diagnoses holds whole patients (ingest
+            sees to that); else one part for each 500,000 diagnoses.
         visits: which of a patient's rows are one visit: those of one discharge_date (Med-BERT's), of one
             visit_id (of one discharge date where there is none), or those whose stays overlap or touch.
     """
@@ -53,10 +53,13 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
     codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
     tokens, special = read_tokens(spark, codebook)
     salt = codebook.manifest.parameters["split_salt"]
-    num_partitions = config.num_partitions or math.ceil(source.manifest.num_rows / ROWS_PER_PARTITION)
+    num_partitions = config.num_partitions
+    if not num_partitions and not has_whole_patients(source.manifest):
+        num_partitions = num_partitions_for(source.manifest.num_rows)
     output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
 
-    rows, watched_rows = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
+    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=not num_partitions)
+    rows, watched_rows = watch_diagnoses(table, source.uri)
     seen, without_id = Observation(), Observation()
     if config.visits == BY_VISIT_ID:
         rows = rows.observe(

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from schemas import diagnoses
 from schemas.errors import ContractError
+from schemas.layout import has_whole_patients
 from schemas.manifest import ManifestFile, join
 from schemas.medbert_types import MAX_BYTES, import_types, parse_types
 from schemas.vocabulary import (
@@ -25,6 +26,7 @@ from schemas.vocabulary import (
 from spark_jobs.checks import watch_diagnoses
 from spark_jobs.publish import Published, read_table, write_file
 from spark_jobs.storage import Folder
+from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.vocabulary import count_codes, kept_codes, number_codes, with_ids
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,12 @@ class NewVocabulary:
 
 def count_vocabulary(spark: SparkSession, source: Published, salt: str, min_patients: int) -> NewVocabulary:
     """Count the training split's codes. Raises ContractError when none has enough patients."""
-    rows, watched = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
+    together = has_whole_patients(source.manifest)
+    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=together)
+    rows, watched = watch_diagnoses(table, source.uri)
+    num_partitions = None if together else num_partitions_for(source.manifest.num_rows)
     everything = Observation()
-    counted = count_codes(rows, salt, min_patients).observe(
+    counted = count_codes(rows, salt, min_patients, num_partitions).observe(
         everything,
         F.count("*").alias("codes"),
         F.coalesce(F.sum("num_occurrences"), F.lit(0)).alias("occurrences"),

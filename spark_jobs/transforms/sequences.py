@@ -60,14 +60,15 @@ def with_token_ids(diagnoses: DataFrame, codes: DataFrame, visits: str = BY_DISC
 
 
 def assemble_sequences(
-    rows: DataFrame, unk: int | None, num_partitions: int, visits: str = BY_DISCHARGE_DATE
+    rows: DataFrame, unk: int | None, num_partitions: int | None, visits: str = BY_DISCHARGE_DATE
 ) -> DataFrame:
-    """The one shuffle: rows of with_token_ids to one row a patient (ASSEMBLED_DDL), sorted in each partition.
+    """Rows of with_token_ids to one row a patient (ASSEMBLED_DDL), sorted in each partition.
 
     unk: the id for unknown codes; if None, they are left out. visits: which rows are one visit, one of
-    schemas.sequences.VISIT_RULES, the same as for with_token_ids.
+    schemas.sequences.VISIT_RULES, the same as for with_token_ids. num_partitions: into how many patients are
+    shuffled; None where each patient's rows lie in one partition already.
     """
-    together = rows.repartition(num_partitions, PATIENT_ID)
+    together = rows if num_partitions is None else rows.repartition(num_partitions, PATIENT_ID)
     visit_keys: dict[str, list[Column]] = {
         BY_DISCHARGE_DATE: [F.col(DISCHARGE)],
         BY_VISIT_ID: [F.col(VISIT_ID), F.when(F.col(VISIT_ID) == "", F.col(DISCHARGE))],
