@@ -1,21 +1,26 @@
-"""`python -m reports run | demo-summary`: the command line."""
+"""`python -m reports run | profile | demo-summary`: the command line."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 from jsonargparse import ArgumentParser
 
+from reports.drift import DriftLimits, compare, verdict_lines
 from reports.page import render
+from reports.profile_page import render_profile
 from reports.summary import summarise
 from schemas.errors import ContractError
+from schemas.profile import read_profile
 
 LOG = logging.getLogger(__name__)
+
+OK, REFUSED, DRIFTED = 0, 1, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,37 +41,76 @@ class SummaryConfig:
     """The run's folder."""
 
 
-def write_report(config: ReportConfig) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ProfileConfig:
+    """One data profile's page, and its verdict against a reference.
+
+    Args:
+        profile: the profile's folder.
+        output: the HTML file to write.
+        reference: another profile of the same stage; exit status 3 where this one drifted from it.
+        limits: how far is still a pass.
+    """
+
+    profile: str
+    output: str
+    reference: str | None = None
+    limits: DriftLimits = field(default_factory=DriftLimits)
+
+
+def write_report(config: ReportConfig) -> int:
     """Render a run's page and write it. Raises ContractError when the folder is no run."""
-    page = render(config.run).encode()
-    filesystem, path = fsspec.core.url_to_fs(config.output)
+    _write_page(config.output, render(config.run))
+    return OK
+
+
+def write_profile(config: ProfileConfig) -> int:
+    """Render a profile's page and write it; with a reference, say on standard output what drifted.
+
+    Raises ContractError when a folder is no profile, or the two are of different stages.
+    """
+    found, manifest = read_profile(config.profile)
+    if config.reference is None:
+        _write_page(config.output, render_profile(found, manifest))
+        return OK
+    reference, _ = read_profile(config.reference)
+    drift = compare(found, reference, config.limits)
+    _write_page(config.output, render_profile(found, manifest, reference, drift))
+    sys.stdout.write(verdict_lines(drift))
+    return OK if drift.ok else DRIFTED
+
+
+def _write_page(uri: str, page: str) -> None:
+    filesystem, path = fsspec.core.url_to_fs(uri)
     filesystem.makedirs(filesystem._parent(path), exist_ok=True)
-    filesystem.pipe_file(path, page)
-    LOG.info("%s: %d kB", config.output, len(page) // 1000)
+    filesystem.pipe_file(path, page.encode())
+    LOG.info("%s: %d kB", uri, len(page.encode()) // 1000)
 
 
-def show_summary(config: SummaryConfig) -> None:
+def show_summary(config: SummaryConfig) -> int:
     """Say on standard output what a run made and where it lies. Raises ContractError when it is no run."""
     sys.stdout.write(summarise(config.run))
+    return OK
 
 
-COMMANDS: dict[str, tuple[type, Callable[[Any], None], str]] = {
+COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "run": (ReportConfig, write_report, "one self-contained HTML page on a run"),
+    "profile": (ProfileConfig, write_profile, "one page on a stage's data; a gate, with a reference"),
     "demo-summary": (SummaryConfig, show_summary, "what a run made, where it lies, how to load the model"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 1 when the folder was refused."""
+    """Run one command; the exit status is 1 when a folder was refused, 3 when data drifted."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parsed = _parser().parse_args(list(arguments) if arguments is not None else None)
+    parser = _parser()
+    parsed = parser.instantiate(parser.parse_args(list(arguments) if arguments is not None else None))
     options, run, _ = COMMANDS[parsed.command]
     try:
-        run(options(**parsed[parsed.command].as_dict()))
+        return run(options(**vars(parsed[parsed.command])))
     except ContractError as error:
         LOG.error("%s", error)
-        return 1
-    return 0
+        return REFUSED
 
 
 def _parser() -> ArgumentParser:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from reports import numbers
 from reports.collect import DONE, MISSING, MODEL_FOLDER, UNFINISHED, collect
+from reports.environment import environment
 from reports.flow import PATIENTS, balances
 from reports.handovers import handovers
 from reports.headlines import accuracy, headlines, patient_counts, subtitle
 from reports.lengths import length_facts, length_histogram_picture
-from reports.names import code_name
 from reports.parity import parity_of, parity_picture
 from reports.patients import all_lengths, example_codes, splits, top_codes
 from reports.privacy import PatientCounts
@@ -24,7 +20,6 @@ from reports.summary import load_code
 from reports.training import SOURCES, training_section
 
 TEMPLATE = "run.html.j2"
-STYLE = "style.css"
 
 
 def render(run_uri: str) -> str:
@@ -34,13 +29,11 @@ def render(run_uri: str) -> str:
     counts = patient_counts(run)
     lengths = all_lengths(found_splits)
     parity = parity_of(run.conversion)
-    style = Markup(files("reports").joinpath(STYLE).read_text(encoding="utf-8"))
     return (
-        _environment(counts)
+        environment(**_filters(counts))
         .get_template(TEMPLATE)
         .render(
             run=run,
-            style=style,
             sources=SOURCES,
             subtitle=subtitle(run),
             problems=[problem for stage in run.stages for problem in stage.problems],
@@ -68,15 +61,7 @@ def render(run_uri: str) -> str:
     )
 
 
-def _environment(counts: PatientCounts) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
+def _filters(counts: PatientCounts) -> dict[str, Callable[..., Any]]:
     def counted(value: int | None, unit: str) -> str:
         """A number of anything, under the small-cell rule if it counts patients."""
         return counts.show(value) if unit == PATIENTS and value is not None else numbers.count(value)
@@ -85,15 +70,4 @@ def _environment(counts: PatientCounts) -> Environment:
         """The number that a bar may be as long as."""
         return counts.value(value) if unit == PATIENTS else value
 
-    filters: dict[str, Callable[..., Any]] = {
-        "counted": counted,
-        "drawn": drawn,
-        "patients": counts.show,
-        "count": numbers.count,
-        "number": numbers.number,
-        "percent": numbers.percentage,
-        "size": numbers.size,
-        "code_name": code_name,
-    }
-    environment.filters.update(filters)
-    return environment
+    return {"counted": counted, "drawn": drawn, "patients": counts.show}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import fsspec
 import pyarrow
@@ -13,6 +12,7 @@ import pyarrow.parquet
 
 from reports.collect import Run
 from schemas import vocabulary
+from schemas.histogram import power_of_two_bins, quantile
 from schemas.manifest import Manifest, join
 from schemas.sequences import SPLITS
 
@@ -57,25 +57,14 @@ class Lengths:
 
     def quantile(self, share: float) -> int:
         """The smallest length that at least this share of the patients does not exceed."""
-        seen = 0
-        for length in sorted(self.counts):
-            seen += self.counts[length]
-            if seen >= share * self.patients:
-                return length
-        raise AssertionError("a share is at most 1")
+        return quantile(self.counts, share)
 
     def longer_than(self, length: int) -> int:
         return sum(patients for found, patients in self.counts.items() if found > length)
 
     def bins(self) -> tuple[list[int], list[int]]:
         """Patients between powers of two: (N + 1,) edges and (N,) patients."""
-        first, last = min(self.counts), max(self.counts)
-        edges = [1 << n for n in range(first.bit_length() - 1, last.bit_length() + 1)]
-        patients = [
-            sum(self.counts.get(length, 0) for length in range(left, right))
-            for left, right in pairwise(edges)
-        ]
-        return edges, patients
+        return power_of_two_bins(self.counts)
 
 
 def splits(run: Run) -> list[Split]:

@@ -20,8 +20,13 @@ def to_tens(number: int) -> int:
 
 
 def publishable(number: int, patients: int) -> int | None:
-    """A count of anything that so many patients have: to tens, or None where they are too few."""
-    return None if is_small(patients) else to_tens(number)
+    """A count of anything that so many patients have, each once at least: None where they are too few.
+
+    Else to tens; 11 to 14 stay 11, so that no number looks like that of a small cell.
+    """
+    if is_small(patients):
+        return None
+    return max(SMALL_CELL_MIN_PATIENTS, to_tens(number)) if number else 0
 
 
 def merge_small_bins(edges: list[int], patients: list[int]) -> tuple[list[int], list[int]]:

@@ -7,7 +7,11 @@ import subprocess
 
 import pytest
 
+from reports.drift import DriftLimits, compare
 from reports.page import render
+from reports.profile_page import render_profile
+from schemas.manifest import Manifest
+from tests.reports.profiles import a_profile, without_months
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = [
@@ -35,11 +39,22 @@ document.querySelector("iframe").onload = event => {{
 </body>"""
 
 
+@pytest.fixture(params=["run", "profile"])
+def page(request, whole_run) -> tuple[str, int]:
+    """A page, and how many pictures it has."""
+    if request.param == "run":
+        return render(whole_run.uri), 13
+    made = without_months(a_profile(), "2015-03")
+    drift = compare(made, a_profile(), DriftLimits())
+    return render_profile(made, Manifest("profile"), a_profile(), drift), 5
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
 @pytest.mark.parametrize("width", [420, 1240])
-def test_page_fits_its_window(whole_run, tmp_path, width):
+def test_page_fits_its_window(page, tmp_path, width):
+    content, num_pictures = page
     frame = tmp_path / "frame.html"
-    frame.write_text(FRAME.format(width=width, page=html.escape(render(whole_run.uri))), encoding="utf-8")
+    frame.write_text(FRAME.format(width=width, page=html.escape(content)), encoding="utf-8")
     command = [BROWSER, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", frame.as_uri()]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stderr[-2000:]
@@ -47,5 +62,5 @@ def test_page_fits_its_window(whole_run, tmp_path, width):
     assert measured, found.stderr[-2000:]
     scroll_width, pictures, height = map(int, measured[1].split())
     assert scroll_width <= width
-    assert pictures == 13
+    assert pictures == num_pictures
     assert height > 100

@@ -5,7 +5,9 @@ from schemas.small_cells import merge_small_bins, publishable
 
 
 def test_a_small_cell_is_hidden_and_others_are_rounded():
-    assert [publishable(57, patients) for patients in (0, 1, 10, 11)] == [60, None, None, 60]
+    assert [publishable(57, patients) for patients in (1, 10, 11, 50)] == [None, None, 60, 60]
+    assert [publishable(number, 11) for number in (11, 14, 15)] == [11, 11, 20]
+    assert publishable(0, 0) == 0
 
 
 def test_small_bins_join_their_neighbours():

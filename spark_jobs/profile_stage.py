@@ -1,0 +1,153 @@
+"""Any stage's folder → profile/: its aggregates, small cells hidden; `python -m reports profile` shows them.
+
+Not named profile.py: under spark-submit this folder stands first on the path, and would hide Python's own
+module `profile`, which pyspark needs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from schemas import claims, diagnoses, profile, sequences, shards, vocabulary
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, Manifest, no_manifest
+from schemas.profile import Profile, Rejects
+from spark_jobs.checks import check_built_with, watch, watch_diagnoses, watch_sequences, watch_shards
+from spark_jobs.config import run_job
+from spark_jobs.profiles import MOST_SHAPES, profile_of, profile_of_vocabulary, rejects
+from spark_jobs.publish import Published, publish, read_published, read_table, start_output, write_file
+from spark_jobs.storage import Folder
+from spark_jobs.transforms.profile import count_rows, count_sequences, rows_of_claims, rows_of_diagnoses
+from spark_jobs.transforms.shapes import reject_shapes
+from spark_jobs.vocabularies import read_tokens
+
+
+@dataclass(frozen=True)
+class ProfileStage:
+    """Profile one folder.
+
+    Args:
+        input: a folder of claims, diagnoses, a vocabulary, sequences, or the shards of one split.
+        output: folder for the profile.
+        vocabulary: names the ids of sequences and shards; not asked for otherwise.
+        rejected: what was set aside beside diagnoses; by default `<input>_rejected`, if it is there.
+    """
+
+    input: str
+    output: str
+    vocabulary: str | None = None
+    rejected: str | None = None
+
+
+def main(spark: SparkSession, config: ProfileStage) -> None:
+    source = read_published(spark, config.input, _kind(spark, config.input))
+    output = start_output(spark, config.output, [config.input])
+    found = _PROFILERS[source.manifest.kind](spark, source, config)
+    content = found.to_json().encode()
+    files = (write_file(output, profile.PROFILE_FILE, content, 1),)
+    publish(output, Manifest(profile.KIND, {}, {source.manifest.kind: source.manifest.fingerprint}, files))
+
+
+def _of_claims(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
+    rows = read_table(spark, source, claims.CLAIMS, subfolder=f"{claims.CLAIMS_FOLDER}/")
+    rows, watched = watch(rows, claims.CLAIMS, [], source.uri)
+    counts = count_rows(rows_of_claims(rows)).toArrow()
+    watched.check(source.uri)
+    return profile_of(claims.KIND, counts, {})
+
+
+def _of_diagnoses(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
+    rows, watched = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
+    counts = count_rows(rows_of_diagnoses(rows)).toArrow()
+    watched.check(source.uri)
+    return profile_of(diagnoses.KIND, counts, _rejects(spark, source, config))
+
+
+def _rejects(spark: SparkSession, source: Published, config: ProfileStage) -> dict[str, Rejects]:
+    counts = source.manifest.counts.get("rejected", {})
+    uri = config.rejected or f"{source.uri.rstrip('/')}_rejected"
+    if not counts or not (config.rejected or Folder(spark, uri).exists(MANIFEST_NAME)):
+        return rejects(counts, ())
+    aside = read_published(spark, uri, diagnoses.REJECTED_KIND)
+    shapes = reject_shapes(read_table(spark, aside, diagnoses.REJECTED), MOST_SHAPES)
+    return rejects(
+        counts, shapes.toArrow().sort_by([("reason", "ascending"), ("place", "ascending")]).to_pylist()
+    )
+
+
+def _of_vocabulary(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
+    return profile_of_vocabulary(read_table(spark, source, vocabulary.VOCABULARY).toArrow())
+
+
+def _of_sequences(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
+    rows, watched = watch_sequences(read_table(spark, source, sequences.SEQUENCES), source.uri)
+    return _of_ids(spark, source, config, rows, watched.check)
+
+
+def _of_shards(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
+    size = source.manifest.details["vocabulary_size"]
+    if not any(file.path.endswith(shards.PARQUET) for file in source.manifest.files):
+        raise ContractError(
+            f"{source.uri} has no Parquet files",
+            "shards are profiled from their Parquet files",
+            "write them with FORMATS=[parquet,tfrecord], or profile the sequences",
+        )
+    rows, watched = watch_shards(read_table(spark, source, shards.SHARDS), size, source.uri)
+    return _of_ids(spark, source, config, rows, watched.check)
+
+
+def _of_ids(
+    spark: SparkSession,
+    source: Published,
+    config: ProfileStage,
+    rows: DataFrame,
+    check: Callable[[str], None],
+) -> Profile:
+    if config.vocabulary is None:
+        raise ContractError(
+            f"{source.uri} has token ids and there is no vocabulary",
+            "ids are named by the vocabulary they were made with",
+            "give --vocabulary",
+        )
+    codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
+    check_built_with(source, vocabulary.KIND, codebook)
+    tokens, _ = read_tokens(spark, codebook)
+    counts = count_sequences(rows, tokens).toArrow()
+    check(source.uri)
+    return profile_of(source.manifest.kind, counts, {})
+
+
+_PROFILERS: dict[str, Callable[[SparkSession, Published, ProfileStage], Profile]] = {
+    claims.KIND: _of_claims,
+    diagnoses.KIND: _of_diagnoses,
+    vocabulary.KIND: _of_vocabulary,
+    sequences.KIND: _of_sequences,
+    shards.KIND: _of_shards,
+}
+
+
+def _kind(spark: SparkSession, uri: str) -> str:
+    """What the folder's manifest says it is. Raises ContractError when it is nothing that has a profile."""
+    folder = Folder(spark, uri)
+    if not folder.exists(MANIFEST_NAME):
+        raise no_manifest(uri, "stage's")
+    try:
+        kind = json.loads(folder.read_bytes(MANIFEST_NAME)).get("kind")
+    except (ValueError, AttributeError):
+        kind = None
+    if kind not in _PROFILERS:
+        raise ContractError(
+            f"{uri} holds {kind or 'no readable manifest'}",
+            f"what can be profiled is {', '.join(_PROFILERS)}",
+            "give one of these folders (STAGE, RUN)",
+        )
+    return kind
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(ProfileStage, main))
