@@ -43,6 +43,14 @@ MIN_CODES ?= 4
 #: shards: file formats
 FORMATS ?= [parquet,tfrecord]
 
+##@ Profile and gate
+#: profile: claims, diagnoses, vocabulary, sequences, or shards/train (a folder of RUN)
+STAGE ?= diagnoses
+#: profile: another run's profile of this stage; make stops with an error where the data drifted from it
+REFERENCE ?=
+#: profile: more options of the page, e.g. "--limits.codes 0.1 --limits.months_without_rows 2"
+PROFILE_ARGS ?=
+
 ##@ Spark
 #: spark-submit --master
 SPARK_MASTER ?= local[*]
@@ -150,6 +158,13 @@ sequences: setup package ## one row a patient, visits in order: MIN_CODES, VISIT
 shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards
 	$(submit) spark_jobs/write_shards.py --sequences "$(RUN)/sequences" --vocabulary "$(run_vocabulary)" \
 		--formats '$(FORMATS)' --seed $(SEED) --output "$(RUN)/shards" $(JOB_ARGS)
+
+.PHONY: profile
+profile: setup package ## one HTML page on a stage's data, a gate with REFERENCE: STAGE -> $(RUN)/profile
+	$(submit) spark_jobs/profile_stage.py --input "$(RUN)/$(STAGE)" --output "$(RUN)/profile/$(STAGE)" \
+		$(if $(filter sequences shards%,$(STAGE)),--vocabulary "$(run_vocabulary)") $(JOB_ARGS)
+	"$(BIN)/python" -m reports profile --profile "$(RUN)/profile/$(STAGE)" \
+		$(if $(REFERENCE),--reference "$(REFERENCE)") --output "$(RUN)/profile/$(STAGE).html" $(PROFILE_ARGS)
 
 .PHONY: pretrain
 pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was stopped is resumed
