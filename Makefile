@@ -18,7 +18,7 @@ VOCABULARY ?=
 MODEL ?= $(RUN)/model
 
 ##@ Data
-#: ingest: medbert (the original's TSV), omop, or claims (what `make claims` writes)
+#: ingest: medbert (the original's TSV), omop, meds, or claims (what `make claims` writes, or by a column map)
 SOURCE ?= claims
 #: claims: how many patients
 PATIENTS ?= 20000

@@ -1,17 +1,18 @@
-"""Raw formats: one file a format, each with `read(spark, uri, options) -> RawDiagnoses`."""
+"""Raw formats: one file a format, each with `read(raw, options) -> RawDiagnoses`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from schemas.errors import ContractError
-from spark_jobs.sources import claims, medbert, omop
+from spark_jobs.sources import claims, medbert, meds, omop
 from spark_jobs.sources.raw import RawDiagnoses
 
 SOURCES: dict[str, Callable[..., RawDiagnoses]] = {
     "medbert": medbert.read,
     "omop": omop.read,
     "claims": claims.read,
+    "meds": meds.read,
 }
 
 

@@ -6,33 +6,23 @@ diagnosis_priority, third_party_ind. Source: Rasmy et al. 2021, the published pr
 
 from __future__ import annotations
 
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.medbert_types import PREFIXES
-from spark_jobs.sources.raw import (
-    CORRUPT,
-    ENTRY_COLUMNS,
-    MALFORMED,
-    RawDiagnoses,
-    raw_json,
-    read_delimited,
-    require_columns,
-    require_input,
-)  # fmt: skip
+from spark_jobs.sources.raw import MALFORMED, RawDiagnoses, entries, raw_json, require_columns
+from spark_jobs.sources.tables import CORRUPT, RawInput
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
 
 
-def read(spark: SparkSession, uri: str, options: object = None) -> RawDiagnoses:
+def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     """Read an extract: one file, or a folder of files with one header. Raises ContractError."""
-    require_input(spark, uri)
-    table = read_delimited(spark, [uri], "\t")
-    require_columns(table, COLUMNS, uri)
+    table = raw.read(separator="\t")
+    require_columns(table, COLUMNS, raw.uri)
     system, code = _split_diag()
-    entries = table.select(
+    rows = table.select(
         "patient_id",
-        F.lit(None).cast("string").alias("visit_id"),
         F.col("vadate").alias("admit_date"),
         F.col("vddate").alias("discharge_date"),
         system.alias("system"),
@@ -44,7 +34,7 @@ def read(spark: SparkSession, uri: str, options: object = None) -> RawDiagnoses:
         raw_json(table.columns).alias("raw"),
         F.col(CORRUPT).isNotNull().alias(MALFORMED),
     )
-    return RawDiagnoses(entries.select(*ENTRY_COLUMNS), counts=(table.agg(F.count("*").alias("rows_in")),))
+    return RawDiagnoses(entries(rows), counts=(table.agg(F.count("*").alias("rows_in")),))
 
 
 def _split_diag() -> tuple[Column, Column]:

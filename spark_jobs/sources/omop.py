@@ -1,48 +1,75 @@
-"""OMOP CDM 5.x: condition_occurrence, visit_occurrence and person; CSV (plain or gzipped) or Parquet.
+"""OMOP CDM 5.x: conditions, and when asked drugs and procedures, with visit_occurrence and person.
 
-A condition's source code is taken, not its standard concept: Med-BERT reads ICD codes. Concept ids from
-44,819,000 to 44,838,000 are the OMOP vocabulary's ICD-9-CM, those above 2,000,000,000 are a site's own, and
-the others are read as ICD-10-CM; what has not that form is set aside. OMOP has no order of diagnoses inside
-a visit: ours is by code.
+An event's source code is taken, not its standard concept: Med-BERT reads ICD codes. Its system is the
+vocabulary of its source concept, where the folder has a table `concept` that knows it; else the domain's
+own. For conditions that is ICD-9-CM for concept ids from 44,819,000 to 44,838,000, OMOP's own range of it,
+and ICD-10-CM for the others; ids above 2,000,000,000 are a site's own codes, of no known system. What has
+not its system's form is set aside. OMOP has no order of events inside a visit: ours is by code.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import reduce
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.codes import ICD9CM, ICD10CM
-from schemas.errors import ContractError
-from schemas.manifest import join
+from spark_jobs.checks import check_choice
 from spark_jobs.sources.raw import (
-    CORRUPT,
-    ENTRY_COLUMNS,
+    BIRTH_DATE,
     MALFORMED,
     RawDiagnoses,
     as_text,
+    entries,
     raw_json,
-    read_delimited,
-    read_parquet,
     require_columns,
-    require_input,
 )  # fmt: skip
-from spark_jobs.storage import Folder
+from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
 
-CONDITIONS = "condition_occurrence"
 VISITS = "visit_occurrence"
 PERSONS = "person"
-CONDITION_COLUMNS = (
-    "person_id", "condition_start_date", "condition_end_date", "condition_type_concept_id",
-    "visit_occurrence_id", "condition_source_value", "condition_source_concept_id",
-)  # fmt: skip
+CONCEPTS = "concept"
+CONDITION = "condition"
 VISIT_COLUMNS = ("visit_occurrence_id", "visit_start_date", "visit_end_date")
 ICD9CM_CONCEPTS = (44_819_000, 44_838_000)
 FIRST_LOCAL_CONCEPT = 2_000_000_000
 FLAGS = ("dates_of_condition", "visit_unknown")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A table of events and its columns. end: may be absent, as it is before CDM 5.4 for procedures."""
+
+    table: str
+    prefix: str
+    start: str
+    end: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("person_id", self.start, self.type, "visit_occurrence_id", self.code, self.concept)
+
+    @property
+    def type(self) -> str:
+        return f"{self.prefix}_type_concept_id"
+
+    @property
+    def code(self) -> str:
+        return f"{self.prefix}_source_value"
+
+    @property
+    def concept(self) -> str:
+        return f"{self.prefix}_source_concept_id"
+
+
+DOMAINS = {
+    CONDITION: Domain("condition_occurrence", "condition", "condition_start_date", "condition_end_date"),
+    "drug": Domain("drug_exposure", "drug", "drug_exposure_start_date", "drug_exposure_end_date"),
+    "procedure": Domain("procedure_occurrence", "procedure", "procedure_date", "procedure_end_date"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,94 +79,149 @@ class OmopOptions:
     Args:
         condition_types: condition_type_concept_ids to read, e.g. [32821] for billing diagnoses; empty reads
             all.
+        domains: what to read: condition, drug, procedure.
+        drug_system: system of drug codes whose vocabulary is not known, e.g. RXNORM.
+        procedure_system: system of procedure codes whose vocabulary is not known, e.g. CPT4.
     """
 
     condition_types: list[int] = field(default_factory=list)
+    domains: list[str] = field(default_factory=lambda: [CONDITION])
+    drug_system: str = "NDC"
+    procedure_system: str = "ICD10PCS"
 
 
-def read(spark: SparkSession, uri: str, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
-    """Read an OMOP folder. Raises ContractError for a missing table or column.
+def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
+    """Read OMOP tables. Raises ContractError for a missing table or column, or an unknown domain.
 
-    Flags: `dates_of_condition` (no such visit: the condition's own dates stand in), `visit_unknown` (of
-    these, a visit is named that the visit table lacks). Counts: `persons_unknown`, persons who are not in
-    the person table.
+    Flags: `dates_of_condition` (no such visit: the event's own dates stand in), `visit_unknown` (of these, a
+    visit is named that the visit table lacks). Counts: `rows_of_other_types`, `persons_unknown`, persons who
+    are not in the person table.
     """
-    folder = require_input(spark, uri)
-    conditions = _table(spark, folder, CONDITIONS, CONDITION_COLUMNS)
-    visits = _table(spark, folder, VISITS, VISIT_COLUMNS)
-    persons = _table(spark, folder, PERSONS, ("person_id",))
-    chosen = F.lit(True)
-    if options.condition_types:
-        types = [str(number) for number in options.condition_types]
-        # A line that cannot be split into fields has no type to go by, and is set aside.
-        chosen = (
-            F.coalesce(F.trim("condition_type_concept_id").isin(types), F.lit(False))
-            | F.col(CORRUPT).isNotNull()
+    check_choice("omop.domains", options.domains, list(DOMAINS))
+    domains = {name: DOMAINS[name] for name in options.domains}
+    tables = raw.tables([*(domain.table for domain in domains.values()), VISITS, PERSONS])
+    tables = {name: as_text(rows, [c for c in rows.columns if c != CORRUPT]) for name, rows in tables.items()}
+    needed = {domain.table: domain.columns for domain in domains.values()}
+    for name, columns in (needed | {VISITS: VISIT_COLUMNS, PERSONS: ("person_id",)}).items():
+        require_columns(tables[name], columns, name)
+    concepts = raw.tables([CONCEPTS])[CONCEPTS] if raw.has_table(CONCEPTS) else None
+
+    chosen = {name: _is_chosen(name, options) for name in domains}
+    counts = [
+        tables[domain.table].agg(
+            F.count_if(chosen[name]).alias("rows_in"), F.count_if(~chosen[name]).alias("rows_of_other_types")
         )
-    read_rows = conditions.where(chosen)
-    counts = conditions.agg(
-        F.count_if(chosen).alias("rows_in"), F.count_if(~chosen).alias("rows_of_other_types")
+        for name, domain in domains.items()
+    ]
+    rows = {name: tables[domain.table].where(chosen[name]) for name, domain in domains.items()}
+    events = reduce(
+        DataFrame.unionByName,
+        (
+            _entries(rows[name], domain, tables[VISITS], concepts, _system(name, domain, options))
+            for name, domain in domains.items()
+        ),
     )
-    known = persons.select(F.trim("person_id").alias("person_id"))
+    patients = reduce(DataFrame.unionByName, (found.select("person_id") for found in rows.values()))
+    known = tables[PERSONS].select(F.trim("person_id").alias("person_id"))
     unknown = (
-        read_rows.select(empty_as_null(F.col("person_id")).alias("person_id"))
+        patients.select(empty_as_null(F.col("person_id")).alias("person_id"))
         .dropna()
         .distinct()
         .join(known, "person_id", "left_anti")
     )
     return RawDiagnoses(
-        _entries(read_rows, visits),
-        counts=(counts, unknown.agg(F.count("*").alias("persons_unknown"))),
-        flags=FLAGS,
+        entries(_with_births(events, tables[PERSONS]), FLAGS),
+        (_sum(counts), unknown.agg(F.count("*").alias("persons_unknown"))),
+        FLAGS,
+        parameters={"omop": asdict(options)},
     )
 
 
-def _entries(conditions: DataFrame, visits: DataFrame) -> DataFrame:
+def _is_chosen(name: str, options: OmopOptions) -> Column:
+    if name != CONDITION or not options.condition_types:
+        return F.lit(True)
+    types = [str(number) for number in options.condition_types]
+    chosen = F.coalesce(F.trim(DOMAINS[name].type).isin(types), F.lit(False))
+    # A line that cannot be split into fields has no type to go by, and is set aside.
+    return chosen | F.col(CORRUPT).isNotNull()
+
+
+def _system(name: str, domain: Domain, options: OmopOptions) -> Column:
+    """The code system of an event whose source concept is not in the concept table."""
+    concept = F.col(domain.concept).try_cast("bigint")
+    default = {"drug": options.drug_system, "procedure": options.procedure_system}.get(name, ICD10CM)
+    icd9 = concept.between(*ICD9CM_CONCEPTS) & F.lit(name == CONDITION)
+    return F.when(icd9, ICD9CM).when(concept >= FIRST_LOCAL_CONCEPT, F.lit(None)).otherwise(default)
+
+
+def _entries(
+    events: DataFrame, domain: Domain, visits: DataFrame, concepts: DataFrame | None, system: Column
+) -> DataFrame:
     visit_id = empty_as_null(F.col("visit_occurrence_id"))
     stays = visits.where(F.col(CORRUPT).isNull() & visit_id.isNotNull()).select(
         visit_id.alias("stay_id"),
         F.col("visit_start_date").alias("stay_start"),
         F.col("visit_end_date").alias("stay_end"),
     )
-    rows = conditions.withColumn("raw", raw_json(conditions.columns)).withColumn("visit_id", visit_id)
+    rows = events.withColumns(
+        {"raw": raw_json(events.columns), "visit_id": visit_id, "system": system}
+        | ({} if domain.end in events.columns else {domain.end: F.lit(None).cast("string")})
+    )
     joined = rows.join(stays, F.col("visit_id") == F.col("stay_id"), "left")
+    if concepts is not None:
+        joined = _with_vocabulary(joined, domain, concepts)
     has_stay = F.col("stay_id").isNotNull()
-    concept = F.col("condition_source_concept_id").try_cast("bigint")
     return joined.select(
         F.col("person_id").alias("patient_id"),
         "visit_id",
-        F.when(has_stay, F.col("stay_start")).otherwise(F.col("condition_start_date")).alias("admit_date"),
+        F.when(has_stay, F.col("stay_start")).otherwise(F.col(domain.start)).alias("admit_date"),
         F.when(has_stay, F.col("stay_end"))
-        .otherwise(F.coalesce(empty_as_null(F.col("condition_end_date")), F.col("condition_start_date")))
+        .otherwise(F.coalesce(empty_as_null(F.col(domain.end)), F.col(domain.start)))
         .alias("discharge_date"),
-        F.when(concept.between(*ICD9CM_CONCEPTS), ICD9CM)
-        .when(concept >= FIRST_LOCAL_CONCEPT, F.lit(None))
-        .otherwise(ICD10CM)
-        .alias("system"),
-        F.col("condition_source_value").alias("code"),
-        *(F.lit(None).cast("int").alias(f"order_{n}") for n in (1, 2, 3)),
+        "system",
+        F.col(domain.code).alias("code"),
         "raw",
         F.col(CORRUPT).isNotNull().alias(MALFORMED),
         (~has_stay).alias("dates_of_condition"),
         (~has_stay & F.col("visit_id").isNotNull()).alias("visit_unknown"),
-    ).select(*ENTRY_COLUMNS, *FLAGS)
+    )
 
 
-def _table(spark: SparkSession, folder: Folder, name: str, needed: tuple[str, ...]) -> DataFrame:
-    """One table, by name in any case: `name.csv`, `name.csv.gz`, `name.parquet`, or a folder of either."""
-    form = re.compile(rf"{name}(\.(csv|csv\.gz|parquet))?", re.IGNORECASE)
-    found = [entry for entry in folder.list() if form.fullmatch(entry.path)]
-    if len(found) != 1:
-        there = ", ".join(entry.path for entry in folder.list()) or "nothing"
-        raise ContractError(
-            f"{folder.uri} has {len(found)} tables {name} (it has {there})",
-            f"an OMOP folder has one each of {CONDITIONS}, {VISITS}, {PERSONS}: .csv, .csv.gz or .parquet",
-            "give the folder that holds them",
+def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> DataFrame:
+    """`system` from the vocabulary of the source concept (`RxNorm` is RXNORM); as before where unknown."""
+    require_columns(concepts, ("concept_id", "vocabulary_id"), CONCEPTS)
+    number = F.col("concept_id").cast("string").try_cast("bigint")
+    name = F.upper(F.replace(empty_as_null(F.col("vocabulary_id")), F.lit(" "), F.lit("_")))
+    # Concept 0 is "no matching concept", of vocabulary None; a site's own vocabulary is no code system.
+    known = concepts.where((number > 0) & (number < FIRST_LOCAL_CONCEPT)).select(
+        number.alias("known_concept"), name.alias("vocabulary")
+    )
+    same = F.col(domain.concept).try_cast("bigint") == F.col("known_concept")
+    return events.join(known, same, "left").withColumn("system", F.coalesce("vocabulary", "system"))
+
+
+def _with_births(events: DataFrame, persons: DataFrame) -> DataFrame:
+    """`birth_date` from the person table; of a year alone its first day, of a month likewise."""
+    if "year_of_birth" not in persons.columns:
+        return events
+
+    def part(name: str) -> Column:
+        number = empty_as_null(F.col(name)) if name in persons.columns else F.lit(None).cast("string")
+        return F.lpad(F.coalesce(number, F.lit("1")), 2, "0")
+
+    year = F.lpad(empty_as_null(F.col("year_of_birth")), 4, "0")
+    born = F.concat_ws("-", year, part("month_of_birth"), part("day_of_birth")).try_cast("date")
+    known = (
+        persons.select(
+            F.trim("person_id").alias("born_person"), F.when(year.isNotNull(), born).alias(BIRTH_DATE)
         )
-    path = found[0].path
-    inside = folder.files(path) if found[0].is_folder else [found[0]]
-    is_parquet = any(entry.path.lower().endswith(".parquet") for entry in inside)
-    uri = join(folder.uri, path)
-    rows = read_parquet(spark, [uri]) if is_parquet else read_delimited(spark, [uri], ",")
-    require_columns(rows, needed, name)
-    return as_text(rows, [column for column in rows.columns if column != CORRUPT])
+        .groupBy("born_person")
+        .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
+    )
+    return events.join(known, F.trim("patient_id") == F.col("born_person"), "left").drop("born_person")
+
+
+def _sum(counts: list[DataFrame]) -> DataFrame:
+    """Frames of one row each, with the same columns: one row, added up."""
+    every = reduce(DataFrame.unionByName, counts)
+    return every.agg(*(F.sum(name).alias(name) for name in every.columns))

@@ -1,25 +1,35 @@
-"""What all sources share: raw tables read as text, and the form in which they hand over diagnosis entries."""
+"""What all sources share: the form in which they hand over diagnosis entries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from schemas.diagnoses import ORDER_COLUMNS
 from schemas.errors import ContractError
-from spark_jobs.storage import Folder
+from spark_jobs.sources.tables import CORRUPT
 
 MALFORMED = "malformed"
-CORRUPT = "_corrupt_record"
+SET_ASIDE = "set_aside"
+BIRTH_DATE = "birth_date"
 
 # The columns that transforms.diagnoses.classify reads. Text as the source spells it, or a date or number
 # where the source has the type. system: ICD9CM, ICD10CM or another name, null if unknown. raw: the row as
-# JSON.
+# JSON. malformed: the line could not be split into fields. set_aside: a reason (schemas.diagnoses.REASONS)
+# that only the source can know, e.g. a claim that another reverses. birth_date: the patient's, a date.
+OPTIONAL = {
+    "visit_id": "string",
+    **dict.fromkeys(ORDER_COLUMNS, "int"),
+    SET_ASIDE: "string",
+    BIRTH_DATE: "date",
+}
 ENTRY_COLUMNS = (
     "patient_id", "visit_id", "admit_date", "discharge_date", "system", "code",
-    "order_1", "order_2", "order_3", "raw", MALFORMED,
+    *ORDER_COLUMNS, "raw", MALFORMED, SET_ASIDE, BIRTH_DATE,
 )  # fmt: skip
 
 
@@ -29,39 +39,15 @@ class RawDiagnoses:
 
     entries: ENTRY_COLUMNS and the columns that `flags` names (boolean: rows to be counted in the manifest).
     counts: DataFrames of one row each, counted apart from the entries' own way, one with `rows_in`.
-    inputs: manifests' fingerprints, where the source is one of our own folders.
+    inputs: manifests' fingerprints, where the source is one of our own folders. parameters: the source's own
+    options, for the manifest.
     """
 
     entries: DataFrame
     counts: tuple[DataFrame, ...]
     flags: tuple[str, ...] = ()
-    inputs: dict[str, str] | None = None
-
-
-def read_delimited(spark: SparkSession, paths: list[str], separator: str) -> DataFrame:
-    """CSV or TSV with a header, plain or compressed: every column as text, names trimmed and in lower case.
-
-    Adds `_corrupt_record`: the line, where it does not have the header's number of fields; else null.
-    """
-    reader = spark.read.options(
-        sep=separator,
-        header=True,
-        quote='"',
-        escape='"',
-        # A header that differs between files is an error, not a shift of columns.
-        enforceSchema=False,
-        # Otherwise a short line goes unseen when only some columns are asked for.
-        columnPruning=False,
-        columnNameOfCorruptRecord=CORRUPT,
-    )
-    header = reader.option("inferSchema", False).csv(paths).schema.fieldNames()
-    fields = ", ".join(f"`{name.replace('`', '``')}` string" for name in (*header, CORRUPT))
-    return _plain_names(reader.schema(fields).csv(paths))
-
-
-def read_parquet(spark: SparkSession, paths: list[str]) -> DataFrame:
-    """Parquet: columns in their own types, names trimmed and in lower case, `_corrupt_record` null."""
-    return _plain_names(spark.read.parquet(*paths)).withColumn(CORRUPT, F.lit(None).cast("string"))
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:
@@ -97,13 +83,7 @@ def raw_json(names: Iterable[str]) -> Column:
     return F.when(F.col(CORRUPT).isNotNull(), F.to_json(F.struct(CORRUPT))).otherwise(plain)
 
 
-def require_input(spark: SparkSession, uri: str) -> Folder:
-    """The input, file or folder. Raises ContractError where there is none."""
-    folder = Folder(spark, uri)
-    if not folder.exists():
-        raise ContractError(f"{uri} does not exist", "the input is a file or folder", "check --input")
-    return folder
-
-
-def _plain_names(rows: DataFrame) -> DataFrame:
-    return rows.toDF(*(name.strip().lstrip("\ufeff").lower() for name in rows.columns))
+def entries(rows: DataFrame, flags: Iterable[str] = ()) -> DataFrame:
+    """ENTRY_COLUMNS and flags; of these columns, those that most sources have not may be absent: null."""
+    absent = {name: F.lit(None).cast(kind) for name, kind in OPTIONAL.items() if name not in rows.columns}
+    return rows.withColumns(absent).select(*ENTRY_COLUMNS, *flags)

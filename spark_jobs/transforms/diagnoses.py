@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED
+from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SOURCE_REASONS
 from spark_jobs.transforms.codes import empty_as_null, normalised_code
 
 REASON = "reason"
@@ -13,10 +15,11 @@ DATE_PATTERN = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
 NUMBER_PATTERN = r"\A[+-]?[0-9]+(\.0*)?\z"
 
 
-def classify(entries: DataFrame) -> DataFrame:
+def classify(entries: DataFrame, as_of: datetime.date | None = None) -> DataFrame:
     """Parse raw entries (sources.raw.ENTRY_COLUMNS): the contract's columns, and `reason`, null if good.
 
-    Adds nothing, drops nothing: one row out for each row in.
+    Adds nothing, drops nothing: one row out for each row in. as_of: the last day on which a discharge may
+    be; None: any, since de-identified data may lie in the future.
     """
     dates = {f"_{name}": _trimmed(entries, name) for name in ("admit_date", "discharge_date")}
     orders = {f"_{name}": _trimmed(entries, name) for name in ORDER_COLUMNS}
@@ -38,12 +41,15 @@ def classify(entries: DataFrame) -> DataFrame:
     unreadable_order = [F.col(f"_{name}").isNotNull() & F.col(name).isNull() for name in ORDER_COLUMNS]
     applies = {
         "row_malformed": F.col("malformed"),
+        **{reason: F.col("set_aside") == reason for reason in SOURCE_REASONS},
         "patient_missing": F.col("patient_id").isNull(),
         "admit_date_missing": F.col("_admit_date").isNull(),
         "admit_date_unreadable": F.col("admit_date").isNull(),
         "discharge_date_missing": F.col("_discharge_date").isNull(),
         "discharge_date_unreadable": F.col("discharge_date").isNull(),
         "discharge_before_admit": F.col("discharge_date") < F.col("admit_date"),
+        "before_birth": F.col("admit_date") < F.col("birth_date"),
+        "in_future": F.col("discharge_date") > F.lit(as_of) if as_of else F.lit(False),
         "code_missing": F.col("_code").isNull(),
         "code_system_unknown": F.col("_system").isNull(),
         "code_malformed": F.col("code").isNull(),

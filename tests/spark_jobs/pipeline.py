@@ -22,11 +22,10 @@ class Run:
     spark: SparkSession
     root: str
 
-    def ingest(self, source: str, raw: str, condition_types: tuple[int, ...] = ()) -> Manifest:
-        omop = OmopOptions(list(condition_types))
-        ingest_claims.main(
-            self.spark, ingest_claims.IngestClaims(source, raw, self.path("diagnoses"), omop=omop)
-        )
+    def ingest(self, source: str, raw: str, condition_types: tuple[int, ...] = (), **options) -> Manifest:
+        options = {"omop": OmopOptions(list(condition_types))} | options
+        config = ingest_claims.IngestClaims(source, raw, self.path("diagnoses"), **options)
+        ingest_claims.main(self.spark, config)
         return self.manifest("diagnoses")
 
     def vocabulary(self, min_patients: int = 1, **options) -> Manifest:

@@ -79,7 +79,7 @@ def test_a_user_s_mistake_is_one_line_and_status_2(submit, tmp_path):
     done = submit("ingest_claims", "--source", "fhir", "--input", "x", "--output", "y")
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "known sources are medbert, omop, claims" in line
+    assert "known sources are medbert, omop, claims, meds" in line
     assert "Traceback" not in done.stderr + done.stdout
 
 

@@ -25,7 +25,13 @@ def test_a_good_row_in_full(run, tmp_path):
     assert second["code"] == "ICD10CM//E11.9"
     assert (second["order_1"], second["order_2"], second["order_3"]) == (None, None, 2)
     assert manifest.parameters == {"source": "medbert"}
-    assert manifest.counts == {"rows_in": 2, "rows_out": 2, "rows_rejected": 0, "rejected": {}}
+    assert manifest.counts == {
+        "rows_in": 2,
+        "rows_out": 2,
+        "rows_rejected": 0,
+        "rejected": {},
+        "same_day_rows": 1,
+    }
 
 
 BAD = {
@@ -105,7 +111,7 @@ def test_a_folder_of_files_with_different_headers_is_an_error(run, tmp_path):
 
 
 def test_unknown_source_missing_input_and_input_as_output(run, tmp_path):
-    with pytest.raises(ContractError, match=r"source is fhir.*medbert, omop, claims"):
+    with pytest.raises(ContractError, match=r"source is fhir.*medbert, omop, claims, meds"):
         run.ingest("fhir", str(tmp_path))
     with pytest.raises(ContractError, match="does not exist"):
         run.ingest("medbert", str(tmp_path / "none.tsv"))

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import ContractError
+from spark_jobs.sources.omop import OmopOptions
 from tests.spark_jobs.pipeline import Run
 
 pytestmark = pytest.mark.spark
@@ -77,10 +78,11 @@ def test_parquet_with_its_own_types(run, omop):
 
 
 def test_only_the_condition_types_asked_for(run, omop):
-    manifest = run.ingest("omop", str(omop), condition_types=(32821,))
+    manifest = run.ingest("omop", str(omop), omop=OmopOptions([32821]))
     assert manifest.counts["rows_in"] == 5
     assert manifest.counts["rows_of_other_types"] == 1
-    assert manifest.parameters["omop"] == {"condition_types": [32821]}
+    assert manifest.parameters["omop"]["condition_types"] == [32821]
+    assert manifest.parameters["omop"]["domains"] == ["condition"]
     assert manifest.counts["rejected"] == {"discharge_before_admit": 1}
 
 
@@ -103,3 +105,38 @@ def test_a_visit_that_stands_twice_is_an_error_not_more_rows(run, omop):
     with pytest.raises(ContractError, match=r"6 rows in, 6 out.*stands\s+there once"):
         run.ingest("omop", str(omop))
     assert not (omop.parent / "run" / "diagnoses" / "manifest.json").exists()
+
+
+DRUGS = """\
+drug_exposure_id,person_id,drug_exposure_start_date,drug_exposure_end_date,drug_type_concept_id,visit_occurrence_id,drug_source_value,drug_source_concept_id
+1,-7,2014-03-01,2014-03-31,32838,100,00093101510,45075320
+2,-7,2014-03-01,,32838,,197361,19073777
+3,-7,1949-03-01,,32838,,6809,0
+"""
+PROCEDURES = """\
+procedure_occurrence_id,person_id,procedure_date,procedure_type_concept_id,visit_occurrence_id,procedure_source_value,procedure_source_concept_id
+1,-7,2014-03-02,32821,100,0016070,2787823
+2,-7,2014-03-02,32821,100,99213,2414397
+"""
+CONCEPTS = "concept_id,vocabulary_id\n19073777,RxNorm\n2414397,CPT4\n44836914,ICD9CM\n0,None\n"
+
+
+def test_drugs_and_procedures_when_asked(run, omop):
+    (omop / "drug_exposure.csv").write_text(DRUGS)
+    (omop / "procedure_occurrence.csv").write_text(PROCEDURES)
+    (omop / "concept.csv").write_text(CONCEPTS)
+    manifest = run.ingest("omop", str(omop), omop=OmopOptions(domains=["condition", "drug", "procedure"]))
+    found = {(r["code"], str(r["admit_date"]), str(r["discharge_date"])) for r in run.rows("diagnoses")}
+    assert found >= {
+        ("NDC//00093101510", "2014-02-28", "2014-03-06"),  # the domain's default, and its visit's dates
+        ("RXNORM//197361", "2014-03-01", "2014-03-01"),  # the source concept's vocabulary
+        ("ICD10PCS//0016070", "2014-02-28", "2014-03-06"),
+        ("CPT4//99213", "2014-02-28", "2014-03-06"),
+        ("ICD9CM//250.00", "2014-02-28", "2014-03-06"),
+    }
+    assert manifest.counts["rows_in"] == 11
+    assert manifest.counts["rejected"] == {
+        "discharge_before_admit": 1, "code_system_unknown": 1, "before_birth": 1,
+    }  # fmt: skip
+    with pytest.raises(ContractError, match=r"omop.domains is \[lab\]"):
+        run.ingest("omop", str(omop), omop=OmopOptions(domains=["lab"]))

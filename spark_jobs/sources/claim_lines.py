@@ -1,0 +1,171 @@
+"""What a row of claims says, read through the column map: keys, dates, code system, birth.
+
+Columns that are added start with `__`, beside the raw ones, which stay for the rules on whole rows and for
+what is set aside.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
+from spark_jobs.sources.raw import require_columns
+from spark_jobs.sources.tables import CORRUPT
+from spark_jobs.transforms.codes import empty_as_null
+
+PATIENT, CLAIM, VISIT, LINE, ORDER = "__patient", "__claim", "__visit", "__line", "__order"
+ROW = "__row"  # a hash of the whole raw row
+ADMIT, DISCHARGE, BIRTH, ASIDE = "__admit", "__discharge", "__birth", "__set_aside"
+ADMIT_FALLBACK, DISCHARGE_FALLBACK = "admit_date_fallback", "discharge_date_fallback"
+ONE_DAY = "outpatient_one_day"
+DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
+
+DATE_FORM = "yyyy-MM-dd"
+YEAR = r"\A[0-9]{4}\z"
+
+
+def filled(column: Column, claims_map: ClaimsMap) -> Column:
+    """As text, trimmed; null where it is empty or one of the map's values for missing."""
+    text = empty_as_null(column.cast("string"))
+    return F.when(~text.isin(claims_map.missing), text) if claims_map.missing else text
+
+
+def matches(column: Column, patterns: list[str]) -> Column:
+    """Whether the whole value has one of the forms; false for null."""
+    if not patterns:
+        return F.lit(False)
+    return F.coalesce(F.rlike(column, F.lit(rf"\A(?:{'|'.join(patterns)})\z")), F.lit(False))
+
+
+def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFrame:
+    """Each line with the columns of its header that it lacks. Two headers of one key double the line."""
+    keys = [plain(name) for name in header.on]
+    require_columns(lines, keys, "of claim lines")
+    require_columns(headers, keys, header.table)
+    further = [name for name in headers.columns if name not in lines.columns]
+    found = headers.where(F.col(CORRUPT).isNull()).select(
+        *further, *(empty_as_null(F.col(key).cast("string")).alias(f"__of_header_{key}") for key in keys)
+    )
+    same = [empty_as_null(F.col(key).cast("string")) == F.col(f"__of_header_{key}") for key in keys]
+    return lines.join(found, same, "left").select(*lines.columns, *further)
+
+
+def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
+    """Adds patient, claim, visit, line, order the row's hash and an empty `__set_aside`."""
+
+    def of(name: str | None) -> Column:
+        return filled(F.col(plain(name)), claims_map) if name else F.lit(None).cast("string")
+
+    return table.withColumns(
+        {
+            PATIENT: of(claims_map.patient),
+            CLAIM: of(claims_map.claim),
+            VISIT: of(claims_map.visit or claims_map.claim),
+            LINE: of(claims_map.line),
+            ORDER: of(claims_map.diagnoses.order),
+            ROW: F.xxhash64(*table.columns),
+            ASIDE: F.lit(None).cast("string"),
+        }
+    )
+
+
+def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
+    """Adds admission and discharge, and those of DATE_FLAGS that the map has a rule for."""
+    if claims_map.dates:
+        lines = _synthesised(lines, claims_map, claims_map.dates)
+    else:
+        admits, discharges = (
+            _dates(lines, claims_map, side) for side in (claims_map.admit, claims_map.discharge)
+        )
+        lines = lines.withColumns({ADMIT: F.coalesce(*admits), DISCHARGE: F.coalesce(*discharges)})
+        for flag, columns in ((ADMIT_FALLBACK, admits), (DISCHARGE_FALLBACK, discharges)):
+            if len(columns) > 1:
+                lines = lines.withColumn(flag, columns[0].isNull() & F.coalesce(*columns[1:]).isNotNull())
+    if claims_map.inpatient:
+        kind = filled(F.col(plain(claims_map.inpatient.column)), claims_map)
+        longer = ~matches(kind, claims_map.inpatient.values) & (F.col(DISCHARGE) > F.col(ADMIT))
+        lines = lines.withColumn(ONE_DAY, F.coalesce(longer, F.lit(False)))
+        lines = lines.withColumn(DISCHARGE, F.when(F.col(ONE_DAY), F.col(ADMIT)).otherwise(F.col(DISCHARGE)))
+    return lines
+
+
+def code_system(claims_map: ClaimsMap) -> Column:
+    system = claims_map.system
+    if system.constant:
+        return F.lit(system.constant)
+    value = F.lower(filled(F.col(plain(system.column or "")), claims_map))
+    found = F.lit(None).cast("string")
+    for spelt, name in system.values.items():
+        found = F.when(value == spelt.strip().lower(), F.lit(name)).otherwise(found)
+    return found
+
+
+def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | None) -> DataFrame:
+    """Adds the patient's birth date, of a year its first day; null where it is not known.
+
+    patients: the table that the map names for it; None: the claims' own. Of several dates the earliest.
+    """
+    birth = claims_map.birth
+    if birth is None:
+        return lines.withColumn(BIRTH, F.lit(None).cast("date"))
+    if patients is None:
+        return lines.withColumn(BIRTH, _birth_date(birth, claims_map))
+    key = plain(birth.patient or claims_map.patient)
+    require_columns(patients, [key, plain(birth.column)], birth.table or "")
+    known = (
+        patients.select(
+            filled(F.col(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH)
+        )
+        .groupBy("__born")
+        .agg(F.min(BIRTH).alias(BIRTH))
+    )
+    return lines.join(known, F.col(PATIENT) == F.col("__born"), "left").drop("__born")
+
+
+def _birth_date(birth: Birth, claims_map: ClaimsMap) -> Column:
+    text = filled(F.col(plain(birth.column)), claims_map)
+    year = F.when(F.rlike(text, F.lit(YEAR)), F.concat(text, F.lit("-01-01")))
+    return F.coalesce(year, _iso(text, claims_map)).try_cast("date")
+
+
+def _dates(lines: DataFrame, claims_map: ClaimsMap, names: list[str]) -> list[Column]:
+    """Dates where all of the map's columns are, else text."""
+    types = dict(lines.dtypes)
+    own = [types[plain(name)] for name in (*claims_map.admit, *claims_map.discharge)]
+    if all(kind == "date" or kind.startswith("timestamp") for kind in own):
+        return [F.col(plain(name)).cast("date") for name in names]
+    return [
+        F.col(plain(name)).cast("date").cast("string")
+        if types[plain(name)].startswith("timestamp")
+        else _iso(filled(F.col(plain(name)), claims_map), claims_map)
+        for name in names
+    ]
+
+
+def _iso(text: Column, claims_map: ClaimsMap) -> Column:
+    """The date in our form; what has not the map's form stays, to be found unreadable."""
+    if not claims_map.date_format:
+        return text
+    return F.coalesce(F.try_to_date(text, claims_map.date_format).cast("string"), text)
+
+
+def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates) -> DataFrame:
+    """A patient's visits one after another: admission = base + the stays before, a gap after each."""
+    lines = lines.withColumns(
+        {
+            "__order_by": filled(F.col(plain(rule.order_by)), claims_map).try_cast("bigint"),
+            "__stay": filled(F.col(plain(rule.length_of_stay)), claims_map).try_cast("int"),
+        }
+    )
+    order, stay = F.col("__order_by"), F.col("__stay")
+    visits = Window.partitionBy(PATIENT).orderBy(order)
+    # Lines of one visit have one number: only the first counts.
+    is_first = ~F.lag(order).over(visits).eqNullSafe(order)
+    lines = lines.withColumn(
+        "__days", F.when(is_first, F.greatest(F.coalesce(stay, F.lit(0)), F.lit(0)) + rule.gap_days)
+    )
+    before = F.sum("__days").over(visits.rangeBetween(Window.unboundedPreceding, -1))
+    day = F.when(order.isNotNull(), F.coalesce(before, F.lit(0)).cast("int"))
+    admit = F.date_add(F.lit(rule.base).cast("date"), day)
+    return lines.withColumn(ADMIT, admit).withColumn(DISCHARGE, F.date_add(F.col(ADMIT), stay))

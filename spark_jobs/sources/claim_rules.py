@@ -1,0 +1,68 @@
+"""Rules on claims that belong together: which rows another one makes void. They mark rows, and drop none.
+
+Each reads columns of sources.claim_lines and fills `__set_aside` with a reason of
+schemas.diagnoses.SOURCE_REASONS, where no rule has before.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from spark_jobs.sources.claim_lines import ASIDE, CLAIM, LINE, PATIENT, ROW, matches
+from spark_jobs.sources.claims_map import Status, plain
+from spark_jobs.sources.raw import SET_ASIDE
+from spark_jobs.transforms.codes import empty_as_null
+
+
+def set_aside_duplicates(lines: DataFrame) -> DataFrame:
+    """All but one of the rows that are equal in all columns, as `duplicate_line`."""
+    # Rows are compared by a hash, but only with rows of the same claim (or patient).
+    equal = Window.partitionBy(PATIENT, CLAIM, LINE, ROW).orderBy(F.lit(1))
+    return _mark(lines.withColumn("__n", F.row_number().over(equal)), F.col("__n") > 1, "duplicate_line")
+
+
+def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
+    """Reversals with the claims that they take back, as `claim_reversed`; what was replaced, as
+    `claim_replaced`. A replacement stays, unless a reversal or another replacement names it in turn.
+    """
+    value = empty_as_null(F.col(plain(status.column)).cast("string"))
+    target = empty_as_null(F.col(plain(status.original)).cast("string")) if status.original else F.col(CLAIM)
+    lines = lines.withColumns(
+        {
+            "__reverses": matches(value, status.reversed),
+            "__replaces": matches(value, status.replacement),
+            "__target": target,
+        }
+    )
+    undone = (
+        lines.where((F.col("__reverses") | F.col("__replaces")) & F.col("__target").isNotNull())
+        .groupBy(F.col(PATIENT).alias("__undone_patient"), F.col("__target").alias("__undone"))
+        .agg(F.max("__reverses").alias("__by_reversal"))
+    )
+    same = (F.col(PATIENT) == F.col("__undone_patient")) & (F.col(CLAIM) == F.col("__undone"))
+    lines = lines.join(undone, same, "left")
+    # A replacement under the number of the claim that it replaces does not replace itself.
+    stays = F.col("__replaces") & F.coalesce(F.col("__target") == F.col(CLAIM), F.lit(False))
+    is_undone = F.col("__undone").isNotNull() & ~stays
+    reversed_ = F.col("__reverses") | (is_undone & F.col("__by_reversal"))
+    lines = _mark(lines, reversed_, "claim_reversed")
+    return _mark(lines, is_undone | matches(value, status.superseded), "claim_replaced")
+
+
+def repeated_on_lines(rows: DataFrame) -> DataFrame:
+    """Rows a diagnosis: all but the first of one code in one claim with one pair of dates, as
+    `repeated_on_line`. Rows that are set aside already do not count as the first.
+    """
+    code = F.upper(F.regexp_replace("code", r"\.", ""))
+    same = Window.partitionBy(
+        "patient_id", CLAIM, "admit_date", "discharge_date", "system", code, F.col(SET_ASIDE).isNull()
+    ).orderBy("order_1", F.col(LINE).try_cast("int"), LINE, ROW)
+    repeated = (F.row_number().over(same) > 1) & F.col("code").isNotNull() & F.col(CLAIM).isNotNull()
+    return rows.withColumn("__n", repeated).withColumn(
+        SET_ASIDE, F.coalesce(F.col(SET_ASIDE), F.when(F.col("__n"), "repeated_on_line"))
+    )
+
+
+def _mark(lines: DataFrame, applies: Column, reason: str) -> DataFrame:
+    return lines.withColumn(ASIDE, F.coalesce(F.col(ASIDE), F.when(applies, reason)))

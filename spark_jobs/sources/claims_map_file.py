@@ -1,0 +1,102 @@
+"""Read a column map of claims from its YAML file, and refuse one that is not whole."""
+
+from __future__ import annotations
+
+import re
+
+import fsspec
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from schemas.errors import ContractError
+from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
+
+_NESTED = re.compile(r"\bmap\.")
+
+
+def read_claims_map(uri: str | None) -> ClaimsMap:
+    """Read and check a map from a local path or URI; None is GENERATED. Raises ContractError."""
+    if uri is None:
+        return GENERATED
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    try:
+        text = filesystem.cat_file(path).decode()
+    except FileNotFoundError as error:
+        raise ContractError(
+            f"{uri} does not exist", "--claims.columns is a YAML file", "check the path"
+        ) from error
+    return parse_claims_map(text, uri)
+
+
+def parse_claims_map(text: str, where: str) -> ClaimsMap:
+    """Parse and check a map; `where` is its file, for messages. Raises ContractError."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ClaimsMap, "map")
+    try:
+        # BaseLoader: what stands there is text, `1970-01-01` and `11` too.
+        found = yaml.load(text, Loader=yaml.BaseLoader)
+        if not isinstance(found, dict):
+            raise ContractError(f"{where} is no mapping", "a column map is `key: value`", "mend the file")
+        claims_map = parser.instantiate(parser.parse_object({"map": found})).map
+    except (yaml.YAMLError, ArgumentError, TypeError) as error:
+        raise ContractError(
+            f"{where} is not a column map: {' '.join(_NESTED.sub('', str(error)).split())}",
+            "its keys are those of spark_jobs/sources/claims_map.py",
+            "compare it with an example of configs/sources/",
+        ) from error
+    _check(claims_map, where)
+    return claims_map
+
+
+def _check(claims_map: ClaimsMap, where: str) -> None:
+    """Raise ContractError for keys that do not go together."""
+    system, dates, status = claims_map.system, claims_map.dates, claims_map.status
+    by_column = system.column is not None and bool(system.values)
+    by_constant = system.constant is not None
+    both = bool(claims_map.admit) and bool(claims_map.discharge)
+    columns = claims_map.diagnosis_columns
+    rules = [
+        (by_column != by_constant, "system", "it has a constant, or a column and values, not both"),
+        (
+            both != (dates is not None) and bool(claims_map.admit) == bool(claims_map.discharge),
+            "admit, discharge, dates",
+            "it has admit and discharge, or else dates",
+        ),
+        (bool(columns) and len(set(columns)) == len(columns), "diagnoses.columns", "one or more, each once"),
+        (not claims_map.diagnoses.order or len(columns) == 1, "diagnoses.order", "only for a single column"),
+        (
+            bool(claims_map.claim) or not claims_map.diagnoses.repeat_on_lines,
+            "diagnoses.repeat_on_lines",
+            "it needs claim",
+        ),
+        (bool(claims_map.claim) or status is None, "status", "it needs claim"),
+        (
+            status is None or bool(status.reversed or status.replacement or status.superseded),
+            "status",
+            "it says which values of its column mean reversed, replacement or superseded",
+        ),
+        (
+            dates is None or re.fullmatch(r"\d{4}-\d{2}-\d{2}", dates.base) is not None,
+            "dates.base",
+            "it is a date, YYYY-MM-DD",
+        ),
+        (dates is None or dates.gap_days >= 0, "dates.gap_days", "it is 0 or more"),
+    ]
+    for holds, key, rule in rules:
+        if not holds:
+            raise ContractError(f"{where}: {key} is not right", f"{key}: {rule}", "mend the file")
+    for pattern in _patterns(claims_map):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ContractError(
+                f"{where}: {pattern} is not a regular expression ({error})",
+                "values of status and inpatient and patterns of repairs are regular expressions",
+                "mend the file",
+            ) from error
+
+
+def _patterns(claims_map: ClaimsMap) -> list[str]:
+    status, stays = claims_map.status, claims_map.inpatient
+    of_status = [*status.reversed, *status.replacement, *status.superseded] if status else []
+    return [*of_status, *(stays.values if stays else []), *(repair.pattern for repair in claims_map.repairs)]

@@ -1,0 +1,148 @@
+"""MEDS, the Medical Event Data Standard: one row an event (subject_id, time, code, numeric_value), Parquet.
+
+Events whose code begins with a known system, `ICD10CM//E11.9`, are read; all others are counted. Where the
+data have a visit's id, the visit lasts from the first to the last day of its events, of any code; an event
+of no visit is a visit of one day. The birth date is that of the event MEDS_BIRTH.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+
+import pyarrow as pa
+from flexible_schema import SchemaValidationError
+from meds import DataSchema, birth_code, data_subdirectory
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import StringType
+
+from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
+from schemas.errors import ContractError
+from spark_jobs.sources.raw import BIRTH_DATE, MALFORMED, RawDiagnoses, entries, raw_json, require_columns
+from spark_jobs.sources.tables import CORRUPT, RawInput
+from spark_jobs.transforms.codes import empty_as_null
+
+VISIT_COLUMNS = ("visit_id", "hadm_id", "encounter_id")
+NO_VISIT = "day_is_visit"
+
+
+@dataclass(frozen=True)
+class MedsOptions:
+    """Options of source meds.
+
+    Args:
+        systems: what a code begins with, before its last `//`, and the code system that this means, e.g.
+            {DIAGNOSIS//ICD//10: ICD10CM}.
+        visit: column with the visit's id; without it visit_id, hadm_id or encounter_id, if there.
+    """
+
+    systems: dict[str, str] = field(default_factory=lambda: {ICD9CM: ICD9CM, ICD10CM: ICD10CM})
+    visit: str | None = None
+
+
+def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
+    """Read a MEDS data set: its folder, the folder `data` in it, or a file.
+
+    Raises ContractError where the columns are not those of MEDS. Flag: `day_is_visit`, events of no visit.
+    Count: `rows_of_other_codes`.
+    """
+    table = _read(raw)
+    _check_schema(table, raw.uri)
+    if options.visit:
+        require_columns(table, [options.visit.lower()], raw.uri)
+    there = [name for name in VISIT_COLUMNS if name in table.columns]
+    visit = options.visit.lower() if options.visit else there[0] if there else None
+
+    events = table.withColumns(
+        {
+            "patient_id": F.col("subject_id").cast("string"),
+            "visit_id": empty_as_null(F.col(visit).cast("string")) if visit else F.lit(None).cast("string"),
+            "day": F.col("time").cast("date"),
+            "raw": raw_json(table.columns),
+        }
+    )
+    system, code = _system_and_code(options)
+    counts = table.agg(
+        F.count_if(system.isNotNull()).alias("rows_in"),
+        F.count_if(system.isNull()).alias("rows_of_other_codes"),
+    )
+    chosen = events.withColumns({"system": system, "own_code": code}).where(system.isNotNull())
+    rows = _with_births(_with_stays(chosen, events) if visit else chosen, events)
+    rows = rows.select(
+        "patient_id",
+        "visit_id",
+        (F.coalesce("first_day", "day") if visit else F.col("day")).alias("admit_date"),
+        (F.coalesce("last_day", "day") if visit else F.col("day")).alias("discharge_date"),
+        "system",
+        F.col("own_code").alias("code"),
+        "raw",
+        F.lit(False).alias(MALFORMED),
+        BIRTH_DATE,
+        F.col("visit_id").isNull().alias(NO_VISIT),
+    )
+    flags = (NO_VISIT,)
+    return RawDiagnoses(entries(rows, flags), (counts,), flags, parameters={"meds": asdict(options)})
+
+
+def _read(raw: RawInput) -> DataFrame:
+    raw.require()
+    if not raw.is_path:
+        return raw.read()
+    inner = data_subdirectory if raw.folder.is_folder(data_subdirectory) else None
+    # MEDS keeps shards in folders of any depth, e.g. data/train/0.parquet.
+    return replace(raw, options={"recursiveFileLookup": "true", **raw.options}).read(inner)
+
+
+def _check_schema(table: DataFrame, where: str) -> None:
+    """The columns against the schema of the package meds. Spark has one type of text, Arrow has several."""
+    wanted = DataSchema.schema()
+    fields = []
+    for column in table.schema:
+        if column.name == CORRUPT:
+            continue
+        text = isinstance(column.dataType, StringType) and column.name in wanted.names
+        kind = wanted.field(column.name).type if text else to_arrow_type(column.dataType)
+        # A time zone is Spark's own, not the file's.
+        fields.append(pa.field(column.name, pa.timestamp("us") if pa.types.is_timestamp(kind) else kind))
+    try:
+        DataSchema.validate(pa.schema(fields))
+    except SchemaValidationError as error:
+        raise ContractError(
+            f"{where} is not MEDS data: {' '.join(str(error).split())}",
+            "the columns are those of the MEDS data schema",
+            "check --input, or mend the columns",
+        ) from error
+
+
+def _system_and_code(options: MedsOptions) -> tuple[Column, Column]:
+    """The system that a code's beginning means, null for another one, and the rest of the code."""
+    text = F.trim("code")
+    system, code = F.lit(None).cast("string"), F.lit(None).cast("string")
+    # Longer beginnings last, so that they win.
+    for start, name in sorted(options.systems.items(), key=lambda item: len(item[0])):
+        begins = F.startswith(text, F.lit(start + SEPARATOR))
+        system = F.when(begins, F.lit(name)).otherwise(system)
+        code = F.when(begins, F.substring(text, F.lit(len(start + SEPARATOR) + 1), F.length(text))).otherwise(
+            code
+        )
+    return system, code
+
+
+def _with_stays(chosen: DataFrame, events: DataFrame) -> DataFrame:
+    stays = (
+        events.where(F.col("visit_id").isNotNull() & F.col("day").isNotNull())
+        .groupBy(F.col("patient_id").alias("stay_patient"), F.col("visit_id").alias("stay_id"))
+        .agg(F.min("day").alias("first_day"), F.max("day").alias("last_day"))
+    )
+    same = (F.col("patient_id") == F.col("stay_patient")) & (F.col("visit_id") == F.col("stay_id"))
+    return chosen.join(stays, same, "left")
+
+
+def _with_births(chosen: DataFrame, events: DataFrame) -> DataFrame:
+    born = (
+        events.where(F.col("code") == birth_code)
+        .groupBy(F.col("patient_id").alias("born_patient"))
+        .agg(F.min("day").alias(BIRTH_DATE))
+    )
+    return chosen.join(born, F.col("patient_id") == F.col("born_patient"), "left")

@@ -1,0 +1,189 @@
+"""Raw tables in whatever Spark can read: files by their extension, or any `spark.read` format by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.errors import ContractError
+from schemas.manifest import join
+from spark_jobs.storage import Folder
+
+# The line that could not be split into fields; null for all others, and for all formats but CSV.
+CORRUPT = "_corrupt_record"
+
+CSV = "csv"
+PARQUET = "parquet"
+CATALOG_TABLE = "table"
+JDBC = "jdbc"
+TEXT_FILE = re.compile(r"\.(csv|tsv|txt)(\.(gz|bz2|zst))?$", re.IGNORECASE)
+EXTENSIONS = {"parquet": PARQUET, "orc": "orc", "json": "json", "jsonl": "json"}
+TABLE_ENDING = r"(\.(csv|tsv|txt)(\.(gz|bz2|zst))?|\.parquet|\.orc|\.json)?"
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """Where the raw data are, and in which form.
+
+    uri: a file or folder; with format table, jdbc or iceberg a table's name, or that of the schema with the
+    tables. format: of `spark.read`, `table` for one of the catalog, or None: by file extension. options: of
+    `spark.read`, as they are; they may hold a password, so they appear in no manifest and no message.
+    """
+
+    spark: SparkSession
+    uri: str
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_path(self) -> bool:
+        """Whether uri is a file or folder, and not the name of a table."""
+        by_name = self.format in (CATALOG_TABLE, JDBC)
+        return not by_name and (self.format is None or "/" in self.uri or self.folder.exists())
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.spark, self.uri)
+
+    def require(self) -> None:
+        """Raise ContractError where there is no such file, folder or catalog table."""
+        if self.is_path and not self.folder.exists():
+            raise ContractError(
+                f"{self.uri} does not exist", "the input is a file or folder", "check --input, and --format"
+            )
+
+    def read(self, name: str | None = None, separator: str = ",") -> DataFrame:
+        """One table: columns by name in lower case, and `_corrupt_record`.
+
+        CSV: every column is text. Other formats keep their types. name: a table below uri; None is uri
+        itself. separator: of text files, unless the extension is .tsv, or the options say another (sep).
+        Raises ContractError for what cannot be read.
+        """
+        self.require()
+        where = self._where(name)
+        if self.is_path and not Folder(self.spark, where).exists():
+            raise ContractError(f"{where} does not exist", "it is named as a table to read", "check its name")
+        chosen = self.format or _format_of(Folder(self.spark, where))
+        try:
+            if chosen == CSV:
+                return read_delimited(self.spark, [where], _separator_of(where, separator), self.options)
+            return _typed(self._load(chosen, where))
+        except (AnalysisException, Py4JJavaError) as error:
+            raise ContractError(
+                f"{where} cannot be read as {chosen} ({_cause(error)})",
+                "Spark must find and understand the table",
+                "check --input, --format and --format_options, and that Spark has the format's package",
+            ) from error
+
+    def tables(self, names: Iterable[str]) -> dict[str, DataFrame]:
+        """Several tables of one folder or schema, by name in any case, with or without an extension.
+
+        Raises ContractError where one is missing, or there twice.
+        """
+        wanted = list(names)
+        if not self.is_path:
+            return {name: self.read(name) for name in wanted}
+        self.require()
+        return {name: self.read(self._find(name, wanted)) for name in wanted}
+
+    def has_table(self, name: str) -> bool:
+        """Whether a folder holds that table; False for what is no folder."""
+        return self.is_path and bool(self._candidates(name))
+
+    def _find(self, name: str, wanted: list[str]) -> str:
+        found = self._candidates(name)
+        if len(found) != 1:
+            there = ", ".join(entry.path for entry in self.folder.list()) or "nothing"
+            raise ContractError(
+                f"{self.uri} has {len(found)} tables {name} (it has {there})",
+                f"the folder has one each of {', '.join(wanted)}: .csv, .csv.gz or .parquet",
+                "give the folder that holds them",
+            )
+        return found[0]
+
+    def _candidates(self, name: str) -> list[str]:
+        form = re.compile(re.escape(name) + TABLE_ENDING, re.IGNORECASE)
+        return [entry.path for entry in self.folder.list() if form.fullmatch(entry.path)]
+
+    def _where(self, name: str | None) -> str:
+        if name is None:
+            return self.uri
+        return join(self.uri, name) if self.is_path else f"{self.uri}.{name}" if self.uri else name
+
+    def _load(self, chosen: str, where: str) -> DataFrame:
+        if chosen == CATALOG_TABLE:
+            return self.spark.read.options(**self.options).table(where)
+        reader = self.spark.read.format(chosen).options(**self.options)
+        if chosen == JDBC:
+            # A query or table among the options is the user's own choice.
+            named = {"query", "dbtable"} & {option.lower() for option in self.options}
+            return reader.load() if named else reader.option("dbtable", where).load()
+        return reader.load(where)
+
+
+def read_delimited(
+    spark: SparkSession, paths: list[str], separator: str, options: Mapping[str, str] | None = None
+) -> DataFrame:
+    """CSV or TSV with a header, plain or compressed: every column as text, names trimmed and in lower case.
+
+    Adds `_corrupt_record`: the line, where it does not have the header's number of fields; else null.
+    """
+    reader = spark.read.options(
+        sep=separator,
+        header=True,
+        quote='"',
+        escape='"',
+        # A header that differs between files is an error, not a shift of columns.
+        enforceSchema=False,
+    ).options(**(options or {}))
+    reader = reader.options(
+        # Otherwise a short line goes unseen when only some columns are asked for.
+        columnPruning=False,
+        columnNameOfCorruptRecord=CORRUPT,
+    )
+    header = reader.option("inferSchema", False).csv(paths).schema.fieldNames()
+    fields = ", ".join(f"`{name.replace('`', '``')}` string" for name in (*header, CORRUPT))
+    return _plain_names(reader.schema(fields).csv(paths))
+
+
+def read_parquet(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """Parquet: columns in their own types, names trimmed and in lower case, `_corrupt_record` null."""
+    return _typed(spark.read.parquet(*paths))
+
+
+def _typed(rows: DataFrame) -> DataFrame:
+    return _plain_names(rows).withColumn(CORRUPT, F.lit(None).cast("string"))
+
+
+def _plain_names(rows: DataFrame) -> DataFrame:
+    return rows.toDF(*(name.strip().lstrip("\ufeff").lower() for name in rows.columns))
+
+
+def _format_of(folder: Folder) -> str:
+    """By the extension of the file, or of the first of the folder's files that has a known one; else CSV."""
+    names = [folder.uri, *(entry.path for entry in folder.files())]
+    for name in names:
+        if TEXT_FILE.search(name):
+            return CSV
+        extension = name.rpartition(".")[2].lower()
+        if extension in EXTENSIONS:
+            return EXTENSIONS[extension]
+    return CSV
+
+
+def _cause(error: AnalysisException | Py4JJavaError) -> str:
+    """The kind of error by name; never its message, which may show options or data."""
+    if isinstance(error, AnalysisException):
+        return error.getCondition() or "no such table"
+    return error.java_exception.getClass().getSimpleName()
+
+
+def _separator_of(where: str, default: str) -> str:
+    found = TEXT_FILE.search(where)
+    return "\t" if found and found[1].lower() == "tsv" else default

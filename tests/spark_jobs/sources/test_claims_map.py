@@ -1,0 +1,87 @@
+"""Reading a column map: no Spark."""
+
+import glob
+import os
+
+import pytest
+
+from schemas.errors import ContractError
+from spark_jobs.sources.claims_map import GENERATED, expand
+from spark_jobs.sources.claims_map_file import parse_claims_map, read_claims_map
+
+GOOD = """\
+patient: PATIENT
+admit: [a]
+discharge: [b]
+system: {constant: ICD9CM}
+diagnoses: {columns: 'diag_{1..3}'}
+"""
+
+
+def test_a_map_in_full():
+    text = (
+        GOOD
+        + "repairs: [{pattern: '^(8)', replacement: '00$1'}]\nmissing: ['?']\ndrop_duplicate_lines: true\n"
+    )
+    found = parse_claims_map(text, "m.yaml")
+    assert found.columns == ["patient", "diag_1", "diag_2", "diag_3", "a", "b"]
+    assert found.repairs[0].replacement == "00$1"
+    assert found.drop_duplicate_lines is True
+
+
+def test_patterns_of_columns():
+    assert expand("DX{9..11}_code") == ["dx9_code", "dx10_code", "dx11_code"]
+    assert expand(["Main", "other_{1..2}"]) == ["main", "other_1", "other_2"]
+    assert len(GENERATED.diagnosis_columns) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("patientt: x\n", "patientt"),
+        ("diagnoses: {columns: x, ordr: y}\n", "ordr"),
+        ("system: {}\n", "a constant, or a column and values"),
+        ("system: {constant: A, column: b, values: {x: y}}\n", "not both"),
+        ("admit: []\n", "it has admit and discharge, or else dates"),
+        ("dates: {order_by: x, length_of_stay: y}\n", "or else dates"),
+        ("diagnoses: {columns: [x, X]}\n", "each once"),
+        ("diagnoses: {columns: x, repeat_on_lines: true}\n", "it needs claim"),
+        ("status: {column: x, reversed: [V]}\n", "it needs claim"),
+        ("claim: c\nstatus: {column: x}\n", "which values"),
+        ("claim: c\nstatus: {column: x, reversed: ['(']}\n", "not a regular expression"),
+        ("admit: []\ndischarge: []\ndates: {order_by: x, length_of_stay: y, gap_days: -1}\n", "0 or more"),
+        (
+            "admit: []\ndischarge: []\ndates: {order_by: x, length_of_stay: y, base: '1/1/1970'}\n",
+            "YYYY-MM-DD",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(change, message):
+    with pytest.raises(ContractError, match=message) as caught:
+        parse_claims_map(_changed(change), "m.yaml")
+    assert "m.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "a: [", "just text"])
+def test_what_is_no_mapping(text):
+    with pytest.raises(ContractError, match=r"m\.yaml"):
+        parse_claims_map(text, "m.yaml")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ContractError, match="does not exist"):
+        read_claims_map(str(tmp_path / "none.yaml"))
+
+
+def test_the_maps_that_come_with_the_project(project_root):
+    paths = glob.glob(os.path.join(project_root, "configs/sources/*.yaml"))
+    assert len(paths) >= 2
+    for path in paths:
+        assert read_claims_map(path).patient
+
+
+def _changed(change: str) -> str:
+    """GOOD with the keys of `change` in place of its own."""
+    keys = {line.partition(":")[0] for line in change.splitlines()}
+    kept = [line for line in GOOD.splitlines() if line.partition(":")[0] not in keys]
+    return "\n".join([*kept, change])
