@@ -73,7 +73,7 @@ def short(number: int) -> str:
 
 def _tiles(profile: Profile) -> list[Tile]:
     patients, visits = profile.patients, profile.visits
-    unit = "diagnoses" if profile.stage in ("claims", "diagnoses") else "codes"
+    unit = "codes" if profile.stage in ("sequences", "shards") else "diagnoses"
     each = f"{numbers.number(profile.rows / patients)} a patient" if patients else ""
     tiles = []
     if profile.stage != "vocabulary":
