@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas import claims, diagnoses, profile, sequences, shards, vocabulary
 from schemas.errors import ContractError
+from schemas.layout import has_whole_patients
 from schemas.manifest import MANIFEST_NAME, Manifest, no_manifest
 from schemas.profile import Profile, Rejects
 from spark_jobs.checks import check_built_with, watch, watch_diagnoses, watch_sequences, watch_shards
@@ -22,6 +23,7 @@ from spark_jobs.config import run_job
 from spark_jobs.profiles import MOST_SHAPES, profile_of, profile_of_vocabulary, rejects
 from spark_jobs.publish import Published, publish, read_published, read_table, start_output, write_file
 from spark_jobs.storage import Folder
+from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.profile import count_rows, count_sequences, rows_of_claims, rows_of_diagnoses
 from spark_jobs.transforms.shapes import reject_shapes
 from spark_jobs.vocabularies import read_tokens
@@ -56,14 +58,18 @@ def main(spark: SparkSession, config: ProfileStage) -> None:
 def _of_claims(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
     rows = read_table(spark, source, claims.CLAIMS, subfolder=f"{claims.CLAIMS_FOLDER}/")
     rows, watched = watch(rows, claims.CLAIMS, [], source.uri)
-    counts = count_rows(rows_of_claims(rows)).toArrow()
+    num_rows = source.manifest.counts.get("diagnoses", source.manifest.num_rows)
+    counts = count_rows(rows_of_claims(rows), num_partitions_for(num_rows)).toArrow()
     watched.check(source.uri)
     return profile_of(claims.KIND, counts, {})
 
 
 def _of_diagnoses(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
-    rows, watched = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
-    counts = count_rows(rows_of_diagnoses(rows)).toArrow()
+    together = has_whole_patients(source.manifest)
+    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=together)
+    rows, watched = watch_diagnoses(table, source.uri)
+    num_partitions = None if together else num_partitions_for(source.manifest.num_rows)
+    counts = count_rows(rows_of_diagnoses(rows), num_partitions).toArrow()
     watched.check(source.uri)
     return profile_of(diagnoses.KIND, counts, _rejects(spark, source, config))
 

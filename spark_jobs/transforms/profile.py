@@ -1,8 +1,8 @@
 """A stage's rows → counts: by code, month, code system, length of stay, and visits and codes a patient.
 
-One pass: whole patients come in Arrow batches (diagnoses and claims are shuffled by patient first, sequences
-and shards are so already), each batch gives its counts from flat NumPy, and one small aggregation adds them
-up. Numbers of patients are exact, since a patient is in one batch only.
+One pass: whole patients come in Arrow batches (claims are shuffled by patient first; the files of diagnoses,
+sequences and shards hold whole patients), each batch gives its counts from flat NumPy, and one small
+aggregation adds them up. Numbers of patients are exact, since a patient is in one batch only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOTAL, CODE, MONTH, SYSTEM, LOS, VISITS_EACH, CODES_EACH = (
     "total", "code", "month", "system", "los", "visits each", "codes each",
 )  # fmt: skip
 COUNTS_DDL = "section string, key string, part string, patients bigint, number bigint"
-NO_SYSTEM = "no system"  # of [UNK], and of codes that could not be read
+NO_SYSTEM = "unknown codes"  # [UNK], and what could not be read
 
 Ints = npt.NDArray[np.int64]
 
@@ -80,10 +80,15 @@ def _days():
     return F.unix_date("admit_date").alias("admit"), F.unix_date("discharge_date").alias("discharge")
 
 
-def count_rows(rows: DataFrame) -> DataFrame:
-    """(patient_id, visit, admit, discharge, code) → counts (COUNTS_DDL), after one shuffle by patient."""
-    together = rows.repartition("patient_id").sortWithinPartitions("patient_id", "visit")
-    return _added_up(together, _of_rows)
+def count_rows(rows: DataFrame, num_partitions: int | None = None) -> DataFrame:
+    """(patient_id, visit, admit, discharge, code) → counts (COUNTS_DDL).
+
+    num_partitions: into how many patients are shuffled; None where each patient's rows lie together in one
+    partition already, by visit.
+    """
+    if num_partitions is not None:
+        rows = rows.repartition(num_partitions, "patient_id").sortWithinPartitions("patient_id", "visit")
+    return _added_up(rows, _of_rows)
 
 
 def count_sequences(sequences: DataFrame, tokens: Sequence[str]) -> DataFrame:

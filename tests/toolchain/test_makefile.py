@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from typing import get_type_hints
 
 import pytest
@@ -106,6 +107,29 @@ def test_a_checkpoint_from_anywhere(commands):
 def test_a_runs_own_checkpoint(commands):
     (command,) = commands("convert", "RUN=runs/of mine")
     assert options(command) == {"run": "runs/of mine/pretrain", "output": "runs/of mine/model"}
+
+
+def test_a_profile_and_its_gate(commands):
+    job, page = commands("profile", "RUN=runs/x", "STAGE=shards/train", "REFERENCE=old/profile/shards/train")
+    assert options(job) == {
+        "master": "local[*]",
+        "driver-memory": "4g",
+        "py-files": "dist/medbert_lake.zip",
+        "input": "runs/x/shards/train",
+        "output": "runs/x/profile/shards/train",
+        "vocabulary": "runs/x/vocabulary",
+    }
+    profile_stage = importlib.import_module("spark_jobs.profile_stage")
+    parse(profile_stage.ProfileStage, job[job.index("spark_jobs/profile_stage.py") + 1 :])
+    understood = PARSERS["reports"]().parse_args(page[page.index("-m") + 2 :])
+    assert understood.profile.reference == "old/profile/shards/train"
+    assert "vocabulary" not in options(commands("profile")[0])
+
+
+def test_no_job_hides_a_module_of_pythons_own(project_root):
+    """Under spark-submit spark_jobs/ stands first on the path: a profile.py there would break pyspark."""
+    names = {name.removesuffix(".py") for name in os.listdir(f"{project_root}/spark_jobs")}
+    assert names & sys.stdlib_module_names == set()
 
 
 def test_training_runs_under_horovodrun_only_with_several_processes(commands):

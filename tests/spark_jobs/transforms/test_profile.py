@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from schemas.diagnoses import DIAGNOSES
 from schemas.profile import LOS_BINS
-from spark_jobs.transforms.profile import count_rows, count_sequences, rows_of_diagnoses
+from spark_jobs.transforms.profile import NO_SYSTEM, count_rows, count_sequences, rows_of_diagnoses
 
 pytestmark = pytest.mark.spark
 
@@ -40,12 +40,12 @@ def counts_in_plain_python(rows, visit_of) -> dict[tuple[str, str, str], tuple[i
         first, last = visits.get(visit, (admit, discharge))
         visits[visit] = (min(first, admit), max(last, discharge))
         codes_each[patient].add((visit, code))
-        system = code.split("//")[0] if "//" in code else "no system"
+        system = code.split("//")[0] if "//" in code else NO_SYSTEM
         entries["code", code, ""].append(patient)
         entries["system", system, ""].append(patient)
     for patient, _, discharge, code in rows:
         month = str(visits[patient, visit_of(discharge)][1])[:7]
-        system = code.split("//")[0] if "//" in code else "no system"
+        system = code.split("//")[0] if "//" in code else NO_SYSTEM
         entries["month", month, ""].append(patient)
         entries["month", month, system].append(patient)
     for (patient, _), (admit, discharge) in visits.items():
@@ -71,8 +71,15 @@ def test_counts_of_diagnoses(spark, partitions):
     rows = some_diagnoses()
     table = [(p, None, admit, discharge, code, None, None, None) for p, admit, discharge, code in rows]
     diagnoses = spark.createDataFrame(table, DIAGNOSES.ddl).repartition(partitions)
-    found = as_dict(count_rows(rows_of_diagnoses(diagnoses)))
+    found = as_dict(count_rows(rows_of_diagnoses(diagnoses), partitions))
     assert found == counts_in_plain_python(rows, lambda discharge: discharge)
+
+
+def test_rows_that_lie_by_patient_are_not_moved(spark):
+    rows = sorted(some_diagnoses(), key=lambda row: (row[0], row[2]))
+    table = [(p, None, admit, discharge, code, None, None, None) for p, admit, discharge, code in rows]
+    counted = count_rows(rows_of_diagnoses(spark.createDataFrame(table, DIAGNOSES.ddl).coalesce(1)))
+    assert as_dict(counted) == counts_in_plain_python(rows, lambda discharge: discharge)
 
 
 def test_counts_of_sequences_and_of_shards_without_dates(spark):
@@ -98,4 +105,4 @@ def test_counts_of_sequences_and_of_shards_without_dates(spark):
 
 
 def test_nothing_has_no_counts(spark):
-    assert as_dict(count_rows(rows_of_diagnoses(spark.createDataFrame([], DIAGNOSES.ddl)))) == {}
+    assert as_dict(count_rows(rows_of_diagnoses(spark.createDataFrame([], DIAGNOSES.ddl)), 2)) == {}
