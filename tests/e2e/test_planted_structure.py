@@ -17,8 +17,10 @@ from schemas.manifest import Manifest, describe_file, publish_manifest, read_man
 from schemas.shards import KIND as SHARDS_KIND
 from tests.e2e.conftest import last_evaluation
 
+pytestmark = pytest.mark.timeout(1800)  # two trainings: a minute each, but many on a busy machine
+
 PATIENTS = 6_000
-TRAIN_ARGS = "--steps 600 --eval_every 600 --checkpoint_every 600 --eval_patients null --data.reader arrow"
+TRAIN_ARGS = "--steps 400 --batch_size 128 --eval_every 200 --checkpoint_every 400 --eval_patients null"
 
 
 @pytest.fixture(scope="module")
