@@ -86,6 +86,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 TENSORFLOW ?=
 #: 1 builds Horovod for NCCL, with CUDA's compiler; 0 (default) for Gloo; remembered
 HOROVOD_GPU ?=
+#: more arguments of the benchmark, e.g. "--skew --pandas_patients 5000"
+BENCH_ARGS ?=
 #: more arguments of pytest, e.g. "-m 'not spark' tests/trainer"
 PYTEST_ARGS ?=
 
@@ -202,6 +204,11 @@ lint: setup ## style, import rules and types
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/lint-imports" --no-cache --no-logo
 	@"$(BIN)/mypy"
+
+.PHONY: bench-preprocess
+bench-preprocess: setup ## time claims to shards beside DuckDB and pandas: PATIENTS, BENCH_ARGS -> runs/bench-preprocess
+	"$(BIN)/python" -m benchmarks.preprocess --patients $(PATIENTS) --seed $(SEED) \
+		--driver_memory "$(DRIVER_MEMORY)" --output runs/bench-preprocess $(BENCH_ARGS)
 
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change

@@ -1,10 +1,10 @@
 # Prints `make help` from the Makefile: "##@ heading", "target: ... ## text", and "#: text" above "VARIABLE ?= value".
 /^##@ / { heading = substr($0, 5); next }
 /^#: / { text = substr($0, 4); next }
-/^[a-z]+:.* ## / {
+/^[a-z-]+:.* ## / {
     target = $0; sub(/:.*/, "", target)
     line = $0; sub(/.* ## /, "", line)
-    targets = targets introduce(1) sprintf("  %-12s %s\n", target, line)
+    targets = targets introduce(1) sprintf("  %-16s %s\n", target, line)
     next
 }
 /^[A-Z_]+ \?=/ && text != "" {
