@@ -68,12 +68,13 @@ class SetAside:
 
 def noted(run: Run) -> list[SetAside]:
     """Rows that ingest used by a named rule, e.g. with the date of another column: none of them is lost."""
-    manifest = run.manifest(diagnoses.KIND)
-    (flow,) = tuple(_ingest(run)) or (None,)
-    if manifest is None or flow is None:
-        return []
-    found = {name: manifest.counts.get(name, 0) for name in diagnoses.NOTED}
-    return [SetAside(flow, name, diagnoses.NOTED[name], number) for name, number in found.items() if number]
+    counts = {name: run.count(diagnoses.KIND, name) or 0 for name in diagnoses.NOTED}
+    return [
+        SetAside(flow, name, diagnoses.NOTED[name], number)
+        for flow in _ingest(run)
+        for name, number in counts.items()
+        if number
+    ]
 
 
 def balances(run: Run) -> list[Balance]:

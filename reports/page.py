@@ -8,7 +8,7 @@ from typing import Any
 from reports import numbers
 from reports.collect import DONE, MISSING, MODEL_FOLDER, UNFINISHED, collect
 from reports.environment import environment
-from reports.flow import PATIENTS, balances
+from reports.flow import PATIENTS, balances, noted
 from reports.handovers import handovers
 from reports.headlines import accuracy, headlines, patient_counts, subtitle
 from reports.lengths import length_facts, length_histogram_picture
@@ -42,6 +42,7 @@ def render(run_uri: str) -> str:
             accuracy=accuracy(run),
             balances=flows,
             set_aside=[item for flow in flows for item in flow.reasons()],
+            noted=noted(run),
             handovers=checks,
             all_add_up=all(flow.ok for flow in flows) and all(check.ok for check in checks),
             splits=found_splits,

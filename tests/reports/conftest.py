@@ -32,6 +32,8 @@ class FakeRun:
     rejected: dict[str, int] = field(
         default_factory=lambda: {"discharge_before_admit": 600, "code_malformed": 400}
     )
+    noted: dict[str, int] = field(default_factory=dict)
+    """Diagnoses that ingest used by a rule."""
     lost: int = 0
     """Diagnoses that ingest loses without a word."""
     too_few_codes: int = 950
@@ -75,7 +77,7 @@ class FakeRun:
         num_rejected = sum(self.rejected.values())
         num_out = self.diagnoses - num_rejected - self.lost
         counts = {"rows_in": self.diagnoses, "rows_out": num_out, "rows_rejected": num_rejected}
-        counts |= {"claims_in": 90_000, "rejected": self.rejected}
+        counts |= {"claims_in": 90_000, "rejected": self.rejected} | self.noted
         source = {"source": "claims"}
         files = {"part-00000.parquet": num_rejected}
         self.publish("diagnoses_rejected", diagnoses.REJECTED_KIND, files, ("claims",), parameters=source)

@@ -153,6 +153,16 @@ def test_a_folder_that_was_written_again_is_noticed(fake_run):
     assert "this folder was written again since" in text
 
 
+def test_rows_that_were_used_by_a_rule(fake_run, whole_page):
+    assert "What was used, and noted" not in text_of(whole_page)
+    fake_run.noted = {"discharge_date_fallback": 12_000, "codes_repaired": 0}
+    text = text_of(render(fake_run.write_all().uri))
+    assert "What was used, and noted" in text
+    assert "discharge date is that of another column" in text
+    assert "12,000 diagnoses" in text
+    assert "codes repaired" not in text
+
+
 def test_conversion_above_the_tolerance(fake_run):
     fake_run.largest_error = 1e-3
     text = text_of(render(fake_run.write_all().uri))
