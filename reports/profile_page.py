@@ -175,9 +175,11 @@ def _los(profile: Profile, reference: Profile | None) -> Picture:
     labels = [*(_range(left, right - 1) for left, right in pairwise(LOS_BINS)), f"{LOS_BINS[-1]}+"]
     here = [n or 0 for n in profile.los]
     before = [n or 0 for n in reference.los] if reference else []
-    caption = f"Days from admission to discharge. {here[0] / sum(here):.1%} of the visits end on the same day"
-    caption += f" ({before[0] / sum(before):.1%} in the reference)" if sum(before) else ""
-    caption += "; the bars are the others."
+    caption = "Days from admission to discharge."
+    if profile.los[0] is not None:
+        caption += f" {here[0] / sum(here):.1%} of the visits end on the same day"
+        caption += f" ({before[0] / sum(before):.1%} in the reference)" if sum(before) else ""
+        caption += "; the bars are the others."
     caption += " Bins of fewer than 11 patients are empty." if None in profile.los else ""
     return _bars(
         "Length of stay", labels[1:], here[1:], before[1:], "days", "visits of a day or more", caption
