@@ -63,8 +63,8 @@ def options(command: list[str]) -> dict[str, str]:
 
 def test_help_lists_every_target_and_stage(make, project_root):
     with open(f"{project_root}/Makefile") as file:
-        targets = re.findall(r"^\.PHONY: (\w+)", file.read(), re.MULTILINE)
-    listed = re.findall(r"^  (\w+) ", make("help"), re.MULTILINE)
+        targets = re.findall(r"^\.PHONY: ([\w-]+)", file.read(), re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) ", make("help"), re.MULTILINE)
     assert set(STAGES) <= set(targets)
     assert set(targets) <= set(listed)
 
