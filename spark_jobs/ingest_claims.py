@@ -50,7 +50,7 @@ class IngestClaims:
     output: str
     rejected: str | None = None
     format: str | None = None
-    format_options: dict[str, str] = field(default_factory=dict)
+    format_options: dict[str, bool | int | str] = field(default_factory=dict)
     as_of: str | None = None
     omop: OmopOptions = field(default_factory=OmopOptions)
     claims: ClaimsOptions = field(default_factory=ClaimsOptions)

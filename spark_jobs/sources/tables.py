@@ -39,7 +39,7 @@ class RawInput:
     spark: SparkSession
     uri: str
     format: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, bool | int | str] = field(default_factory=dict)
 
     @property
     def is_path(self) -> bool:
@@ -128,7 +128,10 @@ class RawInput:
 
 
 def read_delimited(
-    spark: SparkSession, paths: list[str], separator: str, options: Mapping[str, str] | None = None
+    spark: SparkSession,
+    paths: list[str],
+    separator: str,
+    options: Mapping[str, bool | int | str] | None = None,
 ) -> DataFrame:
     """CSV or TSV with a header, plain or compressed: every column as text, names trimmed and in lower case.
 

@@ -17,6 +17,16 @@ def test_options_and_yaml_which_options_override(tmp_path):
     assert parse(IngestClaims, REQUIRED).omop.condition_types == []
 
 
+def test_options_of_formats_and_sources():
+    options = ["--format", "csv", "--format_options", "{sep: '|', header: true}", "--as_of", "2020-01-01"]
+    options += ["--claims.columns", "map.yaml", "--omop.domains", "[condition,drug]"]
+    config = parse(IngestClaims, [*REQUIRED, *options, "--meds.systems", "{DIAGNOSIS//ICD//10: ICD10CM}"])
+    assert (config.format, config.format_options) == ("csv", {"sep": "|", "header": True})
+    assert (config.as_of, config.claims.columns) == ("2020-01-01", "map.yaml")
+    assert config.omop.domains == ["condition", "drug"]
+    assert config.meds.systems == {"DIAGNOSIS//ICD//10": "ICD10CM"}
+
+
 def test_defaults():
     assert parse(BuildVocabulary, ["--output", "v", "--diagnoses", "d"]).min_patients == 11
     config = parse(
