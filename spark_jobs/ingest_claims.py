@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from schemas.diagnoses import ADMIT_DATE, DISCHARGE_DATE, KIND, REASONS, REJECTED_KIND
 from schemas.errors import ContractError
+from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
-from spark_jobs.checks import check_nothing_lost, watch_diagnoses
+from spark_jobs.checks import check_nothing_lost, check_positive, watch_diagnoses
 from spark_jobs.config import run_job
 from spark_jobs.publish import publish, start_output, write_parquet
 from spark_jobs.sources import find_source
@@ -21,6 +22,7 @@ from spark_jobs.sources.meds import MedsOptions
 from spark_jobs.sources.omop import OmopOptions
 from spark_jobs.sources.tables import RawInput
 from spark_jobs.transforms.diagnoses import REASON, accepted, classify, rejected
+from spark_jobs.transforms.layout import SORTED_BY, by_patient, num_partitions_for
 
 # Count of good rows that were discharged on the day of admission.
 SAME_DAY = "same_day_rows"
@@ -40,6 +42,8 @@ class IngestClaims:
         format_options: of that format, e.g. '{sep: "|"}'. They appear in no manifest.
         as_of: the day of the extract, YYYY-MM-DD: what is discharged later is set aside. Without it, no date
             is too late: de-identified data may lie in the future.
+        num_partitions: into how many files patients are shuffled; the later stages work file by file. By
+            default one for each 500,000 diagnoses, so it does not depend on the cluster.
         omop: options of source omop.
         claims: options of source claims.
         meds: options of source meds.
@@ -52,6 +56,7 @@ class IngestClaims:
     format: str | None = None
     format_options: dict[str, bool | int | str] = field(default_factory=dict)
     as_of: str | None = None
+    num_partitions: int | None = None
     omop: OmopOptions = field(default_factory=OmopOptions)
     claims: ClaimsOptions = field(default_factory=ClaimsOptions)
     meds: MedsOptions = field(default_factory=MedsOptions)
@@ -59,6 +64,7 @@ class IngestClaims:
 
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
+    check_positive(num_partitions=config.num_partitions)
     given = RawInput(spark, config.input, config.format, config.format_options)
     raw = find_source(config.source)(given, getattr(config, config.source, None))
     inputs = [config.input] if given.is_path else []
@@ -69,7 +75,8 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
     seen = Observation()
     classified = classify(raw.entries, as_of).observe(seen, *_counters(raw.flags))
     good, watched = watch_diagnoses(accepted(classified), config.output)
-    files = write_parquet(good, output)
+    num_partitions = config.num_partitions or num_partitions_for(counts["rows_in"])
+    files = write_parquet(by_patient(good, num_partitions), output)
     watched.check(config.output)
     by_reason = {reason: seen.get[reason] for reason in REASONS if seen.get[reason]}
     # A second read of the raw data only if something must be set aside.
@@ -88,7 +95,8 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
             f"no row of {config.input} is a usable diagnosis (set aside: {by_reason or 'none, it is empty'})",
             "ingest needs at least one good row", f"look at {aside.uri}, and check --source and --input",
         )  # fmt: skip
-    publish(output, Manifest(KIND, parameters, raw.inputs, tuple(files), counts))
+    layout = layout_by_patient(num_partitions, SORTED_BY)
+    publish(output, Manifest(KIND, parameters, raw.inputs, tuple(files), counts, layout))
 
 
 def _counters(flags: tuple[str, ...]) -> list[Column]:

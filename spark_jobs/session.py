@@ -18,6 +18,10 @@ SETTINGS = {
     # depend on it: partitions whose number is part of the contract are asked for by number, and those it
     # leaves alone.
     "spark.sql.adaptive.enabled": "true",
+    # A shuffle without a row would otherwise empty the plan, and the counters in it would never report.
+    "spark.sql.adaptive.optimizer.excludedRules": (
+        "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation"
+    ),
     # A fifth smaller than snappy on lists of ids, and read by pyarrow, DuckDB and petastorm alike.
     "spark.sql.parquet.compression.codec": "zstd",
     # The manifest is the commit marker; a _SUCCESS file beside it would only confuse.

@@ -70,7 +70,7 @@ def test_bytes_do_not_depend_on_order_files_or_partitions(ingested, run, tmp_pat
     for n in range(3):
         part = [lines[0], *lines[1:][::-1][n::3]]
         (tmp_path / "many" / f"{n}.tsv").write_text("\n".join(part) + "\n")
-    run.ingest("medbert", str(tmp_path / "many"))
+    run.ingest("medbert", str(tmp_path / "many"), num_partitions=3)
     assert len(run.manifest("diagnoses").files) > 1
     assert run.vocabulary(min_patients=1).files == first
 
