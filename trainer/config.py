@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from schemas.errors import ContractError
@@ -63,6 +63,10 @@ class MaskingConfig:
                 "they are shares of the masked codes and together at most 1",
                 "choose e.g. 0.8 and 0.1",
             )
+
+    def for_evaluation(self) -> MaskingConfig:
+        """As many codes, but each of them hidden: one left as it is, as in training, gives itself away."""
+        return replace(self, mask_share=1.0, random_share=0.0)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
 from schemas.training_log import CONFIG_FILE
-from schemas.vocabulary import read_vocabulary
+from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.backends import backend_class
-from trainer.config import PretrainConfig
+from trainer.config import MaskingConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.checks import check_data, check_resume
@@ -48,8 +48,7 @@ def pretrain(config: PretrainConfig, make_backend: type[Backend], world: World) 
     check_data(config, model, vocabulary, train_reader.shards, valid_reader.shards)
 
     backend = make_backend(model, config.optimizer, world, config.seed)
-    masker = Masker(config.masking, vocabulary.special, len(vocabulary))
-    maker = BatchMaker(masker, vocabulary.special.pad, config.data.max_seq_length)
+    maker = _batch_maker(config, config.masking, vocabulary)
     run = Run(
         config=config,
         model=model,
@@ -59,7 +58,13 @@ def pretrain(config: PretrainConfig, make_backend: type[Backend], world: World) 
         world=world,
         backend=backend,
         evaluator=Evaluator(
-            backend, world, train_reader, valid_reader, maker, config.batch_size, config.eval_patients
+            backend,
+            world,
+            train_reader,
+            valid_reader,
+            _batch_maker(config, config.masking.for_evaluation(), vocabulary),
+            config.batch_size,
+            config.eval_patients,
         ),
         checkpoints=CheckpointStore(config.output, config.keep_checkpoints),
     )
@@ -80,6 +85,11 @@ def pretrain(config: PretrainConfig, make_backend: type[Backend], world: World) 
             progress.patients_seen,
             config.data.max_seq_length,
         )
+
+
+def _batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Vocabulary) -> BatchMaker:
+    masker = Masker(masking, vocabulary.special, len(vocabulary))
+    return BatchMaker(masker, vocabulary.special.pad, config.data.max_seq_length)
 
 
 def _start(run: Run, train_reader: ShardReader) -> Progress:

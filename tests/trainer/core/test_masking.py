@@ -117,3 +117,12 @@ def test_no_patients():
     assert len(codes.masked) == len(codes.labels) == len(codes.input_ids) == 0
     both = concatenate([empty_batch(), random_batch(3)])
     assert both.num_patients == 3
+
+
+def test_an_evaluation_shows_the_model_no_masked_code():
+    """A code that is left as it is, as a tenth is in training, would be told from itself."""
+    batch = random_batch(300)
+    config = MaskingConfig().for_evaluation()
+    codes = Masker(config, STANDARD_SPECIAL_TOKENS, 500).mask(batch, evaluation_key())
+    assert len(codes.masked) > 300
+    assert (codes.input_ids[codes.masked] == STANDARD_SPECIAL_TOKENS.mask).all()
