@@ -11,7 +11,8 @@ train: epoch, patients_seen, learning_rate, patients_per_second, codes_per_secon
     gradient_norm, slots_filled.
 eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accuracies top_1, top_5, top_10, and
     of the baselines most_frequent_top_1, … (always the most frequent codes) and other_visits_top_1, … (the
-    most frequent codes of the patient's other visits).
+    most frequent codes of the patient's other visits). In evaluation every
+    masked code stands behind [MASK]: none is left as it is.
 checkpoint: folder (relative to the run's).
 """
 
