@@ -2,7 +2,7 @@
 
     python -m benchmarks.tfrecord_encoding --rows 50000
 
-One process each; CPU seconds of one core, the best of 3 rounds, up to framed bytes with checksums in a file.
+One process each; CPU seconds of one core, the best of 5 rounds, up to framed bytes with checksums in a file.
 Records are checked equal, parsed by TensorFlow (protobuf may order an Example's features otherwise).
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-ROUNDS = 3
+ROUNDS = 5
 FEATURES = ("token_ids", "visit_numbers", "prolonged_los")
 
 

@@ -1,7 +1,9 @@
-"""Arrow batches → TFRecord bytes of `tf.train.Example`s, in flat NumPy, without TensorFlow or protobuf.
+"""Arrow batches → TFRecord bytes of `tf.train.Example`s, a column at a time, without TensorFlow or protobuf.
 
-Every column of whole numbers, or lists of them, becomes an int64 list of that name. Sources of the formats:
-TensorFlow `lib/io/record_writer.h` (framing) and `core/example/*.proto`; protobuf's encoding guide (varints).
+Every column of whole numbers, or lists of them, becomes an int64 list of that name. Messages grow from the
+inside out, for all rows at once: a message is a list of parts, each an Arrow column of bytes with an element for
+each row, joined only when all are known. Sources of the formats: TensorFlow `lib/io/record_writer.h` (framing)
+and `core/example/*.proto`; protobuf's encoding guide (varints).
 """
 
 from __future__ import annotations
@@ -10,20 +12,19 @@ import crc32c
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-UInts = npt.NDArray[np.uint64]
-Ints = npt.NDArray[np.int64]
+Parts = list[pa.LargeBinaryArray | bytes]  # bytes: the same in every row
+Ints = npt.NDArray[np.integer]
 Bytes = npt.NDArray[np.uint8]
 
 # Tags: field number × 8 + 2 (a field with a length).
-_FEATURES = 0x0A  # Example.features
-_ENTRY = 0x0A  # Features.feature, a map entry
-_KEY = 0x0A
-_VALUE = 0x12
-_INT64_LIST = 0x1A  # Feature.int64_list
-_PACKED = 0x0A  # Int64List.value
-_HEADER_BYTES = 12  # the length in 8 bytes, its checksum in 4
-_FOOTER_BYTES = 4
+_FEATURES = b"\x0a"  # Example.features
+_ENTRY = b"\x0a"  # Features.feature, a map entry
+_KEY = b"\x0a"
+_VALUE = b"\x12"
+_INT64_LIST = b"\x1a"  # Feature.int64_list
+_PACKED = b"\x0a"  # Int64List.value
 _MASK_DELTA = 0xA282EAD8
 
 
@@ -31,124 +32,102 @@ def encode_records(batch: pa.RecordBatch) -> bytes:
     """The batch's rows as framed records, in order. No nulls; columns of whole numbers or lists of them."""
     if not batch.num_rows:
         return b""
-    features = [
-        _Feature(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    features_bytes = sum(
-        (_field_bytes(feature.entry) for feature in features), np.zeros(batch.num_rows, np.int64)
-    )
-    example_bytes = _field_bytes(features_bytes)
-    ends = np.cumsum(_HEADER_BYTES + example_bytes + _FOOTER_BYTES)
-    starts = np.concatenate([[0], ends[:-1]])
-    buffer = np.zeros(ends[-1], np.uint8)
-    at = _put_head(buffer, starts + _HEADER_BYTES, _FEATURES, features_bytes)
-    for feature in features:
-        at = feature.put(buffer, at)
-    _frame(buffer, starts, example_bytes)
-    return buffer.tobytes()
+    entries: Parts = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        entries += _entry(name, column)
+    records = _framed(_joined(_field(_FEATURES, entries)))
+    return records.buffers()[2].to_pybytes()
 
 
-class _Feature:
-    """One column: (R,) sizes of its nested messages, and how to write them."""
-
-    def __init__(self, name: str, column: pa.Array) -> None:
-        lengths, values = _flat(column)
-        self.values = values
-        self.value_bytes = _varint_bytes(values)
-        ends = np.concatenate([[0], np.cumsum(self.value_bytes)])
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        self.row_of_value = np.repeat(np.arange(len(lengths)), lengths)
-        self.packed = ends[offsets[1:]] - ends[offsets[:-1]]
-        self.place = ends[:-1] - ends[offsets[:-1]][self.row_of_value]  # of each value among its row's
-        self.int64_list = np.where(self.packed > 0, _field_bytes(self.packed), 0)
-        self.feature = _field_bytes(self.int64_list)
-        key = name.encode()
-        self.key = np.frombuffer(bytes([_KEY]) + _varint(len(key)) + key, np.uint8)
-        self.entry = len(self.key) + _field_bytes(self.feature)
-
-    def put(self, buffer: Bytes, at: Ints) -> Ints:
-        """Write the map entry of each row from `at` (R,) on; return where it ends."""
-        at = _put_head(buffer, at, _ENTRY, self.entry)
-        buffer[at[:, None] + np.arange(len(self.key))] = self.key
-        at = _put_head(buffer, at + len(self.key), _VALUE, self.feature)
-        at = _put_head(buffer, at, _INT64_LIST, self.int64_list)
-        some = self.packed > 0
-        at = at.copy()
-        at[some] = _put_head(buffer, at[some], _PACKED, self.packed[some])
-        _put_varints(buffer, at[self.row_of_value] + self.place, self.values, self.value_bytes)
-        return at + self.packed
+def _entry(name: str, column: pa.Array) -> Parts:
+    """A column's entry in each row's map of features."""
+    key = name.encode()
+    key_length = _varints(np.array([len(key)]))[0].tobytes()
+    feature = _field(_INT64_LIST, _packed_field(_packed_values(column)))
+    return _field(_ENTRY, [_KEY + key_length + key, *_field(_VALUE, feature)])
 
 
-def _flat(column: pa.Array) -> tuple[Ints, UInts]:
-    """(lengths of the rows' lists, all values); negative ones as two's complement, as protobuf wants them."""
+def _packed_field(packed: pa.LargeBinaryArray) -> Parts:
+    """An empty list of numbers has no field."""
+    head = _joined([_PACKED, _length([packed])])
+    is_empty = pc.equal(pc.binary_length(packed), 0)
+    return [pc.if_else(is_empty, _scalar(b""), head), packed]
+
+
+def _field(tag: bytes, body: Parts) -> Parts:
+    """A field with a length: tag, length, body."""
+    return [tag, _length(body), *body]
+
+
+def _length(body: Parts) -> pa.LargeBinaryArray:
+    """How many bytes the body has in each row, as a varint."""
+    sizes = [len(part) if isinstance(part, bytes) else pc.binary_length(part).to_numpy() for part in body]
+    return _elements(*_varints(sum(sizes)))
+
+
+def _packed_values(column: pa.Array) -> pa.LargeBinaryArray:
+    """Each row's values, as varints end to end."""
     assert not column.null_count, "a column to be written as TFRecord has nulls"
-    if pa.types.is_list(column.type):
-        lengths = np.diff(column.offsets.to_numpy()).astype(np.int64)
-        values = column.flatten()
-    else:
-        lengths, values = np.ones(len(column), np.int64), column
-    return lengths, values.cast(pa.int64()).to_numpy(zero_copy_only=False).view(np.uint64)
+    if not pa.types.is_list(column.type):
+        return _elements(*_varints(column.to_numpy()))
+    offsets = column.offsets.to_numpy()
+    data, sizes = _varints(column.flatten().to_numpy())
+    some = np.diff(offsets) > 0  # reduceat cannot sum over nothing
+    row_sizes = np.zeros(len(column), np.int64)
+    # A slice's offsets do not begin at 0.
+    row_sizes[some] = np.add.reduceat(sizes, offsets[:-1][some] - offsets[0], dtype=np.int64)
+    return _elements(data, row_sizes)
 
 
-def _varint_bytes(values: UInts) -> Ints:
-    """How many bytes each value takes as a varint: one for each 7 bits."""
-    lengths = np.ones(len(values), np.int64)
-    for bits in range(7, 64, 7):
-        longer = values >= np.uint64(1 << bits)
-        if not longer.any():
+def _varints(values: Ints) -> tuple[Bytes, Ints]:
+    """(the varints end to end, (N,) bytes of each): 7 bits a byte, low ones first, the top bit for more."""
+    if values.min(initial=0) < 0:
+        values = values.astype(np.int64)  # protobuf writes the two's complement of 64 bits
+    values = values.view(f"u{values.itemsize}")
+    digits, there = [], [np.ones(len(values), bool)]
+    while True:
+        more = values >= 0x80
+        digits.append((values.astype(np.uint8) & 0x7F) | (more.view(np.uint8) << 7))
+        if not more.any():
             break
-        lengths += longer
-    return lengths
+        there.append(more)
+        values = values >> 7
+    sizes = np.sum(there, axis=0, dtype=np.uint8)
+    # np.compress takes a quarter of the time that digits[there] does.
+    return np.compress(np.stack(there, axis=1).ravel(), np.stack(digits, axis=1).ravel()), sizes
 
 
-def _field_bytes(body: Ints) -> Ints:
-    """A field with a length: tag (1), length (varint), body."""
-    return 1 + _varint_bytes(body.astype(np.uint64)) + body
+def _framed(examples: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
+    """Each record after its length, both followed by their checksums."""
+    sizes, which = np.unique(pc.binary_length(examples), return_inverse=True)  # few distinct ones
+    lengths = _fixed(sizes.astype("<u8"))
+    head = _joined([lengths, _checksums(lengths)]).take(which)
+    return _joined([head, examples, _checksums(examples)])
 
 
-def _put_head(buffer: Bytes, at: Ints, tag: int, body: Ints) -> Ints:
-    """Write tag and length of a field at each place; return where its body begins."""
-    lengths = _varint_bytes(body.astype(np.uint64))
-    buffer[at] = tag
-    _put_varints(buffer, at + 1, body.astype(np.uint64), lengths)
-    return at + 1 + lengths
+def _checksums(messages: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
+    """TensorFlow's masked CRC-32C of each element: a call in C for each, as no library does many at once."""
+    crc = np.array(list(map(crc32c.crc32c, messages.to_pylist())), np.uint32)
+    return _fixed((((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)).astype("<u4"))
 
 
-def _put_varints(buffer: Bytes, at: Ints, values: UInts, lengths: Ints) -> None:
-    """Write values[i] as a varint of lengths[i] bytes at at[i]: 7 bits a byte, the top one for more."""
-    for byte in range(int(lengths.max(initial=0))):
-        if byte:
-            there = lengths > byte
-            at, values, lengths = at[there], values[there], lengths[there]
-        low = (values >> np.uint64(7 * byte)).astype(np.uint8) & np.uint8(0x7F)
-        buffer[at + byte] = low | ((lengths > byte + 1).astype(np.uint8) << np.uint8(7))
+def _fixed(numbers: Ints) -> pa.LargeBinaryArray:
+    """Each number's bytes as they lie."""
+    return _elements(numbers.view(np.uint8), np.full(len(numbers), numbers.itemsize))
 
 
-def _varint(value: int) -> bytes:
-    values = np.array([value], np.uint64)
-    lengths = _varint_bytes(values)
-    buffer = np.zeros(lengths[0], np.uint8)
-    _put_varints(buffer, np.zeros(1, np.int64), values, lengths)
-    return buffer.tobytes()
+def _elements(data: Bytes, sizes: Ints) -> pa.LargeBinaryArray:
+    """A column of the data's elements, which lie end to end; not copied."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    buffers = [None, pa.py_buffer(np.concatenate([[0], ends])), pa.py_buffer(data)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(sizes), buffers)
 
 
-def _frame(buffer: Bytes, starts: Ints, example_bytes: Ints) -> None:
-    """Write each record's length before it, and the masked CRC-32C of length and record."""
-    lengths = example_bytes.astype("<u8").view(np.uint8).reshape(-1, 8)
-    buffer[starts[:, None] + np.arange(8)] = lengths
-    sizes, which = np.unique(example_bytes, return_inverse=True)  # few distinct ones
-    of_size = [crc32c.crc32c(size) for size in sizes.astype("<u8").view(np.uint8).reshape(-1, 8)]
-    buffer[starts[:, None] + np.arange(8, 12)] = _masked(of_size)[which]
-    begins = starts + _HEADER_BYTES
-    ends = begins + example_bytes
-    # A checksum is one call a record, in C; there is no form of it for many records at once.
-    of_record = [
-        crc32c.crc32c(buffer[begin:end]) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
-    ]
-    buffer[ends[:, None] + np.arange(4)] = _masked(of_record)
+def _joined(parts: Parts) -> pa.LargeBinaryArray:
+    """The parts end to end, row by row."""
+    columns = [_scalar(part) if isinstance(part, bytes) else part for part in parts]
+    return pc.binary_join_element_wise(*columns, _scalar(b""))
 
 
-def _masked(checksums: list[int]) -> Bytes:
-    """(N, 4) bytes, little-endian, of TensorFlow's masked checksums."""
-    crc = np.array(checksums, np.uint32)
-    return (((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)).astype("<u4").view(np.uint8).reshape(-1, 4)
+def _scalar(constant: bytes) -> pa.LargeBinaryScalar:
+    return pa.scalar(constant, pa.large_binary())

@@ -57,9 +57,16 @@ def test_tensorflow_reads_every_value_back(tmp_path):
     assert got == [[a, b, [c]] for a, b, c in zip(lists, lists[::-1], scalars, strict=True)]
 
 
-def test_framing_by_hand():
-    data = encode_records(pa.RecordBatch.from_pydict({"a": pa.array([3], pa.int32())}))
-    body = b"\x0a\x0c\x0a\x0a\x0a\x01a\x12\x05\x1a\x03\x0a\x01\x03"
+@pytest.mark.parametrize(
+    ("column", "body"),
+    [
+        (pa.array([3], pa.int32()), b"\x0a\x0c\x0a\x0a\x0a\x01a\x12\x05\x1a\x03\x0a\x01\x03"),
+        (pa.array([[]], pa.list_(pa.int32())), b"\x0a\x09\x0a\x07\x0a\x01a\x12\x02\x1a\x00"),
+    ],
+    ids=["a number", "an empty list"],
+)
+def test_bytes_by_hand(column, body):
+    data = encode_records(pa.RecordBatch.from_arrays([column], ["a"]))
 
     def masked(part):
         crc = crc32c.crc32c(part)
@@ -67,6 +74,13 @@ def test_framing_by_hand():
 
     length = len(body).to_bytes(8, "little")
     assert data == length + masked(length) + body + masked(body)
+
+
+def test_a_null_is_refused():
+    with pytest.raises(AssertionError, match="nulls"):
+        encode_records(pa.RecordBatch.from_pydict({"a": pa.array([None, 1], pa.int32())}))
+    with pytest.raises(pa.ArrowInvalid):
+        encode_records(pa.RecordBatch.from_pydict({"a": pa.array([[None, 1]], pa.list_(pa.int32()))}))
 
 
 def test_no_row_is_no_byte():
