@@ -1,9 +1,9 @@
 """Arrow batches → TFRecord bytes of `tf.train.Example`s, a column at a time, without TensorFlow or protobuf.
 
 Every column of whole numbers, or lists of them, becomes an int64 list of that name. Messages grow from the
-inside out, for all rows at once: a message is a list of parts, each an Arrow column of bytes with an element for
-each row, joined only when all are known. Sources of the formats: TensorFlow `lib/io/record_writer.h` (framing)
-and `core/example/*.proto`; protobuf's encoding guide (varints).
+inside out, for all rows at once: a message is a list of parts, each an Arrow column of bytes with an element
+for each row, joined only when all are known. Sources of the formats: TensorFlow `lib/io/record_writer.h`
+(framing) and `core/example/*.proto`; protobuf's encoding guide (varints).
 """
 
 from __future__ import annotations
