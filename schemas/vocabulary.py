@@ -1,9 +1,13 @@
 """`vocabulary/`: `vocab.txt`, `vocabulary.parquet` and the manifest's `special_tokens` and `min_patients`.
 
 `vocab.txt` has a token a line, and the line number from 0 is the id. Special tokens first, then codes by
-number of patients in the training split, descending, ties by token. An extension only appends. min_patients 1
-is no minimum: codes that only valid or test patients have are there too, last, with num_patients 0. Null: not
-known (an imported vocabulary, whose counts are all 0).
+number of patients in the training split, descending, ties by token. min_patients 1 is no minimum: codes that
+only valid or test patients have are there too, last, with num_patients 0. Null: no minimum is known to hold
+(an imported vocabulary, whose counts are all 0; an extension that kept codes of fewer patients).
+
+An extension only appends: what the old vocabulary has keeps its id, new codes follow in the same order among
+themselves, and all are counted anew. Its manifest has `extends [{fingerprint, size}]`, the vocabularies that
+it extends, oldest first: ids below `size` mean the same in that vocabulary and in this one.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from schemas.table import Column, TableSchema
 KIND = "vocabulary"
 VOCAB_FILE = "vocab.txt"
 TABLE_FILE = "vocabulary.parquet"
+EXTENDS = "extends"
 
 VOCABULARY = TableSchema(
     "vocabulary",
@@ -99,6 +104,22 @@ def special_tokens_of(details: dict[str, Any], where: str) -> SpecialTokens:
             "a vocabulary's manifest has special_tokens {pad, unk, cls, mask: id or null}",
             "write the vocabulary again",
         ) from error
+
+
+def extends_details(old: Manifest, size: int) -> dict[str, Any]:
+    """What the manifest of an extension of `old`, of so many tokens, says of it."""
+    chain = [*old.details.get(EXTENDS, []), {"fingerprint": old.fingerprint, "size": size}]
+    return {EXTENDS: chain}
+
+
+def size_when(manifest: Manifest, size: int, fingerprint: str) -> int | None:
+    """How many tokens a vocabulary had when its fingerprint was that one; None if it does not extend it.
+
+    manifest: of the vocabulary as it is now, of `size` tokens.
+    """
+    now = {"fingerprint": manifest.fingerprint, "size": size}
+    sizes = {state["fingerprint"]: state["size"] for state in [*manifest.details.get(EXTENDS, []), now]}
+    return sizes.get(fingerprint)
 
 
 def read_vocabulary(uri: str) -> Vocabulary:

@@ -1,4 +1,8 @@
-"""diagnoses/ → vocabulary/, codes counted over the training split; or a Med-BERT `.types` file instead."""
+"""diagnoses/ → vocabulary/, codes counted over the training split; or a Med-BERT `.types` file instead.
+
+Or an older vocabulary with new codes appended: ids never change, so what was written with the older one can
+go on with this.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,14 @@ from schemas.manifest import Manifest
 from schemas.medbert_types import export_types
 from schemas.vocabulary import KIND, SMALL_CELL_MIN_PATIENTS
 from spark_jobs.config import run_job
-from spark_jobs.publish import publish, read_published, start_output
+from spark_jobs.publish import Published, publish, read_published, start_output
+from spark_jobs.replacing import start_next, take_over
 from spark_jobs.storage import Folder
-from spark_jobs.vocabularies import count_vocabulary, import_vocabulary, write_vocabulary
+from spark_jobs.vocabularies import import_vocabulary, write_vocabulary
+from spark_jobs.vocabulary_counting import count_vocabulary, extend_vocabulary
 
 log = logging.getLogger(__name__)
+DEFAULT_SALT = "medbert-lake"
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,10 @@ class BuildVocabulary:
         types: a Med-BERT .types file to import in place of diagnoses; its ids stay as they are.
         min_patients: a code that fewer patients of the training split have is left out. 1 is no minimum at
             all, codes of valid and test patients included. Below 11 the vocabulary may not be published.
-        split_salt: decides who is train, valid and test; the sequences take it from the vocabulary.
+        split_salt: decides who is train, valid and test; the sequences take it from the vocabulary. By
+            default medbert-lake, or that of the vocabulary to extend.
+        extend: a vocabulary whose codes all stay, with their ids, and to which new ones are appended; it may
+            be the output itself.
         export_types: a path to write the vocabulary to as a .types file, too.
     """
 
@@ -39,25 +49,56 @@ class BuildVocabulary:
     diagnoses: str | None = None
     types: str | None = None
     min_patients: int = SMALL_CELL_MIN_PATIENTS
-    split_salt: str = "medbert-lake"
+    split_salt: str | None = None
+    extend: str | None = None
     export_types: str | None = None
 
 
 def main(spark: SparkSession, config: BuildVocabulary) -> None:
     _check(config)
-    if config.types:
-        output = start_output(spark, config.output)
+    if config.extend:
+        take_over(spark, config.extend, KIND)
+    old = read_published(spark, config.extend, KIND) if config.extend else None
+    salt = _salt(config, old)
+    source = read_published(spark, config.diagnoses, diagnoses.KIND) if config.diagnoses else None
+    parameters = {"min_patients": config.min_patients if source else None, "split_salt": salt}
+    in_place = old is not None and Folder(spark, config.output).qualified == Folder(spark, old.uri).qualified
+    if in_place and _is_current(old.manifest, source.manifest, parameters):
+        log.info("%s was counted from %s as they are: nothing to do", old.uri, source.uri)
+        return
+    inputs = [source.uri] if source else []
+    output = start_next(spark, old.uri) if in_place else start_output(spark, config.output, inputs)
+    if source is None:
         made = import_vocabulary(spark, config.types)
+    elif old is not None:
+        made = extend_vocabulary(spark, source, old, config.min_patients)
     else:
-        source = read_published(spark, config.diagnoses, diagnoses.KIND)
-        output = start_output(spark, config.output, [config.diagnoses])
-        made = count_vocabulary(spark, source, config.split_salt, config.min_patients)
+        made = count_vocabulary(spark, source, salt, config.min_patients)
     files = write_vocabulary(output, made)
     if config.export_types:
         Folder(spark, config.export_types).write_bytes("", export_types(made.tokens))
-    details = {"special_tokens": asdict(made.special), "min_patients": made.min_patients}
-    parameters = {"min_patients": made.min_patients, "split_salt": config.split_salt}
+    details = {"special_tokens": asdict(made.special), "min_patients": made.min_patients} | made.details
     publish(output, Manifest(KIND, parameters, made.inputs, tuple(files), made.counts, details))
+    if in_place:
+        take_over(spark, config.output, KIND)
+
+
+def _is_current(made: Manifest, source: Manifest, parameters: dict) -> bool:
+    return made.inputs.get(diagnoses.KIND) == source.fingerprint and dict(made.parameters) == parameters
+
+
+def _salt(config: BuildVocabulary, old: Published | None) -> str:
+    """Raises ContractError for another salt than that of the vocabulary to extend."""
+    if old is None:
+        return config.split_salt or DEFAULT_SALT
+    salt = old.manifest.parameters["split_salt"]
+    if config.split_salt not in (None, salt):
+        raise ContractError(
+            f"split_salt is {config.split_salt}, and that of {old.uri} is {salt}",
+            "patients never change sides, so an extension keeps the salt",
+            "leave --split_salt out, or build a vocabulary from nothing",
+        )
+    return salt
 
 
 def _check(config: BuildVocabulary) -> None:
@@ -66,6 +107,12 @@ def _check(config: BuildVocabulary) -> None:
             "there are both diagnoses and types" if config.types else "there are neither diagnoses nor types",
             "a vocabulary is counted from diagnoses or imported from a .types file",
             "give one of --diagnoses and --types",
+        )
+    if config.types and config.extend:
+        raise ContractError(
+            f"there are both types, {config.types}, and extend",
+            "a vocabulary is extended with the codes of diagnoses",
+            "import the .types file first, then extend what it became",
         )
     if config.min_patients < 1:
         raise ContractError(

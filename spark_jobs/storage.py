@@ -87,6 +87,23 @@ class Folder:
         if not self._filesystem.rename(self._path(source), self._path(target)):
             raise OSError(f"{join(self.uri, source)} could not be renamed to {target}")
 
+    def replace(self, source: str, target: str) -> None:
+        """Move a file over another, in one step on local disks and HDFS: readers find the one or the other.
+
+        On an object store there is a moment between, in which they find neither.
+        """
+        if self._filesystem.getScheme() == "file":
+            self.rename(source, target)
+            return
+        hadoop = self._jvm.org.apache.hadoop
+        path = self._path(target)
+        context = hadoop.fs.FileContext.getFileContext(path.toUri(), self._filesystem.getConf())
+        overwrite = self._jvm.java.lang.reflect.Array.newInstance(
+            hadoop.fs.Options.Rename.OVERWRITE.getClass(), 1
+        )
+        overwrite[0] = hadoop.fs.Options.Rename.OVERWRITE
+        context.rename(self._path(source), path, overwrite)
+
     def delete(self, name: str = "") -> None:
         """Remove a file, or a folder with all it holds; nothing to do where it does not exist."""
         self._filesystem.delete(self._path(name), True)

@@ -1,33 +1,28 @@
-"""Vocabularies: made from diagnoses or a Med-BERT file, written, and read."""
+"""Vocabularies: imported from a Med-BERT file, written, and read."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from schemas import diagnoses
 from schemas.errors import ContractError
-from schemas.layout import has_whole_patients
 from schemas.manifest import ManifestFile, join
 from schemas.medbert_types import MAX_BYTES, import_types, parse_types
 from schemas.vocabulary import (
-    STANDARD_SPECIAL_TOKENS,
     TABLE_FILE,
     VOCAB_FILE,
     SpecialTokens,
     parse_vocab_txt,
     special_tokens_of,
 )  # fmt: skip
-from spark_jobs.checks import watch_diagnoses
-from spark_jobs.publish import Published, read_table, write_file
+from spark_jobs.publish import Published, write_file
 from spark_jobs.storage import Folder
-from spark_jobs.transforms.layout import num_partitions_for
-from spark_jobs.transforms.vocabulary import count_codes, kept_codes, number_codes, with_ids
+from spark_jobs.transforms.vocabulary import number_codes
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +31,8 @@ log = logging.getLogger(__name__)
 class NewVocabulary:
     """A vocabulary about to be written.
 
-    table: schemas.vocabulary.VOCABULARY, by id. min_patients: None where it is not known (imported).
+    table: schemas.vocabulary.VOCABULARY, by id. min_patients: None where none is known to hold.
+    details: further ones for the manifest.
     """
 
     table: pa.Table
@@ -44,46 +40,11 @@ class NewVocabulary:
     min_patients: int | None
     inputs: dict[str, str]
     counts: dict[str, int]
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tokens(self) -> list[str]:
         return self.table["token"].to_pylist()
-
-
-def count_vocabulary(spark: SparkSession, source: Published, salt: str, min_patients: int) -> NewVocabulary:
-    """Count the training split's codes. Raises ContractError when none has enough patients."""
-    together = has_whole_patients(source.manifest)
-    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=together)
-    rows, watched = watch_diagnoses(table, source.uri)
-    num_partitions = None if together else num_partitions_for(source.manifest.num_rows)
-    everything = Observation()
-    counted = count_codes(rows, salt, min_patients, num_partitions).observe(
-        everything,
-        F.count("*").alias("codes"),
-        F.coalesce(F.sum("num_occurrences"), F.lit(0)).alias("occurrences"),
-    )
-    kept = kept_codes(counted, min_patients).toArrow()
-    watched.check(source.uri)
-    seen = everything.get
-    occurrences = sum(kept["num_occurrences"].to_pylist())
-    counts = {
-        "rows_in": source.manifest.num_rows,
-        "rows_of_training_split": seen["occurrences"],
-        "codes": kept.num_rows,
-        "codes_dropped": seen["codes"] - kept.num_rows,
-        "rows_of_codes_dropped": seen["occurrences"] - occurrences,
-    }
-    if not kept.num_rows:
-        raise ContractError(
-            f"none of {counts['codes_dropped']} codes in the training split has {min_patients} patients",
-            "a vocabulary has at least one code",
-            "lower --min_patients (MIN_PATIENTS), or take more data; for a handful of patients, none of "
-            "them in the training split, another --split_salt",
-        )
-    table = number_codes(kept)
-    return NewVocabulary(
-        table, STANDARD_SPECIAL_TOKENS, min_patients, {diagnoses.KIND: source.manifest.fingerprint}, counts
-    )
 
 
 def import_vocabulary(spark: SparkSession, uri: str) -> NewVocabulary:
@@ -107,7 +68,7 @@ def import_vocabulary(spark: SparkSession, uri: str) -> NewVocabulary:
         "codes_merged": len(imported.merged),
         "codes_unrecognised": len(imported.unrecognised),
     }
-    return NewVocabulary(with_ids(imported.tokens), imported.special, None, {}, counts)
+    return NewVocabulary(number_codes(None, imported.tokens), imported.special, None, {}, counts)
 
 
 def write_vocabulary(folder: Folder, made: NewVocabulary) -> list[ManifestFile]:

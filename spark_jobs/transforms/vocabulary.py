@@ -65,28 +65,20 @@ def count_batch(rows: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
-def kept_codes(counted: DataFrame, min_patients: int) -> DataFrame:
-    """The codes that enough patients have, or all at min_patients 1."""
-    return counted if min_patients == NO_MINIMUM else counted.where(F.col("num_patients") >= min_patients)
+def number_codes(counted: pa.Table | None, tokens: Sequence[str] = SPECIAL_TOKENS) -> pa.Table:
+    """The vocabulary's table: `tokens`, whose ids stay, then further codes, by patients, descending, ties by
+    token; ids from 0.
 
-
-def number_codes(codes: pa.Table) -> pa.Table:
-    """The vocabulary's table: special tokens, then codes by patients, descending, ties by token; ids from 0.
-
-    codes: (token, num_patients, num_occurrences) in any order. The result does not depend on that order.
+    counted: (token, num_patients, num_occurrences) in any order, on which the result does not depend. What
+    was not counted has 0.
     """
-    ordered = codes.sort_by([("num_patients", "descending"), ("token", "ascending")])
-    return with_ids([*SPECIAL_TOKENS, *ordered["token"].to_pylist()], ordered)
+    order = [("num_patients", "descending"), ("token", "ascending")]
+    counts = {row["token"]: row for row in counted.sort_by(order).to_pylist()} if counted else {}
+    known = set(tokens)
+    every = [*tokens, *(token for token in counts if token not in known)]
 
+    def of_each(name: str) -> list[int]:
+        return [counts[token][name] if token in counts else 0 for token in every]
 
-def with_ids(tokens: Sequence[str], counted: pa.Table | None = None) -> pa.Table:
-    """Tokens by id as the vocabulary's table; counts belong to the last tokens, the others have 0."""
-    uncounted = len(tokens) - (counted.num_rows if counted else 0)
-
-    def padded(name: str) -> list[int]:
-        return [0] * uncounted + (counted[name].to_pylist() if counted else [])
-
-    return pa.table(
-        [list(range(len(tokens))), list(tokens), padded("num_patients"), padded("num_occurrences")],
-        schema=VOCABULARY.arrow,
-    )
+    columns = [list(range(len(every))), every, of_each("num_patients"), of_each("num_occurrences")]
+    return pa.table(columns, schema=VOCABULARY.arrow)
