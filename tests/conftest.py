@@ -28,29 +28,37 @@ def shared() -> str:
 
 
 @pytest.fixture(scope="session")
+def package(project_root: str, tmp_path_factory) -> str:
+    """The zip that `make package` makes."""
+    target = str(tmp_path_factory.mktemp("package") / "medbert_lake.zip")
+    subprocess.run([sys.executable, f"{project_root}/toolchain/package.py", target], check=True)
+    return target
+
+
+@pytest.fixture(scope="session")
 def run_backend(project_root: str, tmp_path_factory) -> Callable[..., list[dict[str, np.ndarray]]]:
-    """run_backend(backend, function, *arguments, ranks=1): a function of tests/trainer/backend_process.py.
+    """run_backend(backend, command, *arguments, ranks=1): a command of tests/trainer/backend_commands.py.
 
     Run once in a process of its own, or in several under horovodrun. Result: what each rank left behind.
     """
 
     @functools.cache
-    def run(backend: str, function: str, *arguments: str, ranks: int = 1) -> list[dict[str, np.ndarray]]:
-        output = str(tmp_path_factory.mktemp(f"{backend}_{function}"))
+    def run(backend: str, command: str, *arguments: str, ranks: int = 1) -> list[dict[str, np.ndarray]]:
+        output = str(tmp_path_factory.mktemp(f"{backend}_{command}"))
         script = f"{project_root}/tests/trainer/backend_process.py"
-        command = [sys.executable, script, backend, function, output]
+        process = [sys.executable, script, backend, command, output]
         if ranks > 1:
             horovodrun = os.path.join(os.path.dirname(sys.executable), "horovodrun")
-            command = [horovodrun, "-np", str(ranks), "--gloo", *command]
+            process = [horovodrun, "-np", str(ranks), "--gloo", *process]
         search_path = os.pathsep.join(filter(None, [project_root, os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
-            [*command, *arguments],
+            [*process, *arguments],
             env=os.environ | {"PYTHONPATH": search_path, "TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=300,
         )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{' '.join(process)}\n{done.stdout}\n{done.stderr}"
         return [dict(np.load(f"{output}/{rank}.npz")) for rank in range(ranks)]
 
     return run

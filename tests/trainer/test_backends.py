@@ -8,7 +8,7 @@ BACKENDS = ("tensorflow", "torch")
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def results(request, run_backend):
-    """Of backend_process.alone."""
+    """Of backend_commands.alone."""
     return run_backend(request.param, "alone")[0] | {"backend": request.param}
 
 

@@ -8,7 +8,7 @@ POOLINGS = ("first", "mean", "sum")
 
 @pytest.fixture(scope="module")
 def both(run_backend):
-    """(TensorFlow's, PyTorch's) results of backend_process.alone."""
+    """(TensorFlow's, PyTorch's) results of backend_commands.alone."""
     return run_backend("tensorflow", "alone")[0], run_backend("torch", "alone")[0]
 
 
