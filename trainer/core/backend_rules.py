@@ -6,6 +6,8 @@ import os
 
 import numpy as np
 
+from trainer.core.backend import StepResult, StepTotals
+
 TOP_CODES = 10
 """Codes that `Backend.predict` names for each masked slot."""
 
@@ -33,6 +35,18 @@ def pad_top_codes(top_codes: np.ndarray) -> np.ndarray:
     """(M, at most TOP_CODES) → (M, TOP_CODES) int32: a smaller vocabulary leaves -1 at the end."""
     missing = TOP_CODES - top_codes.shape[1]
     return np.pad(top_codes, ((0, 0), (0, missing)), constant_values=-1).astype(np.int32)
+
+
+def step_result(
+    mlm_loss_sum: float, los_loss_sum: float, gradient_norm: float, totals: StepTotals
+) -> StepResult:
+    """The step's result from sums over all ranks; they are the same on every rank, so all decide alike."""
+    return StepResult(
+        mlm_loss=mlm_loss_sum / max(totals.masked_codes, 1),
+        los_loss=los_loss_sum / max(totals.patients, 1),
+        gradient_norm=gradient_norm,
+        applied=bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all()),
+    )
 
 
 def threads_per_process() -> int:

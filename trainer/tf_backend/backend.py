@@ -12,7 +12,7 @@ from schemas.checkpoint import ADAM_M, ADAM_V, GLOBAL_STEP, TENSORFLOW
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
-from trainer.core.backend_rules import dropout_seed, pad_top_codes
+from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
 from trainer.core.world import World
@@ -52,17 +52,10 @@ class TensorFlowBackend:
         *summed, loss_sums = self._collectives.sum("step", [*gradients.values(), loss_sums])
         gradients = dict(zip(gradients, summed, strict=True))
         norm = self._norm(summed)
-        # Every rank has the same sums, so every rank decides alike.
-        mlm_loss_sum, los_loss_sum, gradient_norm = (*loss_sums.numpy().tolist(), float(norm))
-        applied = bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all())
-        if applied:
+        result = step_result(*loss_sums.numpy().tolist(), float(norm), totals)
+        if result.applied:
             self._optimizer.apply(gradients, norm, learning_rate)
-        return StepResult(
-            mlm_loss=mlm_loss_sum / max(totals.masked_codes, 1),
-            los_loss=los_loss_sum / max(totals.patients, 1),
-            gradient_norm=gradient_norm,
-            applied=applied,
-        )
+        return result
 
     def predict(self, block: MaskedBatch) -> Predictions:
         if not len(block.lengths):

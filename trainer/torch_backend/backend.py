@@ -12,7 +12,7 @@ from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OP
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
-from trainer.core.backend_rules import dropout_seed, pad_top_codes, threads_per_process
+from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result, threads_per_process
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
 from trainer.core.world import World
@@ -58,17 +58,10 @@ class TorchBackend:
         loss_sums, gradients = self._step_gradients(blocks, totals, step)
         self._collectives.sum_in_place("step", [*gradients.values(), loss_sums])
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
-        # Every rank has the same sums, so every rank decides alike.
-        mlm_loss_sum, los_loss_sum, gradient_norm = torch.cat([loss_sums, norm[None]]).tolist()
-        applied = bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all())
-        if applied:
+        result = step_result(*torch.cat([loss_sums, norm[None]]).tolist(), totals)
+        if result.applied:
             self._optimizer.apply(gradients, norm, learning_rate)
-        return StepResult(
-            mlm_loss=mlm_loss_sum / max(totals.masked_codes, 1),
-            los_loss=los_loss_sum / max(totals.patients, 1),
-            gradient_norm=gradient_norm,
-            applied=applied,
-        )
+        return result
 
     @torch.inference_mode()
     def predict(self, block: MaskedBatch) -> Predictions:

@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 
+from trainer.core.backend import StepResult, StepTotals
 from trainer.core.backend_rules import (
     dropout_seed,
     is_decayed,
     pad_top_codes,
+    step_result,
     threads_per_process,
     vocabulary_head_chunks,
 )
@@ -37,6 +40,21 @@ def test_top_codes_of_a_small_vocabulary_are_padded():
     padded = pad_top_codes(np.array([[4, 2, 1]]))
     assert padded.dtype == np.int32
     assert padded.tolist() == [[4, 2, 1, -1, -1, -1, -1, -1, -1, -1]]
+
+
+def test_losses_are_means_and_a_finite_step_is_applied():
+    assert step_result(6.0, 1.5, 0.5, StepTotals(masked_codes=4, patients=3)) == StepResult(
+        mlm_loss=1.5, los_loss=0.5, gradient_norm=0.5, applied=True
+    )
+    assert step_result(0.0, 0.0, 0.0, StepTotals(0, 0)) == StepResult(0.0, 0.0, 0.0, applied=True)
+
+
+@pytest.mark.parametrize("place", range(3), ids=["code loss", "stay loss", "gradient norm"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_step_that_is_not_finite_is_not_applied(place, bad):
+    sums = [1.0, 1.0, 1.0]
+    sums[place] = bad
+    assert not step_result(*sums, StepTotals(2, 2)).applied
 
 
 def test_processes_of_one_host_share_its_cores(monkeypatch):
