@@ -123,11 +123,6 @@ class DiseaseModel:
     incidental: dict[int, tuple[str, ...]]
     fingerprint: str
 
-    @property
-    def number_of(self) -> dict[str, int]:
-        """Condition key → its place in `conditions`."""
-        return {condition.key: number for number, condition in enumerate(self.conditions)}
-
 
 def draw_log_normal(rng: np.random.Generator, median: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """One draw for each pair of parameters (both (N,))."""

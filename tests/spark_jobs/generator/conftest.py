@@ -34,13 +34,18 @@ class Simulated:
     condition: np.ndarray  # (M,) place in model.conditions, -1 for an incidental code
 
     @property
+    def number_of(self) -> dict[str, int]:
+        """Condition key → its place in the model's conditions."""
+        return {condition.key: number for number, condition in enumerate(self.model.conditions)}
+
+    @property
     def los_days(self) -> np.ndarray:
         return self.discharge_day - self.admit_day
 
     def patients_with(self, key: str) -> np.ndarray:
         """(N,) whether a claim of the patient has a code of this condition."""
         has = np.zeros(NUM_PATIENTS, bool)
-        has[self.patient[self.condition == self.model.number_of[key]]] = True
+        has[self.patient[self.condition == self.number_of[key]]] = True
         return has
 
 

@@ -106,7 +106,7 @@ def test_nobody_has_a_condition_of_the_other_sex(simulated):
 
 
 def test_a_complication_never_comes_before_what_it_needs(simulated):
-    number_of = simulated.model.number_of
+    number_of = simulated.number_of
     for block in simulated.blocks:
         courses = block.courses
         for condition in simulated.model.conditions:

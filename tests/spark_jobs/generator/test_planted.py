@@ -83,7 +83,7 @@ def test_length_of_stay_depends_on_the_condition(simulated):
             for block in simulated.blocks
         ]
     )
-    number_of = simulated.model.number_of
+    number_of = simulated.number_of
 
     def prolonged(*keys):
         stays = simulated.inpatient & np.isin(reason, [number_of[key] for key in keys])
