@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from schemas.codes import normalise_code
+from schemas.codes import SYSTEMS, normalise_code
+from tests.spark_jobs import reference
+from tests.spark_jobs.raw_codes import raw_codes
 
 
 @pytest.mark.parametrize(
@@ -36,3 +40,20 @@ def test_one_spelling_a_code(system, raw, expected):
 def test_what_has_not_its_system_s_form_is_refused(system, raw):
     with pytest.raises(ValueError):
         normalise_code(system, raw)
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(system=st.sampled_from([*SYSTEMS, "CCS"]), raw=raw_codes)
+@example("CCS", "a\x85b")
+@example("CCS", "\u2028a\u2029")
+@example("ICD10CM", "\u0131" + "10")  # a dotless i is an I in upper case
+def test_equals_plain_python(system, raw):
+    expected = reference.normalised_code(system, raw)
+    if expected is None:
+        with pytest.raises(ValueError):
+            normalise_code(system, raw)
+        return
+    assert normalise_code(system, raw) == expected
+    _, code = expected.split("//", 1)
+    assert normalise_code(system, code) == expected, "a second time changes nothing"
+    assert normalise_code(system, f"\u00a0{raw}\t") == expected

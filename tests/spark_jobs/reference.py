@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import string
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -51,6 +53,32 @@ def xxh64(data: bytes, seed: int = 42) -> int:
 def split_of(salt: str, patient_id: str) -> str:
     place = xxh64(f"{salt}/{patient_id}".encode()) % 10
     return "train" if place < 7 else "valid" if place < 8 else "test"
+
+
+def normalised_code(system: str, raw: str) -> str | None:
+    """The token, or None for a code that has not its system's form."""
+    trimmed = raw.strip()
+    code = [character for character in trimmed.upper() if character != "."]
+    digits, capitals = set(string.digits), set(string.ascii_uppercase)
+    if system == "ICD10CM":
+        category = 3
+        allowed = [capitals, digits | {"A"}, *[digits | capitals] * 5]
+    elif system == "ICD9CM" and code[:1] == ["E"]:
+        category = 4
+        allowed = [{"E"}, *[digits] * 4]
+    elif system == "ICD9CM":
+        category = 3
+        allowed = [digits | {"V"}, *[digits] * 4]
+    else:
+        # Neither a control character nor a line or paragraph separator.
+        breaks_lines = any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in trimmed)
+        return f"{system}//{trimmed}" if trimmed and not breaks_lines else None
+    if not category <= len(code) <= len(allowed):
+        return None
+    if any(character not in may for character, may in zip(code, allowed, strict=False)):
+        return None
+    rest = code[category:]
+    return f"{system}//{''.join(code[:category])}" + (f".{''.join(rest)}" if rest else "")
 
 
 @dataclass(frozen=True)

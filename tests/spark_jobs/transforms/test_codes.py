@@ -1,10 +1,14 @@
 import random
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from schemas.codes import normalise_code
 from spark_jobs.transforms.codes import WHITE_SPACE, empty_as_null, normalised_code
+from tests.spark_jobs import reference
+from tests.spark_jobs.raw_codes import raw_codes
 
 SYSTEMS = ("ICD9CM", "ICD10CM", "CCS", "RXNORM")
 NASTY = [
@@ -38,6 +42,16 @@ def test_equals_the_contract_s_function_on_random_and_nasty_codes(spark):
     differing = [(row.system, row.raw, row.code) for row in got if row.code != _expected(row.system, row.raw)]
     assert not differing
     assert sum(row.code is not None for row in got) > 3000
+
+
+@pytest.mark.spark
+@settings(max_examples=15, deadline=None, phases=[Phase.generate])  # each is a Spark job: no shrinking
+@given(cases=st.lists(st.tuples(st.sampled_from(SYSTEMS), raw_codes), min_size=1, max_size=40))
+def test_equals_plain_python(spark, cases):
+    rows = spark.createDataFrame(cases, "system string, raw string")
+    code = empty_as_null(F.col("raw"))
+    got = rows.select(normalised_code(F.col("system"), code).alias("code")).collect()
+    assert [row.code for row in got] == [reference.normalised_code(system, raw) for system, raw in cases]
 
 
 def test_white_space_is_python_s():

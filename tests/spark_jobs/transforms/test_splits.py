@@ -1,6 +1,8 @@
 from collections import Counter
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from spark_jobs.transforms.splits import split_of
 from tests.spark_jobs import reference
@@ -23,6 +25,15 @@ def test_equals_plain_python_and_is_near_7_1_2(spark):
     assert got == {patient: reference.split_of("salt", patient) for patient in patients}
     shares = {split: count / len(patients) for split, count in Counter(got.values()).items()}
     assert shares == pytest.approx({"train": 0.7, "valid": 0.1, "test": 0.2}, abs=0.03)
+
+
+@pytest.mark.spark
+@settings(max_examples=15, deadline=None, phases=[Phase.generate])  # each is a Spark job: no shrinking
+@given(salt=st.text(max_size=40), patients=st.lists(st.text(max_size=80), min_size=1, max_size=40))
+def test_equals_plain_python_for_any_text(spark, salt, patients):
+    rows = spark.createDataFrame([(patient,) for patient in patients], "patient_id string")
+    got = [row.split for row in rows.select(split_of(salt).alias("split")).collect()]
+    assert got == [reference.split_of(salt, patient) for patient in patients]
 
 
 @pytest.mark.spark
