@@ -41,6 +41,8 @@ REJECTED = TableSchema(
     ),
 )
 
+SAME_DAY = "same_day_rows"
+
 # Counts of rows that are used, though a rule changed them or they are worth a look.
 NOTED: dict[str, str] = {
     "admit_date_fallback": "the admission date is that of another column, as its own is empty",
@@ -50,7 +52,7 @@ NOTED: dict[str, str] = {
     "dates_of_condition": "no visit is known, so the dates are the event's own",
     "visit_unknown": "the visit that is named is not in the table of visits",
     "day_is_visit": "no visit is named, so the day is the visit",
-    "same_day_rows": "discharged on the day of admission",
+    SAME_DAY: "discharged on the day of admission",
 }
 
 # Reasons that only a source can know: a rule on its claims.

@@ -71,7 +71,7 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
     every = every.observe(seen, *counters(config.min_codes))
     kept = every.where(F.size("token_ids") >= config.min_codes).select(*SEQUENCES.column_names, SPLIT)
     kept, watched = watch_sequences(kept.sortWithinPartitions(SPLIT, "patient_id"), output.uri)
-    files = write_parquet(kept, output, partition_by=[SPLIT])
+    files = write_parquet(kept, output, schema=SEQUENCES, partition_by=SPLIT)
     watched_rows.check(source.uri)
     watched.check(output.uri)
 

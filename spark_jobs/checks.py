@@ -21,13 +21,16 @@ from spark_jobs.publish import Published
 from spark_jobs.rules import Rule, diagnosis_rules, null_rules, sequence_rules, shard_rules
 
 
-def check_nothing_lost(counts: dict[str, Any], where: str) -> None:
-    """Rows in are rows out and rows set aside, each with one reason. Raises ContractError."""
+def check_nothing_lost(counts: dict[str, Any], source_rows: int, seen_rows: int, where: str) -> None:
+    """Diagnoses in are diagnoses out and set aside, each with one reason, and every row of the source was
+    seen once. Raises ContractError.
+    """
     rows_in, out, aside = (counts[name] for name in ("rows_in", "rows_out", "rows_rejected"))
     reasons = sum(counts["rejected"].values())
-    if rows_in != out + aside or aside != reasons:
+    if rows_in != out + aside or aside != reasons or source_rows != seen_rows:
         raise ContractError(
-            f"{where}: {rows_in} rows in, {out} out, {aside} set aside, {reasons} with a reason",
+            f"{where}: {source_rows} rows, {seen_rows} seen, in them {rows_in} diagnoses, {out} out, {aside} "
+            f"set aside, {reasons} with a reason",
             "rows in = rows out + rows set aside",
             "check that the input does not change while it is read, and that the key of each joined table "
             "(e.g. visit_occurrence_id) stands there once",

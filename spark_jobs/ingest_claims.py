@@ -6,26 +6,29 @@ import datetime
 import sys
 from dataclasses import dataclass, field
 
-from pyspark.sql import Column, Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from schemas.diagnoses import ADMIT_DATE, DISCHARGE_DATE, KIND, REASONS, REJECTED_KIND
+from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
-from spark_jobs.checks import check_nothing_lost, check_positive, watch_diagnoses
+from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
-from spark_jobs.publish import publish, start_output, write_parquet
+from spark_jobs.publish import Target, publish, start_output, write_parts
 from spark_jobs.sources import find_source
 from spark_jobs.sources.claims import ClaimsOptions
 from spark_jobs.sources.meds import MedsOptions
 from spark_jobs.sources.omop import OmopOptions
 from spark_jobs.sources.tables import RawInput
-from spark_jobs.transforms.diagnoses import REASON, accepted, classify, rejected
+from spark_jobs.transforms.diagnoses import (
+    ASIDE,
+    GOOD,
+    PATIENT,
+    ROWS_IN,
+    SOURCE_ROWS,
+    ParseDiagnoses,
+)
 from spark_jobs.transforms.layout import SORTED_BY, by_patient, num_partitions_for
-
-# Count of good rows that were discharged on the day of admission.
-SAME_DAY = "same_day_rows"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class IngestClaims:
         as_of: the day of the extract, YYYY-MM-DD: what is discharged later is set aside. Without it, no date
             is too late: de-identified data may lie in the future.
         num_partitions: into how many files patients are shuffled; the later stages work file by file. By
-            default one for each 500,000 diagnoses, so it does not depend on the cluster.
+            default one for each 250,000 rows of the input, so it does not depend on the cluster.
         omop: options of source omop.
         claims: options of source claims.
         meds: options of source meds.
@@ -71,21 +74,19 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
     output = start_output(spark, config.output, inputs)
     aside = start_output(spark, config.rejected or f"{config.output.rstrip('/')}_rejected", inputs)
     counts = {name: value for frame in raw.counts for name, value in frame.first().asDict().items()}
+    source_rows = counts.pop(SOURCE_ROWS)
 
-    seen = Observation()
-    classified = classify(raw.entries, as_of).observe(seen, *_counters(raw.flags))
-    good, watched = watch_diagnoses(accepted(classified), config.output)
-    num_partitions = config.num_partitions or num_partitions_for(counts["rows_in"])
-    files = write_parquet(by_patient(good, num_partitions), output)
-    watched.check(config.output)
-    by_reason = {reason: seen.get[reason] for reason in REASONS if seen.get[reason]}
-    # A second read of the raw data only if something must be set aside.
-    bad_files = write_parquet(rejected(classify(raw.entries, as_of)), aside) if by_reason else []
-
-    counts |= {name: seen.get[name] for name in (*raw.flags, SAME_DAY)}
+    num_partitions = config.num_partitions or num_partitions_for(source_rows)
+    targets = {GOOD: Target(output, schema=DIAGNOSES), ASIDE: Target(aside, schema=REJECTED)}
+    task = ParseDiagnoses(raw.codes, raw.raw, raw.flags, as_of)
+    written = write_parts(by_patient(raw.rows, num_partitions, PATIENT), targets, task)
+    files, bad_files = written.files[GOOD], written.files[ASIDE]
+    seen = written.counts
+    by_reason = {reason: seen[reason] for reason in REASONS if seen.get(reason)}
+    counts |= {name: seen.get(name, 0) for name in (ROWS_IN, *raw.flags, SAME_DAY)}
     counts |= {"rows_out": sum(f.rows for f in files), "rows_rejected": sum(f.rows for f in bad_files)}
     counts |= {"rejected": by_reason}
-    check_nothing_lost(counts, config.input)
+    check_nothing_lost(counts, source_rows, seen.get(SOURCE_ROWS, 0), config.input)
     chosen = {"format": config.format, "as_of": config.as_of}
     parameters = {"source": config.source} | {name: value for name, value in chosen.items() if value}
     parameters |= raw.parameters
@@ -97,17 +98,6 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
         )  # fmt: skip
     layout = layout_by_patient(num_partitions, SORTED_BY)
     publish(output, Manifest(KIND, parameters, raw.inputs, tuple(files), counts, layout))
-
-
-def _counters(flags: tuple[str, ...]) -> list[Column]:
-    """How many rows each reason and each of the source's flags has."""
-    reasons = [F.count_if(F.col(REASON) == reason).alias(reason) for reason in REASONS]
-    same_day = F.col(REASON).isNull() & (F.col(ADMIT_DATE) == F.col(DISCHARGE_DATE))
-    return [
-        *reasons,
-        *(F.count_if(F.col(flag)).alias(flag) for flag in flags),
-        F.count_if(same_day).alias(SAME_DAY),
-    ]
 
 
 def _day(text: str | None) -> datetime.date | None:

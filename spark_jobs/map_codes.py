@@ -72,7 +72,7 @@ def main(spark: SparkSession, config: MapCodes) -> None:
     for step, code_map in maps.items():
         rows = replace_codes(_looked_up(rows, code_map).observe(seen[step], *counters()))
     rows, watched_out = watch_diagnoses(rows, output.uri)
-    files = write_parquet(rows, output)
+    files = write_parquet(rows, output, schema=diagnoses.DIAGNOSES)
     watched_in.check(source.uri)
     watched_out.check(output.uri)
 

@@ -1,7 +1,7 @@
 """Output folders that readers can trust: no manifest while one is written, the manifest last.
 
 Order of events: `start_output` removes the manifest, then old parts; data go through Spark's commit
-protocol into `_writing/`, which readers ignore; finished files are measured and moved to stable names;
+protocol (part_files) into `_writing/`, which readers ignore; finished files are moved to stable names;
 `publish` writes the manifest. A job that dies on the way leaves a folder that every reader refuses, and the
 next run cleans up.
 """
@@ -9,27 +9,25 @@ next run cleans up.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
-from schemas.shards import PARQUET, TFRECORD, part_name
+from schemas.shards import PARQUET, part_name
 from schemas.table import TableSchema
+from spark_jobs.part_files import Output, Part, PassOn, Task, write_part_files
 from spark_jobs.storage import Folder
-from spark_jobs.tfrecord import ROWS_FILE, TfRecordDataSource
 
 log = logging.getLogger(__name__)
 
 STAGING = "_writing"
-STAGED_DATA = f"{STAGING}/data"  # Spark warns of a folder to read whose own name begins with _
+STAGED_DATA = f"{STAGING}/data"
 _PART = re.compile(r"(|.*/)part-\d{5,}\.[a-z]+")
 
 
@@ -59,70 +57,83 @@ def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> F
     return folder
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where one output of a job goes.
+
+    schema: the contract of Parquet files; None: the columns as they come. names: paths below the folder, one
+    a partition, which all have rows; without them files are `part-00000` … in each folder below subfolder.
+    """
+
+    folder: Folder
+    format: str = PARQUET
+    schema: TableSchema | None = None
+    subfolder: str = ""
+    names: Sequence[str] | None = None
+
+    @property
+    def output(self) -> Output:
+        schema = self.schema.arrow if self.schema else None
+        return Output(join(self.folder.qualified, STAGED_DATA), self.format, schema)
+
+
+@dataclass(frozen=True)
+class Written:
+    """files: name of each target → the manifest's entries, by path. counts: what the tasks counted."""
+
+    files: Mapping[str, list[ManifestFile]]
+    counts: Mapping[str, int]
+
+
+def write_parts(rows: DataFrame, targets: Mapping[str, Target], task: Task) -> Written:
+    """Run a job whose tasks write the targets' part files, and give these their stable names."""
+    for target in targets.values():
+        target.folder.delete(STAGING)
+    report = write_part_files(rows, {name: target.output for name, target in targets.items()}, task)
+    files = {
+        name: _install(target, [part for part in report.parts if part.output == name])
+        for name, target in targets.items()
+    }
+    for target in targets.values():
+        target.folder.delete(STAGING)
+    return Written(files, report.counts)
+
+
 def write_parquet(
     rows: DataFrame,
     folder: Folder,
     *,
+    schema: TableSchema | None = None,
     subfolder: str = "",
-    partition_by: Sequence[str] = (),
-    names: Sequence[str] | None = None,
+    partition_by: str | None = None,
 ) -> list[ManifestFile]:
     """Write rows as `part-00000.parquet` …, one file a partition that has rows, in order of partitions.
 
-    With partition_by, in Hive partitions `column=value/`. names: paths to use instead, one a file. Returns
-    the manifest's entries, by path.
+    With partition_by, in Hive folders `column=value/`. schema: the contract, if there is one. Returns the
+    manifest's entries, by path.
     """
-    folder.delete(STAGING)
-    rows.write.mode("overwrite").partitionBy(*partition_by).parquet(join(folder.uri, STAGED_DATA))
-    # Without a row there may be no file, and then no schema to find.
-    rows_of = _rows_of_staged(rows.sparkSession, folder) if folder.files(STAGED_DATA) else {}
-    return _install_parts(rows.sparkSession, folder, rows_of, PARQUET, subfolder, names)
+    target = Target(folder, schema=schema, subfolder=subfolder)
+    return write_parts(rows, {PARQUET: target}, PassOn((PARQUET,), partition_by)).files[PARQUET]
 
 
-def write_tfrecord(
-    rows: DataFrame, folder: Folder, *, names: Sequence[str] | None = None
-) -> list[ManifestFile]:
-    """Write rows as `part-00000.tfrecord` …, one file a partition that has rows. names: see write_parquet."""
-    folder.delete(STAGING)
-    rows.sparkSession.dataSource.register(TfRecordDataSource)
-    rows.write.format(TFRECORD).mode("overwrite").save(join(folder.qualified, STAGED_DATA))
-    rows_of = json.loads(folder.read_bytes(f"{STAGED_DATA}/{ROWS_FILE}"))
-    return _install_parts(rows.sparkSession, folder, rows_of, TFRECORD, "", names)
-
-
-def _install_parts(
-    spark: SparkSession,
-    folder: Folder,
-    rows_of: dict[str, int],
-    extension: str,
-    subfolder: str,
-    names: Sequence[str] | None,
-) -> list[ManifestFile]:
-    """Measure the files in `_writing/data` on the executors, and give them their stable names."""
-    staged = [entry.path.removeprefix(f"{STAGED_DATA}/") for entry in folder.files(STAGED_DATA)]
-    staged = [path for path in staged if path.endswith(f".{extension}")]
-    targets = names or _part_names(staged, extension, subfolder)
-    sums = _sha256_of_staged(spark, folder) if staged else {}
+def _install(target: Target, parts: Sequence[Part]) -> list[ManifestFile]:
+    """Move staged files to their stable names. On an object store that copies them."""
+    paths = target.names or _part_names([part.path for part in parts], target.format, target.subfolder)
     entries = []
-    for path, target in zip(staged, targets, strict=True):
-        folder.rename(f"{STAGED_DATA}/{path}", target)
-        size, sha256 = sums[path]
-        entries.append(ManifestFile(target, rows_of.get(path, 0), size, sha256))
-    folder.delete(STAGING)
+    for part, path in zip(parts, paths, strict=True):
+        target.folder.rename(f"{STAGED_DATA}/{part.path}", path)
+        entries.append(ManifestFile(path, part.rows, part.bytes, part.sha256))
     return sorted(entries, key=lambda entry: entry.path)
 
 
 def _part_names(staged: Sequence[str], extension: str, subfolder: str) -> list[str]:
-    """`part-00000` … in each folder, in the order of Spark's own names, which is that of partitions."""
+    """`part-00000` … in each folder, in order of partitions."""
     numbers: dict[str, int] = defaultdict(int)
     names = []
     for path in staged:
         parent = "/".join(part for part in (subfolder, path.rpartition("/")[0]) if part)
-        names.append(
-            join(parent, part_name(numbers[parent], extension))
-            if parent
-            else part_name(numbers[parent], extension)
-        )
+        name = part_name(numbers[parent], extension)
+        names.append(join(parent, name) if parent else name)
         numbers[parent] += 1
     return names
 
@@ -185,24 +196,3 @@ def read_table(
     rows = spark.read.option("basePath", source.uri).parquet(*(join(source.uri, path) for path in wanted))
     schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
     return rows.select(*columns)
-
-
-def _sha256_of_staged(spark: SparkSession, folder: Folder) -> dict[str, tuple[int, str]]:
-    """Staged path → (bytes, SHA-256)."""
-    files = (
-        spark.read.format("binaryFile")
-        .option("recursiveFileLookup", "true")
-        .load(join(folder.uri, STAGED_DATA))
-    )
-    found = files.select(_staged_path("path"), "length", F.sha2("content", 256)).collect()
-    return {path: (size, sha256) for path, size, sha256 in found}
-
-
-def _rows_of_staged(spark: SparkSession, folder: Folder) -> dict[str, int]:
-    """Staged path → rows, for the files that have any."""
-    rows = spark.read.option("recursiveFileLookup", "true").parquet(join(folder.uri, STAGED_DATA))
-    return dict(rows.groupBy(_staged_path("_metadata.file_path")).count().collect())
-
-
-def _staged_path(column: str):
-    return F.substring_index(F.col(column), f"/{STAGED_DATA}/", -1)

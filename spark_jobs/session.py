@@ -22,12 +22,10 @@ SETTINGS = {
     "spark.sql.adaptive.optimizer.excludedRules": (
         "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation"
     ),
-    # A fifth smaller than snappy on lists of ids, and read by pyarrow, DuckDB and petastorm alike.
-    "spark.sql.parquet.compression.codec": "zstd",
-    # The manifest is the commit marker; a _SUCCESS file beside it would only confuse.
-    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    # No .crc file beside every local file: the manifest has SHA-256 sums.
+    # No .crc file beside every local file: the manifest has SHA-256 sums. (spark-submit has used local files
+    # before these settings are read, and what it left in the cache would write them.)
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "spark.hadoop.fs.file.impl.disable.cache": "true",
     # NumPy's cost is per batch: a batch of the default 10,000 rows has only some 400 patients.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
 }

@@ -6,25 +6,18 @@ import logging
 import sys
 from dataclasses import asdict, dataclass, field, replace
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from schemas import sequences, vocabulary
-from schemas.manifest import Manifest, ManifestFile, join
+from schemas.manifest import Manifest, join
 from schemas.sequences import SEQUENCES, SPLIT, SPLITS
-from schemas.shards import FORMATS, KIND, PARQUET, TFRECORD, part_name, shard_details
+from schemas.shards import FORMATS, KIND, PARQUET, SHARDS, TFRECORD, part_name, shard_details
 from spark_jobs.checks import check_built_with, check_choice, check_positive, watch_shards
 from spark_jobs.config import run_job
-from spark_jobs.publish import (
-    publish,
-    read_published,
-    read_table,
-    start_output,
-    write_parquet,
-    write_tfrecord,
-)
+from spark_jobs.publish import Target, publish, read_published, read_table, start_output, write_parts
 from spark_jobs.storage import Folder
 from spark_jobs.transforms.shuffle import (
-    ShardPlan,
+    WriteFormats,
     first_places,
     plan_shards,
     summarise,
@@ -35,7 +28,6 @@ from spark_jobs.vocabularies import read_tokens
 
 log = logging.getLogger(__name__)
 CONTENT_OPTIONS = ("formats", "rows_per_shard", "min_shards", "seed")
-WRITERS = {PARQUET: write_parquet, TFRECORD: write_tfrecord}
 
 
 @dataclass(frozen=True)
@@ -76,14 +68,26 @@ def main(spark: SparkSession, config: WriteShards) -> None:
             log.warning("the %s split has no patients: its shards are a manifest and no file", split)
 
     rows = with_place(read_table(spark, source, SEQUENCES, partition=SPLIT), config.seed)
-    files = _write_all(
-        rows, plan_shards(patients, config.rows_per_shard, config.min_shards), len(tokens), config
-    )
+    plan = plan_shards(patients, config.rows_per_shard, config.min_shards)
+    shards, watched = watch_shards(to_shards(rows, first_places(rows, plan)), len(tokens), config.output)
+    targets = {
+        file_format: Target(
+            Folder(spark, config.output),
+            file_format,
+            SHARDS,
+            names=[f"{split}/{part_name(number, file_format)}" for split, number in plan.shards],
+        )
+        for file_format in config.formats
+    }
+    written = write_parts(shards, targets, WriteFormats(tuple(config.formats)))
+    watched.check(config.output)
+    files = [file for of_format in written.files.values() for file in of_format]
+
     parameters = {name: value for name, value in asdict(config).items() if name in CONTENT_OPTIONS}
     inputs = {
         kind: of.manifest.fingerprint for kind, of in ((sequences.KIND, source), (vocabulary.KIND, codebook))
     }
-    for split, (lengths, max_visits) in summarise(rows).items():
+    for split, (lengths, max_visits) in summarise(written.counts).items():
         of_split = [
             replace(f, path=f.path.removeprefix(f"{split}/")) for f in files if f.path.startswith(f"{split}/")
         ]
@@ -99,21 +103,6 @@ def main(spark: SparkSession, config: WriteShards) -> None:
         counts = {"patients": patients[split]}
         manifest = Manifest(KIND, parameters | {SPLIT: split}, inputs, tuple(of_split), counts, details)
         publish(folders[split], manifest)
-
-
-def _write_all(
-    rows: DataFrame, plan: ShardPlan, vocabulary_size: int, config: WriteShards
-) -> list[ManifestFile]:
-    """All splits at once, in each format; paths relative to the output. rows: with_place."""
-    output = Folder(rows.sparkSession, config.output)
-    first = first_places(rows, plan)
-    files = []
-    for file_format in config.formats:
-        shards, watched = watch_shards(to_shards(rows, first), vocabulary_size, output.uri)
-        names = [f"{split}/{part_name(number, file_format)}" for split, number in plan.shards]
-        files += WRITERS[file_format](shards, output, names=names)
-        watched.check(output.uri)
-    return files
 
 
 if __name__ == "__main__":

@@ -13,10 +13,18 @@ from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedD
 from spark_jobs.sources.raw import require_columns
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    BIRTH_DATE,
+    DISCHARGE,
+    ORDERS,
+    PATIENT,
+    SET_ASIDE,
+    VISIT,
+)
 
-PATIENT, CLAIM, VISIT, LINE, ORDER = "__patient", "__claim", "__visit", "__line", "__order"
+CLAIM, LINE = "__claim", "__line"
 ROW = "__row"  # a hash of the whole raw row
-ADMIT, DISCHARGE, BIRTH, ASIDE = "__admit", "__discharge", "__birth", "__set_aside"
 ADMIT_FALLBACK, DISCHARGE_FALLBACK = "admit_date_fallback", "discharge_date_fallback"
 ONE_DAY = "outpatient_one_day"
 DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
@@ -63,9 +71,9 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             CLAIM: of(claims_map.claim),
             VISIT: of(claims_map.visit or claims_map.claim),
             LINE: of(claims_map.line),
-            ORDER: of(claims_map.diagnoses.order),
+            ORDERS[0]: of(claims_map.diagnoses.order),
             ROW: F.xxhash64(*table.columns),
-            ASIDE: F.lit(None).cast("string"),
+            SET_ASIDE: F.lit(None).cast("string"),
         }
     )
 
@@ -108,17 +116,17 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     """
     birth = claims_map.birth
     if birth is None:
-        return lines.withColumn(BIRTH, F.lit(None).cast("date"))
+        return lines.withColumn(BIRTH_DATE, F.lit(None).cast("date"))
     if patients is None:
-        return lines.withColumn(BIRTH, _birth_date(birth, claims_map))
+        return lines.withColumn(BIRTH_DATE, _birth_date(birth, claims_map))
     key = plain(birth.patient or claims_map.patient)
     require_columns(patients, [key, plain(birth.column)], birth.table or "")
     known = (
         patients.select(
-            filled(F.col(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH)
+            filled(F.col(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
         )
         .groupBy("__born")
-        .agg(F.min(BIRTH).alias(BIRTH))
+        .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
     )
     return lines.join(known, F.col(PATIENT) == F.col("__born"), "left").drop("__born")
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.sources.claim_lines import ASIDE, CLAIM, LINE, PATIENT, ROW, matches
+from spark_jobs.sources.claim_lines import CLAIM, LINE, ROW, matches
 from spark_jobs.sources.claims_map import Status, plain
-from spark_jobs.sources.raw import SET_ASIDE
 from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM
 
 
 def set_aside_duplicates(lines: DataFrame) -> DataFrame:
@@ -50,19 +50,17 @@ def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
     return _mark(lines, is_undone | matches(value, status.superseded), "claim_replaced")
 
 
-def repeated_on_lines(rows: DataFrame) -> DataFrame:
-    """Rows a diagnosis: all but the first of one code in one claim with one pair of dates, as
-    `repeated_on_line`. Rows that are set aside already do not count as the first.
+def repeated_on_lines(rows: DataFrame, code: str) -> DataFrame:
+    """Rows of one diagnosis, in the column `code`: all but the first of a code in a claim with one pair of
+    dates, as `repeated_on_line`. Rows that are set aside already do not count as the first.
     """
-    code = F.upper(F.regexp_replace("code", r"\.", ""))
+    bare = F.upper(F.regexp_replace(code, r"\.", ""))
     same = Window.partitionBy(
-        "patient_id", CLAIM, "admit_date", "discharge_date", "system", code, F.col(SET_ASIDE).isNull()
-    ).orderBy("order_1", F.col(LINE).try_cast("int"), LINE, ROW)
-    repeated = (F.row_number().over(same) > 1) & F.col("code").isNotNull() & F.col(CLAIM).isNotNull()
-    return rows.withColumn("__n", repeated).withColumn(
-        SET_ASIDE, F.coalesce(F.col(SET_ASIDE), F.when(F.col("__n"), "repeated_on_line"))
-    )
+        PATIENT, CLAIM, ADMIT, DISCHARGE, SYSTEM, bare, F.col(SET_ASIDE).isNull()
+    ).orderBy(ORDERS[0], F.col(LINE).try_cast("int"), LINE, ROW)
+    repeated = (F.row_number().over(same) > 1) & F.col(code).isNotNull() & F.col(CLAIM).isNotNull()
+    return _mark(rows.withColumn("__n", repeated), F.col("__n"), "repeated_on_line")
 
 
 def _mark(lines: DataFrame, applies: Column, reason: str) -> DataFrame:
-    return lines.withColumn(ASIDE, F.coalesce(F.col(ASIDE), F.when(applies, reason)))
+    return lines.withColumn(SET_ASIDE, F.coalesce(F.col(SET_ASIDE), F.when(applies, reason)))

@@ -19,38 +19,35 @@ from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
 from spark_jobs.publish import read_published
 from spark_jobs.sources.claim_lines import (
-    ADMIT,
-    ASIDE,
-    BIRTH,
-    CLAIM,
     DATE_FLAGS,
-    DISCHARGE,
-    LINE,
-    ORDER,
-    PATIENT,
-    ROW,
-    VISIT,
     code_system,
     filled,
     with_births,
     with_dates,
     with_header,
     with_keys,
-)  # fmt: skip
-from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
-from spark_jobs.sources.claims_map import GENERATED, ClaimsMap, plain
-from spark_jobs.sources.claims_map_file import read_claims_map
-from spark_jobs.sources.raw import (
-    BIRTH_DATE,
-    MALFORMED,
-    SET_ASIDE,
-    RawDiagnoses,
-    entries,
-    raw_json,
-    require_columns,
 )
+from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
+from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
+from spark_jobs.sources.claims_map_file import read_claims_map
+from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
 from spark_jobs.sources.tables import CORRUPT, RawInput, read_parquet
+from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    BIRTH_DATE,
+    DIAGNOSIS_COLUMN,
+    DISCHARGE,
+    MALFORMED,
+    ORDERS,
+    PATIENT,
+    SET_ASIDE,
+    SOURCE_ROWS,
+    SYSTEM,
+    VISIT,
+)
 
+CODE = "__code"
 CODES_REPAIRED = "codes_repaired"
 
 
@@ -79,10 +76,10 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     where = f"{claims_map.table or 'the claims'} in {raw.uri}"
     # What a header has is looked for only once it is joined.
     require_columns(table, columns if claims_map.header else claims_map.columns, where)
-    entries_in_row = reduce(add, (_is_entry(claims_map, name).cast("bigint") for name in columns))
+    num_lines = F.count("*")
+    num_rows = _num_codes(table, claims_map) if claims_map.diagnoses.repeat_on_lines else num_lines
     counts = table.agg(
-        F.coalesce(F.sum(entries_in_row), F.lit(0)).alias("rows_in"),
-        F.count("*").alias("claim_lines_in" if claims_map.line else "claims_in"),
+        num_rows.alias(SOURCE_ROWS), num_lines.alias("claim_lines_in" if claims_map.line else "claims_in")
     )
 
     if claims_map.header:
@@ -95,12 +92,27 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         lines = set_aside_undone(lines, claims_map.status)
     births = claims_map.birth and claims_map.birth.table
     lines = with_births(lines, claims_map, _sibling(raw, births) if births else None)
-    long, flags = _diagnoses(lines, claims_map, table.columns)
+    lines = lines.withColumn(SYSTEM, code_system(claims_map))
+    lines, codes = _with_codes(lines, claims_map)
+    shown = [*claims_map.columns, CORRUPT]
     if claims_map.diagnoses.repeat_on_lines:
-        long = repeated_on_lines(long)
-    # What a map says decides the result; where it lies does not.
-    parameters = {} if claims_map == GENERATED else {"claims": asdict(claims_map)}
-    return RawDiagnoses(entries(long, flags), (counts,), flags, inputs, parameters)
+        lines, codes = _one_code_a_row(lines, codes)
+        lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
+    flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
+    said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, *flags)}
+    said |= {name: F.col(name) for name in (SET_ASIDE, BIRTH_DATE, ORDERS[0])}
+    said[MALFORMED] = F.col(CORRUPT).isNotNull()
+    return raw_diagnoses(
+        lines,
+        said,
+        codes,
+        shown,
+        (counts,),
+        flags,
+        inputs=inputs,
+        # What a map says decides the result; where it lies does not.
+        parameters={} if claims_map == GENERATED else {"claims": asdict(claims_map)},
+    )
 
 
 def _claims_table(raw: RawInput, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
@@ -127,52 +139,44 @@ def _sibling(raw: RawInput, name: str) -> DataFrame:
     return raw.read(name)
 
 
-def _diagnoses(
-    lines: DataFrame, claims_map: ClaimsMap, raw_columns: list[str]
-) -> tuple[DataFrame, tuple[str, ...]]:
-    """A row a diagnosis, with the columns of an entry, and the names of its flags."""
-    columns = claims_map.diagnosis_columns
-    slots = F.array(
-        *(
-            F.struct(
-                F.lit(name).alias("column"),
-                F.lit(n).alias("place"),
-                filled(F.col(name), claims_map).alias("code"),
-                _is_entry(claims_map, name).alias("is_entry"),
-            )
-            for n, name in enumerate(columns, start=1)
-        )
-    )
-    long = lines.withColumn("__slot", F.explode(F.filter(slots, lambda slot: slot["is_entry"])))
-    if len(columns) > 1:
-        long = long.withColumn("diagnosis_column", F.col("__slot.column"))
-        raw_columns = [*raw_columns, "diagnosis_column"]
-    code, system = F.col("__slot.code"), code_system(claims_map)
-    repaired = code
+def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
+    """Adds a column of codes where the map has rules for them; diagnosis column → column of its codes."""
+    names = claims_map.diagnosis_columns
+    if not claims_map.missing and not claims_map.repairs:
+        return lines, {name: name for name in names}
+    found = {name: filled(F.col(name), claims_map) for name in names}
+    mended = {name: _repaired(code, claims_map) for name, code in found.items()}
+    lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
+    if claims_map.repairs:
+        changed = [F.coalesce(F.col(f"__code_{name}") != found[name], F.lit(False)) for name in names]
+        lines = lines.withColumn(CODES_REPAIRED, reduce(add, (flag.cast("int") for flag in changed)))
+    return lines, {name: f"__code_{name}" for name in names}
+
+
+def _repaired(code: Column, claims_map: ClaimsMap) -> Column:
     for repair in claims_map.repairs:
-        mended = F.regexp_replace(repaired, repair.pattern, repair.replacement)
-        repaired = F.when(system == repair.system, mended).otherwise(repaired) if repair.system else mended
-    date_flags = tuple(flag for flag in DATE_FLAGS if flag in lines.columns)
-    flags = {CODES_REPAIRED: F.coalesce(repaired != code, F.lit(False))} if claims_map.repairs else {}
-    rows = long.select(
-        F.col(PATIENT).alias("patient_id"),
-        F.col(VISIT).alias("visit_id"),
-        F.col(ADMIT).alias("admit_date"),
-        F.col(DISCHARGE).alias("discharge_date"),
-        system.alias("system"),
-        repaired.alias("code"),
-        (F.col(ORDER) if claims_map.diagnoses.order else F.col("__slot.place")).alias("order_1"),
-        raw_json(raw_columns).alias("raw"),
-        F.col(CORRUPT).isNotNull().alias(MALFORMED),
-        F.col(ASIDE).alias(SET_ASIDE),
-        F.col(BIRTH).alias(BIRTH_DATE),
-        *(CLAIM, LINE, ROW),
-        *date_flags,
-        *(flag.alias(name) for name, flag in flags.items()),
-    )
-    return rows, (*date_flags, *flags)
+        mended = F.regexp_replace(code, repair.pattern, repair.replacement)
+        code = F.when(F.col(SYSTEM) == repair.system, mended).otherwise(code) if repair.system else mended
+    return code
 
 
-def _is_entry(claims_map: ClaimsMap, name: str) -> Column:
-    first = plain(name) == claims_map.diagnosis_columns[0]
-    return F.lit(True) if first else filled(F.col(name), claims_map).isNotNull()
+def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
+    """How many rows _one_code_a_row makes of them."""
+    further = claims_map.diagnosis_columns[1:]
+    filled_ones = (filled(F.col(name), claims_map).isNotNull().cast("bigint") for name in further)
+    return F.coalesce(F.sum(reduce(add, filled_ones, F.lit(1))), F.lit(0))
+
+
+def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
+    """A row for each code of a line, its column and place named; at least the first of each line."""
+    slots = [
+        F.struct(
+            F.lit(name).alias(DIAGNOSIS_COLUMN),
+            F.lit(place).alias(ORDERS[0]),
+            empty_as_null(F.col(column).cast("string")).alias(CODE),
+        )
+        for place, (name, column) in enumerate(codes.items(), start=1)
+    ]
+    filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
+    long = lines.drop(ORDERS[0]).withColumn("__slot", F.explode(filled_ones))
+    return long.select("*", "__slot.*").drop("__slot"), {CODE: CODE}

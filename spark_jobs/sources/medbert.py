@@ -10,8 +10,9 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.medbert_types import PREFIXES
-from spark_jobs.sources.raw import MALFORMED, RawDiagnoses, entries, raw_json, require_columns
+from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
 from spark_jobs.sources.tables import CORRUPT, RawInput
+from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, MALFORMED, ORDERS, PATIENT, SOURCE_ROWS, SYSTEM
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
 
@@ -21,20 +22,19 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     table = raw.read(separator="\t")
     require_columns(table, COLUMNS, raw.uri)
     system, code = _split_diag()
-    rows = table.select(
-        "patient_id",
-        F.col("vadate").alias("admit_date"),
-        F.col("vddate").alias("discharge_date"),
-        system.alias("system"),
-        code.alias("code"),
-        # The order in which the original's script sorts a visit.
-        F.col("poa").alias("order_1"),
-        F.col("third_party_ind").alias("order_2"),
-        F.col("diagnosis_priority").alias("order_3"),
-        raw_json(table.columns).alias("raw"),
-        F.col(CORRUPT).isNotNull().alias(MALFORMED),
-    )
-    return RawDiagnoses(entries(rows), counts=(table.agg(F.count("*").alias("rows_in")),))
+    said = {
+        PATIENT: F.col("patient_id"),
+        ADMIT: F.col("vadate"),
+        DISCHARGE: F.col("vddate"),
+        SYSTEM: system,
+        MALFORMED: F.col(CORRUPT).isNotNull(),
+    }
+    # The order in which the original's script sorts a visit.
+    order = ("poa", "third_party_ind", "diagnosis_priority")
+    said |= {name: F.col(column) for name, column in zip(ORDERS, order, strict=True)}
+    rows = table.withColumn("__code", code)
+    counts = table.agg(F.count("*").alias(SOURCE_ROWS))
+    return raw_diagnoses(rows, said, {"diag": "__code"}, [*COLUMNS, CORRUPT], (counts,))
 
 
 def _split_diag() -> tuple[Column, Column]:

@@ -19,9 +19,10 @@ from pyspark.sql.types import StringType
 
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
 from schemas.errors import ContractError
-from spark_jobs.sources.raw import BIRTH_DATE, MALFORMED, RawDiagnoses, entries, raw_json, require_columns
+from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.diagnoses import ADMIT, BIRTH_DATE, DISCHARGE, PATIENT, SOURCE_ROWS, SYSTEM, VISIT
 
 VISIT_COLUMNS = ("visit_id", "hadm_id", "encounter_id")
 NO_VISIT = "day_is_visit"
@@ -57,32 +58,30 @@ def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
     events = table.withColumns(
         {
             "patient_id": F.col("subject_id").cast("string"),
-            "visit_id": empty_as_null(F.col(visit).cast("string")) if visit else F.lit(None).cast("string"),
+            "visit": empty_as_null(F.col(visit).cast("string")) if visit else F.lit(None).cast("string"),
             "day": F.col("time").cast("date"),
-            "raw": raw_json(table.columns),
         }
     )
     system, code = _system_and_code(options)
     counts = table.agg(
-        F.count_if(system.isNotNull()).alias("rows_in"),
+        F.count_if(system.isNotNull()).alias(SOURCE_ROWS),
         F.count_if(system.isNull()).alias("rows_of_other_codes"),
     )
     chosen = events.withColumns({"system": system, "own_code": code}).where(system.isNotNull())
     rows = _with_births(_with_stays(chosen, events) if visit else chosen, events)
-    rows = rows.select(
-        "patient_id",
-        "visit_id",
-        (F.coalesce("first_day", "day") if visit else F.col("day")).alias("admit_date"),
-        (F.coalesce("last_day", "day") if visit else F.col("day")).alias("discharge_date"),
-        "system",
-        F.col("own_code").alias("code"),
-        "raw",
-        F.lit(False).alias(MALFORMED),
-        BIRTH_DATE,
-        F.col("visit_id").isNull().alias(NO_VISIT),
-    )
-    flags = (NO_VISIT,)
-    return RawDiagnoses(entries(rows, flags), (counts,), flags, parameters={"meds": asdict(options)})
+    said = {
+        PATIENT: F.col("patient_id"),
+        VISIT: F.col("visit"),
+        ADMIT: F.coalesce("first_day", "day") if visit else F.col("day"),
+        DISCHARGE: F.coalesce("last_day", "day") if visit else F.col("day"),
+        SYSTEM: F.col("system"),
+        BIRTH_DATE: F.col(BIRTH_DATE),
+        NO_VISIT: F.col("visit").isNull(),
+    }
+    shown = ["subject_id", "time", "code", *([visit] if visit else [])]
+    parameters = {"meds": asdict(options)}
+    codes = {"code": "own_code"}
+    return raw_diagnoses(rows, said, codes, shown, (counts,), (NO_VISIT,), parameters=parameters)
 
 
 def _read(raw: RawInput) -> DataFrame:
@@ -131,11 +130,11 @@ def _system_and_code(options: MedsOptions) -> tuple[Column, Column]:
 
 def _with_stays(chosen: DataFrame, events: DataFrame) -> DataFrame:
     stays = (
-        events.where(F.col("visit_id").isNotNull() & F.col("day").isNotNull())
-        .groupBy(F.col("patient_id").alias("stay_patient"), F.col("visit_id").alias("stay_id"))
+        events.where(F.col("visit").isNotNull() & F.col("day").isNotNull())
+        .groupBy(F.col("patient_id").alias("stay_patient"), F.col("visit").alias("stay_id"))
         .agg(F.min("day").alias("first_day"), F.max("day").alias("last_day"))
     )
-    same = (F.col("patient_id") == F.col("stay_patient")) & (F.col("visit_id") == F.col("stay_id"))
+    same = (F.col("patient_id") == F.col("stay_patient")) & (F.col("visit") == F.col("stay_id"))
     return chosen.join(stays, same, "left")
 
 

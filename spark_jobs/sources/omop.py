@@ -10,29 +10,32 @@ not its system's form is set aside. OMOP has no order of events inside a visit: 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.codes import ICD9CM, ICD10CM
 from spark_jobs.checks import check_choice
-from spark_jobs.sources.raw import (
-    BIRTH_DATE,
-    MALFORMED,
-    RawDiagnoses,
-    as_text,
-    entries,
-    raw_json,
-    require_columns,
-)  # fmt: skip
+from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    BIRTH_DATE,
+    DISCHARGE,
+    MALFORMED,
+    PATIENT,
+    SOURCE_ROWS,
+    SYSTEM,
+    VISIT,
+)
 
 VISITS = "visit_occurrence"
 PERSONS = "person"
 CONCEPTS = "concept"
 CONDITION = "condition"
+CODE = "__code"
 VISIT_COLUMNS = ("visit_occurrence_id", "visit_start_date", "visit_end_date")
 ICD9CM_CONCEPTS = (44_819_000, 44_838_000)
 FIRST_LOCAL_CONCEPT = 2_000_000_000
@@ -109,13 +112,14 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     chosen = {name: _is_chosen(name, options) for name in domains}
     counts = [
         tables[domain.table].agg(
-            F.count_if(chosen[name]).alias("rows_in"), F.count_if(~chosen[name]).alias("rows_of_other_types")
+            F.count_if(chosen[name]).alias(SOURCE_ROWS),
+            F.count_if(~chosen[name]).alias("rows_of_other_types"),
         )
         for name, domain in domains.items()
     ]
     rows = {name: tables[domain.table].where(chosen[name]) for name, domain in domains.items()}
     events = reduce(
-        DataFrame.unionByName,
+        partial(DataFrame.unionByName, allowMissingColumns=True),
         (
             _entries(rows[name], domain, tables[VISITS], concepts, _system(name, domain, options))
             for name, domain in domains.items()
@@ -129,8 +133,17 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
         .distinct()
         .join(known, "person_id", "left_anti")
     )
-    return RawDiagnoses(
-        entries(_with_births(events, tables[PERSONS]), FLAGS),
+    events = _with_births(events, tables[PERSONS])
+    said = {
+        name: F.col(name)
+        for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, MALFORMED, BIRTH_DATE, *FLAGS)
+    }
+    shown = [*(name for domain in domains.values() for name in (*domain.columns, domain.end)), CORRUPT]
+    return raw_diagnoses(
+        events,
+        said,
+        {CODE: CODE},
+        shown,
         (_sum(counts), unknown.agg(F.count("*").alias("persons_unknown"))),
         FLAGS,
         parameters={"omop": asdict(options)},
@@ -164,31 +177,32 @@ def _entries(
         F.col("visit_end_date").alias("stay_end"),
     )
     rows = events.withColumns(
-        {"raw": raw_json(events.columns), "visit_id": visit_id, "system": system}
+        {VISIT: visit_id, SYSTEM: system}
         | ({} if domain.end in events.columns else {domain.end: F.lit(None).cast("string")})
     )
-    joined = rows.join(stays, F.col("visit_id") == F.col("stay_id"), "left")
+    joined = rows.join(stays, F.col(VISIT) == F.col("stay_id"), "left")
     if concepts is not None:
         joined = _with_vocabulary(joined, domain, concepts)
     has_stay = F.col("stay_id").isNotNull()
+    own_end = F.coalesce(empty_as_null(F.col(domain.end)), F.col(domain.start))
     return joined.select(
-        F.col("person_id").alias("patient_id"),
-        "visit_id",
-        F.when(has_stay, F.col("stay_start")).otherwise(F.col(domain.start)).alias("admit_date"),
-        F.when(has_stay, F.col("stay_end"))
-        .otherwise(F.coalesce(empty_as_null(F.col(domain.end)), F.col(domain.start)))
-        .alias("discharge_date"),
-        "system",
-        F.col(domain.code).alias("code"),
-        "raw",
+        *domain.columns,
+        domain.end,
+        CORRUPT,
+        F.trim("person_id").alias(PATIENT),
+        VISIT,
+        F.when(has_stay, F.col("stay_start")).otherwise(F.col(domain.start)).alias(ADMIT),
+        F.when(has_stay, F.col("stay_end")).otherwise(own_end).alias(DISCHARGE),
+        SYSTEM,
+        F.col(domain.code).alias(CODE),
         F.col(CORRUPT).isNotNull().alias(MALFORMED),
         (~has_stay).alias("dates_of_condition"),
-        (~has_stay & F.col("visit_id").isNotNull()).alias("visit_unknown"),
+        (~has_stay & F.col(VISIT).isNotNull()).alias("visit_unknown"),
     )
 
 
 def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> DataFrame:
-    """`system` from the vocabulary of the source concept (`RxNorm` is RXNORM); as before where unknown."""
+    """SYSTEM from the vocabulary of the source concept (`RxNorm` is RXNORM); as before where unknown."""
     require_columns(concepts, ("concept_id", "vocabulary_id"), CONCEPTS)
     number = F.col("concept_id").cast("string").try_cast("bigint")
     name = F.upper(F.replace(empty_as_null(F.col("vocabulary_id")), F.lit(" "), F.lit("_")))
@@ -197,13 +211,13 @@ def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> 
         number.alias("known_concept"), name.alias("vocabulary")
     )
     same = F.col(domain.concept).try_cast("bigint") == F.col("known_concept")
-    return events.join(known, same, "left").withColumn("system", F.coalesce("vocabulary", "system"))
+    return events.join(known, same, "left").withColumn(SYSTEM, F.coalesce("vocabulary", SYSTEM))
 
 
 def _with_births(events: DataFrame, persons: DataFrame) -> DataFrame:
     """`birth_date` from the person table; of a year alone its first day, of a month likewise."""
     if "year_of_birth" not in persons.columns:
-        return events
+        return events.withColumn(BIRTH_DATE, F.lit(None).cast("date"))
 
     def part(name: str) -> Column:
         number = empty_as_null(F.col(name)) if name in persons.columns else F.lit(None).cast("string")
@@ -218,7 +232,7 @@ def _with_births(events: DataFrame, persons: DataFrame) -> DataFrame:
         .groupBy("born_person")
         .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
     )
-    return events.join(known, F.trim("patient_id") == F.col("born_person"), "left").drop("born_person")
+    return events.join(known, F.col(PATIENT) == F.col("born_person"), "left").drop("born_person")
 
 
 def _sum(counts: list[DataFrame]) -> DataFrame:

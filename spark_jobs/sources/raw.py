@@ -1,4 +1,4 @@
-"""What all sources share: the form in which they hand over diagnosis entries."""
+"""What all sources share: the form in which they hand over their rows."""
 
 from __future__ import annotations
 
@@ -9,45 +9,76 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from schemas.diagnoses import ORDER_COLUMNS
 from schemas.errors import ContractError
 from spark_jobs.sources.tables import CORRUPT
+from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    BIRTH_DATE,
+    DISCHARGE,
+    MALFORMED,
+    ORDERS,
+    PATIENT,
+    SET_ASIDE,
+    SYSTEM,
+    VISIT,
+)
 
-MALFORMED = "malformed"
-SET_ASIDE = "set_aside"
-BIRTH_DATE = "birth_date"
-
-# The columns that transforms.diagnoses.classify reads. Text as the source spells it, or a date or number
-# where the source has the type. system: ICD9CM, ICD10CM or another name, null if unknown. raw: the row as
-# JSON. malformed: the line could not be split into fields. set_aside: a reason (schemas.diagnoses.REASONS)
-# that only the source can know, e.g. a claim that another reverses. birth_date: the patient's, a date.
+# What a source's rows say, beside the columns as the source has them. Text as the source spells it, or a date
+# or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or another name, null if unknown.
+# MALFORMED: the line could not be split into fields. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that
+# only the source can know, e.g. a claim that another reverses. BIRTH_DATE: the patient's, a date.
+REQUIRED = (PATIENT, ADMIT, DISCHARGE, SYSTEM)
 OPTIONAL = {
-    "visit_id": "string",
-    **dict.fromkeys(ORDER_COLUMNS, "int"),
+    VISIT: "string",
+    **dict.fromkeys(ORDERS, "int"),
+    MALFORMED: "boolean",
     SET_ASIDE: "string",
     BIRTH_DATE: "date",
 }
-ENTRY_COLUMNS = (
-    "patient_id", "visit_id", "admit_date", "discharge_date", "system", "code",
-    *ORDER_COLUMNS, "raw", MALFORMED, SET_ASIDE, BIRTH_DATE,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RawDiagnoses:
-    """A source's diagnosis entries.
+    """A source's rows, each with one diagnosis or several.
 
-    entries: ENTRY_COLUMNS and the columns that `flags` names (boolean: rows to be counted in the manifest).
-    counts: DataFrames of one row each, counted apart from the entries' own way, one with `rows_in`.
-    inputs: manifests' fingerprints, where the source is one of our own folders. parameters: the source's own
-    options, for the manifest.
+    rows: REQUIRED and OPTIONAL, the columns that codes, raw and flags name. codes: a diagnosis column's own
+    name → the column with its code; in a row the first always is a diagnosis, any other where it is filled.
+    raw: the source's own columns, which a row that is set aside shows. flags: what the manifest counts: a
+    boolean column counts each of the row's diagnoses, a number is that many. counts: DataFrames of
+    one row each, counted apart from the rows' own way: SOURCE_ROWS, how many rows there are, and what else is
+    for the manifest. inputs: manifests' fingerprints, where the source is one of our own folders. parameters:
+    the source's own options, for the manifest.
     """
 
-    entries: DataFrame
+    rows: DataFrame
+    codes: Mapping[str, str]
+    raw: tuple[str, ...]
     counts: tuple[DataFrame, ...]
     flags: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def raw_diagnoses(
+    rows: DataFrame,
+    said: Mapping[str, Column],
+    codes: Mapping[str, str],
+    raw: Iterable[str],
+    counts: tuple[DataFrame, ...],
+    flags: tuple[str, ...] = (),
+    **more: Any,
+) -> RawDiagnoses:
+    """RawDiagnoses of what a source says: said has REQUIRED, flags, and OPTIONAL, of which any may lack."""
+    absent = {name: F.lit(None).cast(kind) for name, kind in OPTIONAL.items() if name not in said}
+    shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
+    chosen = dict(said) | absent
+    chosen[PATIENT] = F.coalesce(empty_as_null(chosen[PATIENT].cast("string")), F.lit(""))
+    chosen[VISIT] = empty_as_null(chosen[VISIT].cast("string"))
+    selected = rows.select(
+        *dict.fromkeys((*shown, *codes.values())), *(column.alias(name) for name, column in chosen.items())
+    )
+    return RawDiagnoses(selected, dict(codes), shown, counts, flags, **more)
 
 
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:
@@ -74,16 +105,3 @@ def as_text(rows: DataFrame, names: Iterable[str]) -> DataFrame:
             if types[name] != "string"
         }
     )
-
-
-def raw_json(names: Iterable[str]) -> Column:
-    """A row's columns as JSON, nulls included, or the line that could not be split into fields."""
-    kept = [name for name in names if name != CORRUPT]
-    plain = F.to_json(F.struct(*kept), {"ignoreNullFields": "false"})
-    return F.when(F.col(CORRUPT).isNotNull(), F.to_json(F.struct(CORRUPT))).otherwise(plain)
-
-
-def entries(rows: DataFrame, flags: Iterable[str] = ()) -> DataFrame:
-    """ENTRY_COLUMNS and flags; of these columns, those that most sources have not may be absent: null."""
-    absent = {name: F.lit(None).cast(kind) for name, kind in OPTIONAL.items() if name not in rows.columns}
-    return rows.withColumns(absent).select(*ENTRY_COLUMNS, *flags)

@@ -14,9 +14,7 @@ from pyspark.sql import functions as F
 from schemas.errors import ContractError
 from schemas.manifest import join
 from spark_jobs.storage import Folder
-
-# The line that could not be split into fields; null for all others, and for all formats but CSV.
-CORRUPT = "_corrupt_record"
+from spark_jobs.transforms.diagnoses import CORRUPT
 
 CSV = "csv"
 PARQUET = "parquet"
@@ -33,13 +31,15 @@ class RawInput:
 
     uri: a file or folder; with format table, jdbc or iceberg a table's name, or that of the schema with the
     tables. format: of `spark.read`, `table` for one of the catalog, or None: by file extension. options: of
-    `spark.read`, as they are; they may hold a password, so they appear in no manifest and no message.
+    `spark.read`, as they are; they may hold a password, so they appear in no manifest and no message. files:
+    of the folder uri only these, as one table; none: all.
     """
 
     spark: SparkSession
     uri: str
     format: str | None = None
     options: Mapping[str, bool | int | str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     @property
     def is_path(self) -> bool:
@@ -69,10 +69,15 @@ class RawInput:
         where = self._where(name)
         if self.is_path and not Folder(self.spark, where).exists():
             raise ContractError(f"{where} does not exist", "it is named as a table to read", "check its name")
-        chosen = self.format or _format_of(Folder(self.spark, where))
+        paths = list(self.files) or [where]
+        chosen = self.format or _format_of(Folder(self.spark, paths[0]))
+        # Partition columns are those of the whole folder's files.
+        options = {"basePath": where} | dict(self.options) if self.files else self.options
         try:
             if chosen == CSV:
-                return read_delimited(self.spark, [where], _separator_of(where, separator), self.options)
+                return read_delimited(self.spark, paths, _separator_of(paths[0], separator), options)
+            if self.files:
+                return _typed(self.spark.read.format(chosen).options(**options).load(paths))
             return _typed(self._load(chosen, where))
         except (AnalysisException, Py4JJavaError) as error:
             raise ContractError(

@@ -1,14 +1,23 @@
-"""`schemas.codes.normalise_code` as Spark expressions, from the same table of rules."""
+"""`schemas.codes.normalise_code` on whole columns: each distinct code is looked at once, in plain Python."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from schemas.codes import BREAKING_CHARACTERS, SEPARATOR, SYSTEMS, CodeSystem
+from schemas.codes import normalise_code
 
 # Python's notion of white space; Spark's own trim knows blanks only.
 WHITE_SPACE = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
+_MOST_REMEMBERED = 1 << 20
+
+Ints = npt.NDArray[np.int64]
 
 
 def trim(text: Column) -> Column:
@@ -26,20 +35,43 @@ def normalised_code(system: Column, code: Column) -> Column:
 
     system: one of SYSTEMS, or another name, whose codes keep their form. code: trimmed, not empty.
     """
-    result = F.when(~F.rlike(code, F.lit(BREAKING_CHARACTERS)), F.concat(system, F.lit(SEPARATOR), code))
-    for rule in SYSTEMS.values():
-        result = F.when(
-            system == rule.name, _dotted(rule, F.replace(F.upper(code), F.lit("."), F.lit("")))
-        ).otherwise(result)
-    return result
+
+    def normalise(systems: pa.Array, codes: pa.Array) -> pa.Array:
+        system, code = systems.dictionary_encode(), codes.dictionary_encode()
+        tokens, token = distinct_tokens(
+            numbers_of(system), system.dictionary.to_pylist(), numbers_of(code), code.dictionary.to_pylist()
+        )
+        return pa.array([*tokens, None], pa.string()).take(np.where(token < 0, len(tokens), token))
+
+    return F.arrow_udf(normalise, "string")(system, code)
 
 
-def _dotted(rule: CodeSystem, bare: Column) -> Column:
-    category = F.regexp_extract(bare, f"^({rule.category_pattern})", 1)
-    rest = F.substring(bare, F.length(category) + 1, F.length(bare))
-    dotted = F.concat(
-        F.lit(rule.name + SEPARATOR),
-        category,
-        F.when(rest == "", F.lit("")).otherwise(F.concat(F.lit("."), rest)),
-    )
-    return F.when(F.rlike(bare, F.lit(rf"\A(?:{rule.valid_pattern})\z")), dotted)
+def numbers_of(column: pa.DictionaryArray) -> Ints:
+    """(N,) each value's place in the dictionary, -1 for null."""
+    return column.indices.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def distinct_tokens(
+    system: Ints, systems: Sequence[str], code: Ints, codes: Sequence[str]
+) -> tuple[list[str], Ints]:
+    """(the tokens, sorted; (N,) each row's place among them, -1 for none).
+
+    system, code: (N,) numbers into systems and codes, -1 for null.
+    """
+    pair = (system + 1) * (len(codes) + 1) + code + 1
+    pairs, which = np.unique(pair, return_inverse=True)
+    found = [
+        _token(systems[s - 1], codes[c - 1]) if s and c else None
+        for s, c in (divmod(value, len(codes) + 1) for value in pairs.tolist())
+    ]
+    tokens = sorted({token for token in found if token is not None})
+    place = {token: n for n, token in enumerate(tokens)}
+    return tokens, np.array([-1 if token is None else place[token] for token in found], np.int64)[which]
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _token(system: str, code: str) -> str | None:
+    try:
+        return normalise_code(system, code)
+    except ValueError:
+        return None

@@ -1,84 +1,188 @@
-"""Raw diagnosis entries, whatever their source → the diagnoses contract, or a reason why not."""
+"""A source's rows, whole patients together → the diagnoses contract, or what was set aside and why.
+
+It runs where the files are written (part_files.Task): what a source's row holds crosses the cluster once, and
+only then becomes a row a diagnosis.
+"""
 
 from __future__ import annotations
 
 import datetime
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SOURCE_REASONS
-from spark_jobs.transforms.codes import empty_as_null, normalised_code
+from schemas.codes import SEPARATOR
+from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
+from spark_jobs.transforms.codes import distinct_tokens, numbers_of
+from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
+from spark_jobs.transforms.sorting import sorted_by
+from spark_jobs.transforms.visits import whole_patients
 
-REASON = "reason"
-DATE_PATTERN = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
-NUMBER_PATTERN = r"\A[+-]?[0-9]+(\.0*)?\z"
+# The columns that say what a source's row means (sources.raw).
+PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
+SYSTEM, BIRTH_DATE = "__system", "__birth"
+ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
+MALFORMED, SET_ASIDE = "__malformed", "__set_aside"
+
+GOOD, ASIDE = "diagnoses", "rejected"  # the task's outputs
+SOURCE_ROWS, ROWS_IN = "source_rows", "rows_in"
+NUMBER_OF = {reason: number for number, reason in enumerate(REASONS)}
+_NONE = len(REASONS)
+DIAGNOSIS_COLUMN = "diagnosis_column"
+# Raw column with a line that could not be split into fields; null for all others.
+CORRUPT = "_corrupt_record"
+
+Ints = npt.NDArray[np.int64]
 
 
-def classify(entries: DataFrame, as_of: datetime.date | None = None) -> DataFrame:
-    """Parse raw entries (sources.raw.ENTRY_COLUMNS): the contract's columns, and `reason`, null if good.
+class ParseDiagnoses:
+    """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, and SAME_DAY.
 
-    Adds nothing, drops nothing: one row out for each row in. as_of: the last day on which a discharge may
-    be; None: any, since de-identified data may lie in the future.
+    codes, raw, flags: see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their
+    columns. as_of: the last day on which a discharge may be; None:
+    any, since de-identified data may lie in the future.
     """
-    dates = {f"_{name}": _trimmed(entries, name) for name in ("admit_date", "discharge_date")}
-    orders = {f"_{name}": _trimmed(entries, name) for name in ORDER_COLUMNS}
-    trimmed = entries.withColumns(
-        dates
-        | orders
-        | {
-            "patient_id": empty_as_null(F.col("patient_id")),
-            "visit_id": empty_as_null(F.col("visit_id")),
-            "_system": empty_as_null(F.col("system")),
-            "_code": empty_as_null(F.col("code")),
+
+    def __init__(
+        self,
+        codes: Mapping[str, str],
+        raw: tuple[str, ...],
+        flags: tuple[str, ...] = (),
+        as_of: datetime.date | None = None,
+    ) -> None:
+        self.codes, self.raw, self.flags, self.as_of = dict(codes), raw, flags, as_of
+        self.counts: Counter[str] = Counter()
+
+    def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+        for rows in whole_patients(batches, PATIENT):
+            good, aside = self.parse(rows)
+            yield GOOD, "", good
+            yield ASIDE, "", aside
+
+    def parse(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """(diagnoses, sorted; rejected, in order of patient, reason and raw) of whole patients' rows."""
+        row, column, code, codes = _diagnoses_in([rows[name] for name in self.codes.values()])
+        systems = rows[SYSTEM].dictionary_encode()
+        tokens, token = distinct_tokens(numbers_of(systems)[row], systems.dictionary.to_pylist(), code, codes)
+        of_rows = {ADMIT: days(rows[ADMIT]), DISCHARGE: days(rows[DISCHARGE])}
+        of_rows |= {name: whole_numbers(rows[name]) for name in ORDERS}
+        values = {name: of[row] for name, of in of_rows.items()}
+        if len(self.codes) > 1:
+            values[ORDERS[0]] = column + 1
+        reason = np.minimum(
+            _first_reason(self._reasons_of_rows(rows, of_rows))[row],
+            _first_reason({"code_missing": code < 0, "code_malformed": token < 0}),
+        )
+        good = reason == _NONE
+        self._count(rows, row, reason, values)
+        values = {name: of[good] for name, of in values.items()}
+        made = _contract(rows, row[good], values, tokens, token[good])
+        return made, self._rejected(rows, row[~good], column[~good], reason[~good])
+
+    def _reasons_of_rows(self, rows: pa.RecordBatch, values: Mapping[str, Ints]) -> dict[str, Any]:
+        """Reason → (rows,) where it applies; all but those of single codes."""
+        admit, discharge = values[ADMIT], values[DISCHARGE]
+        dated = (admit < MISSING) & (discharge < MISSING)
+        aside = rows[SET_ASIDE].dictionary_encode()
+        of_source = numbers_of(aside)
+        unreadable = [values[name] == UNREADABLE for name in ORDERS]
+        born = days(rows[BIRTH_DATE])
+        last = (self.as_of - datetime.date(1970, 1, 1)).days if self.as_of else MISSING
+        return {
+            "row_malformed": rows[MALFORMED].fill_null(False).to_numpy(zero_copy_only=False),
+            **{reason: of_source == n for n, reason in enumerate(aside.dictionary.to_pylist())},
+            "patient_missing": pc.equal(rows[PATIENT], "").to_numpy(zero_copy_only=False),
+            "admit_date_missing": admit == MISSING,
+            "admit_date_unreadable": admit == UNREADABLE,
+            "discharge_date_missing": discharge == MISSING,
+            "discharge_date_unreadable": discharge == UNREADABLE,
+            "discharge_before_admit": dated & (discharge < admit),
+            "before_birth": (born != MISSING) & (admit < born),
+            "in_future": (discharge < MISSING) & (discharge > last),
+            "code_system_unknown": pc.is_null(rows[SYSTEM]).to_numpy(zero_copy_only=False),
+            "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
-    )
-    parsed = trimmed.withColumns(
-        {name: _date(trimmed, f"_{name}") for name in ("admit_date", "discharge_date")}
-        | {name: _whole_number(trimmed, f"_{name}") for name in ORDER_COLUMNS}
-        | {"code": normalised_code(F.col("_system"), F.col("_code"))}
-    )
-    unreadable_order = [F.col(f"_{name}").isNotNull() & F.col(name).isNull() for name in ORDER_COLUMNS]
-    applies = {
-        "row_malformed": F.col("malformed"),
-        **{reason: F.col("set_aside") == reason for reason in SOURCE_REASONS},
-        "patient_missing": F.col("patient_id").isNull(),
-        "admit_date_missing": F.col("_admit_date").isNull(),
-        "admit_date_unreadable": F.col("admit_date").isNull(),
-        "discharge_date_missing": F.col("_discharge_date").isNull(),
-        "discharge_date_unreadable": F.col("discharge_date").isNull(),
-        "discharge_before_admit": F.col("discharge_date") < F.col("admit_date"),
-        "before_birth": F.col("admit_date") < F.col("birth_date"),
-        "in_future": F.col("discharge_date") > F.lit(as_of) if as_of else F.lit(False),
-        "code_missing": F.col("_code").isNull(),
-        "code_system_unknown": F.col("_system").isNull(),
-        "code_malformed": F.col("code").isNull(),
-        "order_unreadable": unreadable_order[0] | unreadable_order[1] | unreadable_order[2],
-    }
-    return parsed.withColumn(REASON, F.coalesce(*(F.when(applies[reason], reason) for reason in REASONS)))
+
+    def _count(self, rows: pa.RecordBatch, row: Ints, reason: Ints, values: Mapping[str, Ints]) -> None:
+        counts = self.counts
+        counts[SOURCE_ROWS] += rows.num_rows
+        counts[ROWS_IN] += len(row)
+        found = np.bincount(reason, minlength=_NONE)
+        counts.update({name: int(found[number]) for name, number in NUMBER_OF.items()})
+        for flag in self.flags:
+            marked = rows[flag].cast(pa.int64()).fill_null(0).to_numpy()
+            counts[flag] += int(marked[row].sum() if pa.types.is_boolean(rows[flag].type) else marked.sum())
+        same_day = values[ADMIT] == values[DISCHARGE]
+        counts[SAME_DAY] += int(np.count_nonzero(same_day & (reason == _NONE)))
+
+    def _rejected(self, rows: pa.RecordBatch, row: Ints, column: Ints, reason: Ints) -> pa.RecordBatch:
+        names, reasons = list(self.codes), list(REASONS)
+        raw = rows.select(self.raw).take(pa.array(row)).to_pylist()
+        for line, n in zip(raw, column.tolist(), strict=True):
+            if len(names) > 1:
+                line[DIAGNOSIS_COLUMN] = names[n]
+        found = [(reasons[n], _as_json(line)) for n, line in zip(reason.tolist(), raw, strict=True)]
+        patient = numbers_of(rows[PATIENT].dictionary_encode())[row].tolist()
+        order = sorted(range(len(found)), key=lambda n: (patient[n], found[n]))
+        return pa.RecordBatch.from_pylist(
+            [dict(zip(REJECTED.column_names, found[n], strict=True)) for n in order], schema=REJECTED.arrow
+        )
 
 
-def accepted(classified: DataFrame) -> DataFrame:
-    return classified.where(F.col(REASON).isNull()).select(*DIAGNOSES.column_names)
+def _diagnoses_in(columns: list[pa.Array]) -> tuple[Ints, Ints, Ints, list[str]]:
+    """Where the diagnoses are: (N,) row and column of each, (N,) its code's number or -1, the codes, trimmed.
+
+    columns: each (rows,). The first column always has one, any other where it is filled.
+    """
+    encoded = pa.concat_arrays([column.cast(pa.string()) for column in columns]).dictionary_encode()
+    codes = [text.strip() for text in encoded.dictionary.to_pylist()]
+    number = np.array([*(n if text else -1 for n, text in enumerate(codes)), -1], np.int64)
+    number = number[numbers_of(encoded)].reshape(len(columns), -1)
+    is_diagnosis = number >= 0
+    is_diagnosis[0] = True
+    row, column = np.nonzero(is_diagnosis.T)
+    return row, column, number[column, row], codes
 
 
-def rejected(classified: DataFrame) -> DataFrame:
-    return classified.where(F.col(REASON).isNotNull()).select(*REJECTED.column_names)
+def _first_reason(applies: Mapping[str, npt.NDArray[np.bool_]]) -> Ints:
+    """(N,) number of the first reason that applies, _NONE for a good one."""
+    first = np.full(len(next(iter(applies.values()))), _NONE, np.int64)
+    for reason, there in applies.items():
+        first[there] = np.minimum(first[there], NUMBER_OF[reason])
+    return first
 
 
-def _trimmed(entries: DataFrame, name: str) -> Column:
-    """Text without blanks, null for empty; a column that is a date or a number already stays as it is."""
-    return empty_as_null(F.col(name)) if dict(entries.dtypes)[name] == "string" else F.col(name)
+def _contract(
+    rows: pa.RecordBatch, row: Ints, values: Mapping[str, Ints], tokens: list[str], token: Ints
+) -> pa.RecordBatch:
+    """The contract's columns of good diagnoses, sorted by layout.SORTED_BY. All but rows and tokens: (N,)."""
+    patient = numbers_of(rows[PATIENT].dictionary_encode())[row]  # rows come in order of patients
+    visit = pc.rank(rows[VISIT], tiebreaker="dense").to_numpy().astype(np.int64)[row]
+    orders = [values[name] for name in ORDERS]
+    order = sorted_by(patient, values[DISCHARGE], *orders, token, values[ADMIT], visit)
+    row = row[order]
+    columns = [
+        rows[PATIENT].take(row),
+        rows[VISIT].take(row),
+        *(pa.array(values[name][order].astype(np.int32)).cast(pa.date32()) for name in (ADMIT, DISCHARGE)),
+        pa.array(tokens, pa.string()).take(token[order]),
+        *(
+            pa.array(of[order].clip(max=2**31 - 1).astype(np.int32), mask=of[order] == MISSING)
+            for of in orders
+        ),
+    ]
+    assert all(token.count(SEPARATOR) for token in tokens)
+    return pa.RecordBatch.from_arrays(columns, schema=DIAGNOSES.arrow)
 
 
-def _date(rows: DataFrame, name: str) -> Column:
-    if dict(rows.dtypes)[name] != "string":
-        return F.col(name).cast("date")
-    return F.when(F.rlike(F.col(name), F.lit(DATE_PATTERN)), F.col(name).try_cast("date"))
-
-
-def _whole_number(rows: DataFrame, name: str) -> Column:
-    if dict(rows.dtypes)[name] != "string":
-        return F.col(name).try_cast("int")
-    digits = F.regexp_replace(F.col(name), r"\.0*\z", "")
-    return F.when(F.rlike(F.col(name), F.lit(NUMBER_PATTERN)), digits.try_cast("int"))
+def _as_json(raw: dict[str, Any]) -> str:
+    """A row's columns, nulls included; or the line that could not be split into fields."""
+    corrupt = raw.pop(CORRUPT, None)
+    shown = raw if corrupt is None else {CORRUPT: corrupt}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -7,12 +7,14 @@ exact order statistics, found by counting, without a sort.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -23,6 +25,7 @@ from spark_jobs.transforms.splits import stable_hash
 PLACE = "place"
 _HASH_BITS = 60
 _BIN_BITS = 16  # of the hash: 65,536 bins a split
+_LENGTH, _VISITS = "length", "visits"
 
 Ints = npt.NDArray[np.int64]
 
@@ -64,7 +67,8 @@ def first_places(placed: DataFrame, plan: ShardPlan) -> Ints:
     Places are counted in bins; only the bins in which a shard begins are then brought to the driver.
     """
     shift = _HASH_BITS - _BIN_BITS
-    bins = placed.select(PLACE, F.shiftright(PLACE, shift).alias("bin"))
+    # Read twice, so kept: 8 bytes a patient.
+    bins = placed.select(PLACE, F.shiftright(PLACE, shift).alias("bin")).persist()
     counted = bins.groupBy("bin").count().toArrow().sort_by("bin")
     ends = np.cumsum(counted["count"].to_numpy())
     holding = np.searchsorted(ends, plan.starts, side="right")  # the bin of each shard's first row
@@ -73,6 +77,7 @@ def first_places(placed: DataFrame, plan: ShardPlan) -> Ints:
     places = np.sort(
         bins.where(F.col("bin").isin(numbers.tolist())).select(PLACE).toArrow()[PLACE].to_numpy()
     )
+    bins.unpersist()
     before = np.concatenate([[0], ends])[brought]  # rows before each of those bins, on the whole line
     here = np.searchsorted(places >> shift, numbers)  # and among the places brought here
     return places[here[which] + plan.starts - before[which]]
@@ -86,17 +91,41 @@ def to_shards(placed: DataFrame, first: Ints) -> DataFrame:
 
     numbered = placed.withColumn("shard", F.arrow_udf(shard_of, "int")(F.col(PLACE)))
     apart = numbered.repartitionById(len(first), "shard").sortWithinPartitions(PLACE, "patient_id")
-    return apart.select(TOKEN_IDS, VISIT_NUMBERS, F.col(PROLONGED_LOS).cast("int").alias(PROLONGED_LOS))
-
-
-def summarise(sequences: DataFrame) -> dict[str, tuple[dict[int, int], int]]:
-    """Split → (codes a patient → patients, most visits of a patient)."""
-    rows = sequences.groupBy(SPLIT, F.size(TOKEN_IDS).alias("length")).agg(
-        F.count("*").alias("patients"), F.max(F.array_max(VISIT_NUMBERS)).alias("visits")
+    return apart.select(
+        TOKEN_IDS, VISIT_NUMBERS, F.col(PROLONGED_LOS).cast("int").alias(PROLONGED_LOS), SPLIT
     )
-    found = rows.collect()
-    of_split = {split: [row for row in found if row[SPLIT] == split] for split in SPLITS}
-    return {
-        split: ({row.length: row.patients for row in rows}, max((row.visits for row in rows), default=0))
-        for split, rows in of_split.items()
-    }
+
+
+class WriteFormats:
+    """Task (part_files): the rows of to_shards in each format; counts codes and visits a patient by split."""
+
+    def __init__(self, formats: tuple[str, ...]) -> None:
+        self.formats = formats
+        self.counts: Counter[str] = Counter()
+
+    def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+        for batch in batches:
+            # A shard is of one split.
+            split = batch[SPLIT][0].as_py() if batch.num_rows else ""
+            lengths = pc.list_value_length(batch[TOKEN_IDS])
+            self._count(_LENGTH, split, lengths)
+            last = np.cumsum(lengths.to_numpy()) - 1  # visits are numbered from 1
+            self._count(_VISITS, split, batch[VISIT_NUMBERS].flatten().take(last))
+            rows = batch.drop_columns([SPLIT])
+            for file_format in self.formats:
+                yield file_format, "", rows
+
+    def _count(self, what: str, split: str, values: pa.Array) -> None:
+        for found in values.value_counts().to_pylist():
+            self.counts[f"{what}/{split}/{found['values']}"] += found["counts"]
+
+
+def summarise(counts: Mapping[str, int]) -> dict[str, tuple[dict[int, int], int]]:
+    """Split → (codes a patient → patients, most visits of a patient), from what WriteFormats counted."""
+
+    def histogram(what: str, split: str) -> dict[int, int]:
+        start = f"{what}/{split}/"
+        found = {int(name.removeprefix(start)): n for name, n in counts.items() if name.startswith(start)}
+        return dict(sorted(found.items()))
+
+    return {split: (histogram(_LENGTH, split), max(histogram(_VISITS, split), default=0)) for split in SPLITS}

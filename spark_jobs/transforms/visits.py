@@ -33,15 +33,15 @@ def assemble_patients(
         yield assemble(rows, unk, visits)
 
 
-def whole_patients(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Cut a sorted stream anew, so that no patient is split."""
+def whole_patients(batches: Iterator[pa.RecordBatch], patient: str = PATIENT_ID) -> Iterator[pa.RecordBatch]:
+    """Cut a stream that is sorted by `patient`, without nulls, anew, so that no patient is split."""
     held: list[pa.RecordBatch] = []  # of the patient whom the stream is at
     for batch in batches:
         if not batch.num_rows:
             continue
-        ids = batch[PATIENT_ID]
+        ids = batch[patient]
         cut = pc.index(ids, ids[-1]).as_py()
-        if cut == 0 and held and held[-1][PATIENT_ID][-1] == ids[0]:
+        if cut == 0 and held and held[-1][patient][-1] == ids[0]:
             held.append(batch)
             continue
         if cut or held:

@@ -102,7 +102,7 @@ def test_a_visit_that_stands_twice_is_an_error_not_more_rows(run, omop):
     (omop / "visit_occurrence.csv.gz").write_bytes(
         gzip.compress((VISITS + VISITS.splitlines()[1] + "\n").encode())
     )
-    with pytest.raises(ContractError, match=r"6 rows in, 6 out.*stands\s+there once"):
+    with pytest.raises(ContractError, match=r"6 rows, 8 seen.*stands\s+there once"):
         run.ingest("omop", str(omop))
     assert not (omop.parent / "run" / "diagnoses" / "manifest.json").exists()
 
