@@ -20,6 +20,8 @@ MODEL ?= $(RUN)/model
 ##@ Data
 #: ingest: medbert (the original's TSV), omop, meds, or claims (what `make claims` writes, or by a column map)
 SOURCE ?= claims
+#: ingest: take in only files that were not there before: now, or an interval to go on with, e.g. "10 minutes"
+FOLLOW ?=
 #: claims: how many patients
 PATIENTS ?= 20000
 #: claims, shards, pretrain: seed of everything random
@@ -34,6 +36,8 @@ ROLL_UP ?=
 DIAGNOSES ?= $(RUN)/diagnoses
 #: vocabulary: a code of fewer patients is left out (11: the small-cell rule)
 MIN_PATIENTS ?= 11
+#: vocabulary: an older one to append new codes to, ids stay; $(RUN)/vocabulary itself, or another run's
+EXTEND ?=
 #: vocabulary: a Med-BERT .types file to import, instead of counting codes
 TYPES ?=
 #: sequences: rows of one discharge_date, of one visit_id, or of stays that overlap are one visit
@@ -137,7 +141,7 @@ claims: setup package ## generate synthetic claims: PATIENTS, SEED -> $(RUN)/cla
 .PHONY: ingest
 ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN)/diagnoses
 	$(submit) spark_jobs/ingest_claims.py --source $(SOURCE) --input "$(INPUT)" \
-		--output "$(RUN)/diagnoses" $(JOB_ARGS)
+		$(if $(FOLLOW),--follow "$(FOLLOW)") --output "$(RUN)/diagnoses" $(JOB_ARGS)
 
 .PHONY: map
 map: setup package ## diagnoses in other codes: MAP, ONE_TO_MANY, ROLL_UP -> $(RUN)/diagnoses_mapped
@@ -149,7 +153,7 @@ map: setup package ## diagnoses in other codes: MAP, ONE_TO_MANY, ROLL_UP -> $(R
 vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -> $(RUN)/vocabulary
 	$(submit) spark_jobs/build_vocabulary.py \
 		$(if $(TYPES),--types "$(TYPES)",--diagnoses "$(DIAGNOSES)" --min_patients $(MIN_PATIENTS)) \
-		--output "$(RUN)/vocabulary" $(JOB_ARGS)
+		$(if $(EXTEND),--extend "$(EXTEND)") --output "$(RUN)/vocabulary" $(JOB_ARGS)
 
 .PHONY: sequences
 sequences: setup package ## one row a patient, visits in order: MIN_CODES, VISITS -> $(RUN)/sequences

@@ -14,12 +14,16 @@ from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
 from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.follow_claims import follow
+from spark_jobs.growing import Ingested
 from spark_jobs.publish import Target, publish, start_output, write_parts
 from spark_jobs.sources import find_source
 from spark_jobs.sources.claims import ClaimsOptions
 from spark_jobs.sources.meds import MedsOptions
 from spark_jobs.sources.omop import OmopOptions
+from spark_jobs.sources.raw import RawDiagnoses
 from spark_jobs.sources.tables import RawInput
+from spark_jobs.storage import Folder
 from spark_jobs.transforms.diagnoses import (
     ASIDE,
     GOOD,
@@ -45,6 +49,8 @@ class IngestClaims:
         format_options: of that format, e.g. '{sep: "|"}'. They appear in no manifest.
         as_of: the day of the extract, YYYY-MM-DD: what is discharged later is set aside. Without it, no date
             is too late: de-identified data may lie in the future.
+        follow: take in only those files of claims that were not there before, each once. `now`: those that
+            have come by now; an interval, e.g. `10 minutes`: go on, and look so often, until stopped.
         num_partitions: into how many files patients are shuffled; the later stages work file by file. By
             default one for each 250,000 rows of the input, so it does not depend on the cluster.
         omop: options of source omop.
@@ -59,6 +65,7 @@ class IngestClaims:
     format: str | None = None
     format_options: dict[str, bool | int | str] = field(default_factory=dict)
     as_of: str | None = None
+    follow: str | None = None
     num_partitions: int | None = None
     omop: OmopOptions = field(default_factory=OmopOptions)
     claims: ClaimsOptions = field(default_factory=ClaimsOptions)
@@ -68,14 +75,37 @@ class IngestClaims:
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
     check_positive(num_partitions=config.num_partitions)
+    if config.follow:
+        follow(spark, config, lambda given, *folders: _write(config, as_of, _read(config, given), *folders))
+        return
     given = RawInput(spark, config.input, config.format, config.format_options)
-    raw = find_source(config.source)(given, getattr(config, config.source, None))
+    raw = _read(config, given)
     inputs = [config.input] if given.is_path else []
     output = start_output(spark, config.output, inputs)
     aside = start_output(spark, config.rejected or f"{config.output.rstrip('/')}_rejected", inputs)
+    made = _write(config, as_of, raw, output, aside)
+    by_reason = made.counts["rejected"]
+    bad_files = tuple(made.rejected_files)
+    publish(aside, Manifest(REJECTED_KIND, made.parameters, made.inputs, bad_files, {"rejected": by_reason}))
+    if not made.counts["rows_out"]:
+        raise ContractError(
+            f"no row of {config.input} is a usable diagnosis (set aside: {by_reason or 'none, it is empty'})",
+            "ingest needs at least one good row", f"look at {aside.uri}, and check --source and --input",
+        )  # fmt: skip
+    layout = layout_by_patient(made.num_partitions, SORTED_BY)
+    publish(output, Manifest(KIND, made.parameters, made.inputs, tuple(made.files), made.counts, layout))
+
+
+def _read(config: IngestClaims, given: RawInput) -> RawDiagnoses:
+    return find_source(config.source)(given, getattr(config, config.source, None))
+
+
+def _write(
+    config: IngestClaims, as_of: datetime.date | None, raw: RawDiagnoses, output: Folder, aside: Folder
+) -> Ingested:
+    """Diagnoses, and what is set aside, into two folders that nobody reads yet."""
     counts = {name: value for frame in raw.counts for name, value in frame.first().asDict().items()}
     source_rows = counts.pop(SOURCE_ROWS)
-
     num_partitions = config.num_partitions or num_partitions_for(source_rows)
     targets = {GOOD: Target(output, schema=DIAGNOSES), ASIDE: Target(aside, schema=REJECTED)}
     task = ParseDiagnoses(raw.codes, raw.raw, raw.flags, as_of)
@@ -89,15 +119,7 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
     check_nothing_lost(counts, source_rows, seen.get(SOURCE_ROWS, 0), config.input)
     chosen = {"format": config.format, "as_of": config.as_of}
     parameters = {"source": config.source} | {name: value for name, value in chosen.items() if value}
-    parameters |= raw.parameters
-    publish(aside, Manifest(REJECTED_KIND, parameters, raw.inputs, tuple(bad_files), {"rejected": by_reason}))
-    if not counts["rows_out"]:
-        raise ContractError(
-            f"no row of {config.input} is a usable diagnosis (set aside: {by_reason or 'none, it is empty'})",
-            "ingest needs at least one good row", f"look at {aside.uri}, and check --source and --input",
-        )  # fmt: skip
-    layout = layout_by_patient(num_partitions, SORTED_BY)
-    publish(output, Manifest(KIND, parameters, raw.inputs, tuple(files), counts, layout))
+    return Ingested(parameters | raw.parameters, raw.inputs, files, bad_files, counts, num_partitions)
 
 
 def _day(text: str | None) -> datetime.date | None:

@@ -41,6 +41,13 @@ def take_over(spark: SparkSession, uri: str, kind: str) -> None:
     folder.delete(STAGING)
 
 
+def publish_over(folder: Folder, manifest: Manifest) -> None:
+    """Put a manifest in the place of the folder's own, if it has one, so that there is always one to read."""
+    hidden = f".{MANIFEST_NAME}.tmp"
+    folder.write_bytes(hidden, manifest.to_json().encode())
+    folder.replace(hidden, MANIFEST_NAME)
+
+
 def _files(folder: Folder) -> set[str]:
     """Files that a reader may see: none whose name, or that of a folder above it, begins with _ or a dot."""
     return {

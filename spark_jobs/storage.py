@@ -92,7 +92,7 @@ class Folder:
 
         On an object store there is a moment between, in which they find neither.
         """
-        if self._filesystem.getScheme() == "file":
+        if self._filesystem.getUri().getScheme() == "file":
             self.rename(source, target)
             return
         hadoop = self._jvm.org.apache.hadoop

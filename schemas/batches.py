@@ -1,0 +1,55 @@
+"""Diagnoses that grow: what the manifest of a folder says that ingest adds new claims to, batch by batch.
+
+`batches [{input_files}]`: the raw files of each batch, relative to the input, sorted. The rows of the k-th
+batch, from 0, are those of the files in `batch=00000k/`; a patient may have rows in several.
+`earlier [fingerprint]`: the k-th is that of the folder when it had k + 1 batches. So whoever has read the
+folder before can tell which rows came since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas.manifest import Manifest, ManifestFile
+
+BATCH_PREFIX = "batch="
+BATCHES = "batches"
+INPUT_FILES = "input_files"
+EARLIER = "earlier"
+
+
+def batch_folder(number: int) -> str:
+    return f"{BATCH_PREFIX}{number:06d}"
+
+
+def num_batches(manifest: Manifest) -> int:
+    """0 where the folder was written in one go."""
+    return len(manifest.details.get(BATCHES, []))
+
+
+def batches_details(before: Manifest | None, input_files: Sequence[str]) -> dict[str, Any]:
+    """The manifest's details after one more batch. before: the folder's manifest until then."""
+    batches = list(before.details[BATCHES]) if before else []
+    earlier = [*before.details[EARLIER], before.fingerprint] if before else []
+    return {BATCHES: [*batches, {INPUT_FILES: list(input_files)}], EARLIER: earlier}
+
+
+def files_since(manifest: Manifest, fingerprint: str) -> tuple[ManifestFile, ...] | None:
+    """The files that came since the folder's fingerprint was that one; None if it never was."""
+    states = [*manifest.details.get(EARLIER, []), manifest.fingerprint]
+    if fingerprint not in states:
+        return None
+    new = {batch_folder(number) for number in range(states.index(fingerprint) + 1, len(states))}
+    return tuple(file for file in manifest.files if file.path.partition("/")[0] in new)
+
+
+def added_counts(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts of two sets of rows added up, reason by reason where a count has parts."""
+    added = dict(before)
+    for name, value in new.items():
+        if isinstance(value, Mapping):
+            added[name] = added_counts(before.get(name, {}), value)
+        else:
+            added[name] = before.get(name, 0) + value
+    return added
