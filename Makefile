@@ -116,7 +116,7 @@ submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRI
 foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)") \
 	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
 valid_shards = $(if $(wildcard $(RUN)/shards/valid/*.parquet),--shards "$(RUN)/shards/valid")
-launch = $(if $(filter-out 1,$(NP)),"$(BIN)/horovodrun" -np $(NP) --gloo $(HOROVOD_ARGS))
+launch = $(if $(filter-out 1,$(NP)),"$(BIN)/python" -m trainer.launch -np $(NP) --gloo $(HOROVOD_ARGS))
 
 ##@ Start here
 .PHONY: help

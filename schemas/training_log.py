@@ -14,6 +14,8 @@ eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accura
     most frequent codes of the patient's other visits). In evaluation every
     masked code stands behind [MASK]: none is left as it is.
 checkpoint: folder (relative to the run's).
+stop: reason (SIGTERM: the run was asked to stop, and goes on when it is started again) and ranks (those that
+    were asked).
 """
 
 METRICS_FILE = "metrics.jsonl"
@@ -24,3 +26,4 @@ START = "start"
 TRAIN = "train"
 EVAL = "eval"
 CHECKPOINT = "checkpoint"
+STOP = "stop"

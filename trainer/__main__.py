@@ -11,11 +11,12 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from schemas.errors import ContractError
 from trainer import forward, pretrain
 from trainer.config import PretrainConfig
+from trainer.core.stop import Stopped
 from trainer.core.together import OtherRankFailed
 from trainer.core.world import detect_world
+from trainer.exit_codes import STOPPED, USER_ERROR
 
-USER_ERROR = 2
-"""Exit code for data, a folder or an option that breaks a contract."""
+LOG = logging.getLogger(__name__)
 
 
 def make_parser() -> ArgumentParser:
@@ -48,7 +49,7 @@ def _forward_options() -> ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code."""
+    """Run a command; the exit code (trainer.exit_codes)."""
     world = detect_world()
     logging.basicConfig(
         level=logging.INFO if world.is_first else logging.WARNING,
@@ -67,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OtherRankFailed as error:
         sys.stderr.write(f"rank {world.rank} stops: {error}\n")
         return USER_ERROR
+    except Stopped as stopped:
+        LOG.warning("%s", stopped)
+        return STOPPED
     return 0
 
 

@@ -25,6 +25,7 @@ from trainer.core.masking import Masker
 from trainer.core.metrics import IntervalMeans
 from trainer.core.order import Position
 from trainer.core.run_log import RunLog
+from trainer.core.stop import StopRequest, stop_on_sigterm
 from trainer.core.together import on_first_rank
 from trainer.core.training_input import BatchMaker, training_input
 from trainer.core.world import World, detect_world
@@ -35,12 +36,16 @@ LOG = logging.getLogger(__name__)
 
 
 def main(config: PretrainConfig) -> None:
-    """Train as this process's part of the world that launched it. Raises ContractError."""
-    pretrain(config, backend_class(config.backend), detect_world())
+    """Train as this process's part of the world that launched it. Raises ContractError, Stopped."""
+    with stop_on_sigterm() as stop:
+        pretrain(config, backend_class(config.backend), detect_world(), stop)
 
 
-def pretrain(config: PretrainConfig, make_backend: type[Backend], world: World) -> None:
+def pretrain(
+    config: PretrainConfig, make_backend: type[Backend], world: World, stop: StopRequest | None = None
+) -> None:
     """Train; goes on from the newest checkpoint in the output folder if there is one."""
+    stop = stop or StopRequest()
     vocabulary = read_vocabulary(config.data.vocabulary)
     train_reader = open_reader(config.data.reader, join(config.data.shards, "train"))
     valid_reader = open_reader(config.data.reader, join(config.data.shards, "valid"))
@@ -65,14 +70,16 @@ def pretrain(config: PretrainConfig, make_backend: type[Backend], world: World) 
             _batch_maker(config, config.masking.for_evaluation(), vocabulary),
             config.batch_size,
             config.eval_patients,
+            stop,
         ),
         checkpoints=CheckpointStore(config.output, config.keep_checkpoints),
+        stop=stop,
     )
     progress = _start(run, train_reader)
-    if progress.step >= config.steps:
+    if progress.step >= config.steps and not progress.evaluation_due:
         LOG.info("%s is already trained to step %d; nothing is left to do", config.output, progress.step)
         return
-    log = RunLog(config.output, progress.step, writes=world.is_first)
+    log = RunLog(config.output, progress.step, writes=world.is_first, evaluation_due=progress.evaluation_due)
     try:
         steps = training_input(train_reader, maker, config.seed, world.rank, progress.position)
         train(run, progress, steps, log)
@@ -123,6 +130,8 @@ def _start(run: Run, train_reader: ShardReader) -> Progress:
         patients_seen=state.patients_seen,
         patients_cut=state.patients_cut,
         interval=IntervalMeans(**state.interval),
+        saved_step=state.step,
+        evaluation_due=state.evaluation_due,
     )
 
 

@@ -132,11 +132,11 @@ def test_no_job_hides_a_module_of_pythons_own(project_root):
     assert names & sys.stdlib_module_names == set()
 
 
-def test_training_runs_under_horovodrun_only_with_several_processes(commands):
+def test_training_is_launched_under_horovod_only_with_several_processes(commands):
     (alone,) = commands("pretrain", "NP=1")
     (together,) = commands("pretrain", "NP=2")
     assert alone[0].endswith("python")
-    assert together[0].endswith("horovodrun") and together[1:3] == ["-np", "2"]
+    assert together[1:5] == ["-m", "trainer.launch", "-np", "2"]
     assert together[-len(alone) :] == alone
 
 
@@ -150,9 +150,9 @@ def test_every_command_of_the_demo_is_one_that_its_program_understands(commands,
             parse(get_type_hints(job.main)["config"], command[command.index(scripts[0]) + 1 :])
             understood.append(scripts[0])
         else:
-            program = command[command.index("-m") + 1]
-            PARSERS[program]().parse_args(command[command.index("-m") + 2 :])
-            understood.append(program)
+            start = len(command) - command[::-1].index("-m")  # the launcher's -m comes before
+            PARSERS[command[start]]().parse_args(command[start + 1 :])
+            understood.append(command[start])
     jobs = ("generate_claims", "ingest_claims", "build_vocabulary", "build_sequences", "write_shards")
     programs = ["trainer", "conversion", "reports", "reports"]
     assert understood == [f"spark_jobs/{job}.py" for job in jobs] + programs

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
 from tests.trainer.fake_backend import Collective, FakeBackend
 from trainer.config import PretrainConfig
+from trainer.core.stop import StopRequest
 from trainer.core.together import OtherRankFailed
 from trainer.core.world import World
 from trainer.pretrain import pretrain
@@ -21,6 +22,7 @@ def run_ranks(
     config: PretrainConfig,
     world_size: int = 1,
     before_step: Callable[[int, FakeBackend], None] | None = None,
+    stops: Sequence[StopRequest] | None = None,
 ) -> list[FakeBackend]:
     """Train on so many ranks. Raises a rank's own error if there was one; run_ranks.errors has all ranks'."""
     collective = Collective(world_size)
@@ -33,7 +35,7 @@ def run_ranks(
             return backends[rank]
 
         try:
-            pretrain(config, make, World(rank, world_size, rank))
+            pretrain(config, make, World(rank, world_size, rank), stops[rank] if stops else None)
         except BaseException as error:
             errors[rank] = error
             time.sleep(0.2)  # ranks that stop of themselves have done so by then

@@ -2,78 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from schemas.checkpoint import latest_checkpoint
-from schemas.manifest import join
-from schemas.training_log import METRICS_FILE
-
-STEPS = 80
-OPTIONS = {
-    "data.max_seq_length": 32,
-    "steps": STEPS,
-    "batch_size": 32,
-    "model.hidden_size": 24,
-    "model.num_hidden_layers": 2,
-    "model.num_attention_heads": 2,
-    "model.max_position_embeddings": 32,
-    "optimizer.learning_rate": 1e-3,
-    "optimizer.warmup_steps": 5,
-    "log_every": 1,
-    "eval_every": 20,
-    "checkpoint_every": 7,
-}
-
-
-def start(data_set, output, backend, ranks):
-    """The trainer in a process group of its own."""
-    launcher = [join(os.path.dirname(sys.executable), "horovodrun"), "-np", str(ranks), "--gloo"]
-    options = OPTIONS | {
-        "data.shards": data_set.shards,
-        "data.vocabulary": data_set.vocabulary,
-        "output": output,
-        "backend": backend,
-    }
-    return subprocess.Popen(
-        [
-            *(launcher if ranks > 1 else []),
-            *(sys.executable, "-m", "trainer", "pretrain"),
-            *(f"--{name}={value}" for name, value in options.items()),
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-
-
-def losses(output, kind="train"):
-    path = join(output, METRICS_FILE)
-    if not os.path.exists(path):
-        return []
-    with open(path) as stream:
-        lines = [json.loads(line) for line in stream if line.endswith("\n")]
-    return [(line["step"], line["mlm_loss"], line["los_loss"]) for line in lines if line["kind"] == kind]
+from tests.trainer.processes import STEPS, finish, losses, start, wait_for_step
 
 
 def kill_at(process, output, step):
     """kill -9 of every process once the step is in the log."""
-    while (not (seen := losses(output)) or seen[-1][0] < step) and process.poll() is None:
-        time.sleep(0.005)
+    wait_for_step(process, output, step)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 

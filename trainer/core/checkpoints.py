@@ -53,6 +53,8 @@ class TrainingState:
     """trainer.core.metrics.IntervalMeans at this step"""
     config: dict[str, Any]
     """The run's configuration, to say what was changed when it is resumed with another one."""
+    evaluation_due: bool = False
+    """This step's evaluation was given up to stop in time, and comes first when the run goes on."""
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "position": self.position.to_json()}

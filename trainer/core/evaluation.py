@@ -13,8 +13,9 @@ from trainer.core.baselines import count_codes, popularity_ranks, rank_by_other_
 from trainer.core.masking import evaluation_key
 from trainer.core.metrics import TOP_K, EvaluationSums, area_under_roc, count_hits, count_top_hits, ratio
 from trainer.core.order import Order, count, share
+from trainer.core.stop import StopRequest
 from trainer.core.stream import stream_batches
-from trainer.core.together import on_every_rank
+from trainer.core.together import failure_flags, on_every_rank
 from trainer.core.training_input import BatchMaker
 from trainer.core.world import World
 from trainer.readers.base import ShardReader
@@ -22,6 +23,14 @@ from trainer.readers.base import ShardReader
 LOG = logging.getLogger(__name__)
 _COUNTED_SHARDS = 4
 """Training shards from which the most frequent codes are counted."""
+
+
+class EvaluationStopped(Exception):
+    """A rank was asked to stop, so this evaluation is given up, on every rank."""
+
+    def __init__(self, ranks: list[int]) -> None:
+        super().__init__(ranks)
+        self.ranks = ranks
 
 
 @dataclass
@@ -33,6 +42,8 @@ class _Local:
     """(2, len(TOP_K)): always the most frequent codes; the patient's other visits"""
     scores: np.ndarray
     """(2, patients of all ranks): score and label of this rank's patients, 0 elsewhere"""
+    gave_up: bool = False
+    """Asked to stop before the end of its part."""
 
 
 class Evaluator:
@@ -47,8 +58,9 @@ class Evaluator:
         maker: BatchMaker,
         batch_size: int,
         max_patients: int | None,
+        stop: StopRequest,
     ) -> None:
-        self._backend, self._world = backend, world
+        self._backend, self._world, self._stop = backend, world, stop
         self._train, self._valid = train, valid
         self._maker, self._batch_size = maker, batch_size
         self._order = Order(valid.shard_rows, None)
@@ -60,13 +72,16 @@ class Evaluator:
         self._baseline_hits: np.ndarray | None = None
 
     def evaluate(self) -> dict[str, float | int | None] | None:
-        """The metrics, equal on every rank; None when the valid split is empty."""
+        """The metrics, equal on every rank; None when the valid split is empty. Raises EvaluationStopped."""
         if not self._num_patients:
             LOG.warning("%s has no patients: nothing is evaluated", self._valid.shards.uri)
             return None
         if self._popularity is None:
             self._popularity = self._count_popularity()
         local = on_every_rank(self._backend, self._world, "evaluation", self._evaluate_share)
+        asked = self._backend.all_reduce("evaluation.stop", failure_flags(self._world, local.gave_up))
+        if asked.any():
+            raise EvaluationStopped(np.flatnonzero(asked).tolist())
         sums = EvaluationSums.from_array(self._backend.all_reduce("evaluation.sums", local.sums.to_array()))
         if self._baseline_hits is None:
             self._baseline_hits = self._backend.all_reduce("evaluation.baselines", local.baseline_hits)
@@ -105,6 +120,9 @@ class Evaluator:
                         prepared.patients, prepared.codes, self._popularity, self._first_code_id
                     )
                 )
+            if self._stop.asked:
+                local.gave_up = True
+                break
             for block in prepared.blocks:
                 predictions = self._backend.predict(block)
                 local.sums.mlm_loss += predictions.mlm_loss_sum

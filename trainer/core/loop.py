@@ -5,23 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from typing import NoReturn
 
 import numpy as np
 
 from schemas.model_config import BertConfig
-from schemas.training_log import CHECKPOINT, EVAL, START, TRAIN
+from schemas.training_log import CHECKPOINT, EVAL, START, STOP, TRAIN
 from schemas.vocabulary import Vocabulary
 from trainer.config import PretrainConfig
 from trainer.core.backend import Backend, StepResult, StepTotals
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.clock import Clock
-from trainer.core.evaluation import Evaluator
+from trainer.core.evaluation import EvaluationStopped, Evaluator
 from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import NotFinite, ranks_not_finite
 from trainer.core.order import Position
 from trainer.core.prefetch import Prefetch
 from trainer.core.run_log import RunLog, evaluation_line, progress_line
 from trainer.core.schedule import learning_rate
+from trainer.core.stop import Stopped, StopRequest
 from trainer.core.together import OtherRankFailed, failure_flags, on_every_rank
 from trainer.core.training_input import StepInput
 from trainer.core.world import World
@@ -59,6 +61,10 @@ class Progress:
     patients_seen: int
     patients_cut: int
     interval: IntervalMeans
+    saved_step: int = 0
+    """Step of the newest checkpoint; at step 0 there is nothing to save."""
+    evaluation_due: bool = False
+    """This step's evaluation was given up to stop in time."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +80,25 @@ class Run:
     backend: Backend
     evaluator: Evaluator
     checkpoints: CheckpointStore
+    stop: StopRequest
 
 
 def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog) -> None:
-    """Train from where `progress` stands to the last step. Raises ContractError, OtherRankFailed."""
+    """Train from where `progress` stands to the last step. Raises ContractError, OtherRankFailed, Stopped."""
     config = run.config
     log.write(START, progress.step, _start_values(run))
     clock = Clock()
     first_step = progress.step
     prefetched = Prefetch(steps)
     try:
+        if progress.evaluation_due:
+            with clock.aside():
+                _evaluate(run, progress, log)
         while progress.step < config.steps:
             with clock.waiting():
-                step_input, totals = _next_input(run, prefetched)
+                step_input, totals, asked = _next_input(run, prefetched)
+            if asked:
+                _stop(run, progress, log, asked)
             rate = _rate(config, progress.step + 1)
             result = _train_step(run, progress.step + 1, step_input, totals, rate)
             _advance(progress, step_input, totals, result)
@@ -103,8 +115,11 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
         prefetched.close()
 
 
-def _next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTotals]:
-    """This rank's input of the next step, and all ranks' totals. If one rank cannot read, all stop."""
+def _next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTotals, list[int]]:
+    """This rank's input of the next step, all ranks' totals, and the ranks that are asked to stop.
+
+    One sum tells every rank the same, so all stop before the same step. If one cannot read, all fail.
+    """
     error: Exception | None = None
     step_input = None
     local = RankTotals()
@@ -114,15 +129,26 @@ def _next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTo
     except Exception as caught:  # raised again below, once all ranks know
         error = caught
     numbers = [getattr(local, field.name) for field in fields(RankTotals)]
-    flags = failure_flags(run.world, error is not None)
-    summed = run.backend.all_reduce("step_totals", np.concatenate([np.asarray(numbers, np.int64), flags]))
+    failed = failure_flags(run.world, error is not None)
+    asked = failure_flags(run.world, run.stop.asked)
+    summed = run.backend.all_reduce(
+        "step_totals", np.concatenate([np.asarray(numbers, np.int64), failed, asked])
+    )
     if error is not None:
         raise error
-    failed = np.flatnonzero(summed[len(numbers) :])
-    if len(failed):
-        raise OtherRankFailed(failed.tolist())
+    _, failed, asked = np.split(summed, [len(numbers), len(numbers) + run.world.size])
+    if failed.any():
+        raise OtherRankFailed(np.flatnonzero(failed).tolist())
     assert step_input is not None
-    return step_input, RankTotals(*summed[: len(numbers)].tolist())
+    return step_input, RankTotals(*summed[: len(numbers)].tolist()), np.flatnonzero(asked).tolist()
+
+
+def _stop(run: Run, progress: Progress, log: RunLog, ranks: list[int]) -> NoReturn:
+    """Save what the last checkpoint does not have, and leave. ranks: those that were asked to."""
+    if progress.step > progress.saved_step:
+        _save(run, progress, log)
+    log.write(STOP, progress.step, {"reason": "SIGTERM", "ranks": ranks})
+    raise Stopped(progress.step, ranks, run.config.output)
 
 
 def _train_step(run: Run, step: int, step_input: StepInput, totals: RankTotals, rate: float) -> StepResult:
@@ -144,6 +170,7 @@ def _rate(config: PretrainConfig, step: int) -> float:
 
 def _advance(progress: Progress, step_input: StepInput, totals: RankTotals, result: StepResult) -> None:
     progress.step += 1
+    progress.evaluation_due = False
     progress.position = step_input.position
     progress.patients_seen += totals.patients
     progress.patients_cut += totals.patients_cut
@@ -187,7 +214,12 @@ def _log_training(
 
 
 def _evaluate(run: Run, progress: Progress, log: RunLog) -> None:
-    values = run.evaluator.evaluate()
+    try:
+        values = run.evaluator.evaluate()
+    except EvaluationStopped as stopped:
+        progress.evaluation_due = True
+        _stop(run, progress, log, stopped.ranks)
+    progress.evaluation_due = False
     if values is not None:
         log.write(EVAL, progress.step, values)
         LOG.info("%s", evaluation_line(progress.step, values))
@@ -204,6 +236,7 @@ def _save(run: Run, progress: Progress, log: RunLog) -> None:
         LOG.info("saved %s", uri)
 
     on_every_rank(run.backend, run.world, "save", save)
+    progress.saved_step = progress.step
 
 
 def _state(run: Run, progress: Progress) -> TrainingState:
@@ -216,4 +249,5 @@ def _state(run: Run, progress: Progress) -> TrainingState:
         patients_cut=progress.patients_cut,
         interval=asdict(progress.interval),
         config=asdict(run.config),
+        evaluation_due=progress.evaluation_due,
     )

@@ -18,15 +18,18 @@ LOG = logging.getLogger(__name__)
 class RunLog:
     """The log of one run's folder; on ranks other than the first it does nothing."""
 
-    def __init__(self, run_uri: str, step: int, *, writes: bool) -> None:
-        """step: where the run begins or goes on; lines of later steps, from a lost process, are removed."""
+    def __init__(self, run_uri: str, step: int, *, writes: bool, evaluation_due: bool = False) -> None:
+        """step: where the run begins or goes on; lines of later steps, from a lost process, are removed.
+
+        evaluation_due: that step's evaluation comes (again).
+        """
         self._writes = writes
         if not writes:
             return
         self._filesystem, root = fsspec.core.url_to_fs(run_uri)
         self._filesystem.makedirs(root, exist_ok=True)
         self._path = join(root, METRICS_FILE)
-        self._forget_after(step)
+        self._forget_after(step, evaluation_due)
         self._events = EventFile(join(run_uri, TENSORBOARD_FOLDER), step + 1)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
@@ -46,11 +49,13 @@ class RunLog:
         if self._writes:
             self._events.close()
 
-    def _forget_after(self, step: int) -> None:
+    def _forget_after(self, step: int, evaluation_due: bool) -> None:
         if not self._filesystem.exists(self._path):
             return
         lines = self._filesystem.cat_file(self._path).split(b"\n")
-        kept = [line for line in lines if line and _step_of(line) <= step]
+        kept = [line for line in lines if _step_of(line) <= step]
+        if evaluation_due:
+            kept = [line for line in kept if (json.loads(line)["kind"], _step_of(line)) != (EVAL, step)]
         hidden = f"{self._path}.tmp"
         self._filesystem.pipe_file(hidden, b"".join(line + b"\n" for line in kept))
         self._filesystem.mv(hidden, self._path)

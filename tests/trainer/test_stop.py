@@ -1,0 +1,132 @@
+"""A run that is asked to stop saves its step, says so, and goes on later as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from schemas.checkpoint import list_checkpoints
+from tests.trainer.processes import STEPS, finish, losses, start, wait_for_step
+from tests.trainer.runs import read_log, run_ranks
+from trainer.core.stop import Stopped, StopRequest, stop_on_sigterm
+from trainer.exit_codes import STOPPED
+
+TIMINGS = ("patients_per_second", "codes_per_second", "input_wait", "seconds")
+
+
+def metrics_of(config, kind):
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in read_log(config, kind)]
+
+
+def run_and_stop(config, asked):
+    """Two ranks; asked: rank → the step in which it is asked to stop. What each of them raised."""
+    stops = [StopRequest(), StopRequest()]
+
+    def before_step(step, backend):
+        if asked.get(backend._world.rank) == step:
+            stops[backend._world.rank].ask()
+
+    with pytest.raises(Stopped):
+        run_ranks(config, 2, before_step=before_step, stops=stops)
+    return run_ranks.errors
+
+
+@pytest.fixture
+def undisturbed(make_config, tmp_path):
+    config = make_config(steps=30, output=str(tmp_path / "undisturbed"))
+    run_ranks(config, 2)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("asked", "step", "ranks"), [({0: 7}, 7, [0]), ({1: 7}, 7, [1]), ({0: 8, 1: 7}, 7, [1]), ({1: 1}, 1, [1])]
+)
+def test_all_ranks_stop_after_the_step_in_which_the_first_is_asked(undisturbed, tmp_path, asked, step, ranks):
+    config = replace(undisturbed, output=str(tmp_path / "stopped"))
+    errors = run_and_stop(config, asked)
+    assert {type(error) for error in errors.values()} == {Stopped}
+    assert len(errors) == 2
+    assert [number for number, _ in list_checkpoints(config.output)] == [step]
+    assert read_log(config)[-1] == {"kind": "stop", "step": step, "reason": "SIGTERM", "ranks": ranks}
+
+    run_ranks(config, 2)
+    for kind in ("train", "eval"):
+        assert metrics_of(config, kind) == metrics_of(undisturbed, kind)
+
+
+def test_an_evaluation_is_given_up_and_comes_first_afterwards(undisturbed, tmp_path):
+    config = replace(undisturbed, output=str(tmp_path / "stopped"))
+    run_and_stop(config, {1: 15})
+    assert read_log(config, "eval") == []
+    assert [line["step"] for line in read_log(config, "checkpoint")] == [10, 15]
+    for _ in range(2):  # however often it is stopped before the next checkpoint
+        stops = [StopRequest(), StopRequest()]
+        stops[0].ask()
+        with pytest.raises(Stopped):
+            run_ranks(config, 2, stops=stops)
+    run_ranks(config, 2)
+    for kind in ("train", "eval"):
+        assert metrics_of(config, kind) == metrics_of(undisturbed, kind)
+
+
+def test_the_last_evaluation_too(undisturbed, tmp_path):
+    config = replace(undisturbed, output=str(tmp_path / "stopped"))
+    run_and_stop(config, {0: 30})
+    assert [line["step"] for line in read_log(config, "eval")] == [15]
+    run_ranks(config, 2)
+    assert metrics_of(config, "eval") == metrics_of(undisturbed, "eval")
+
+
+def test_what_is_saved_already_is_not_saved_again(make_config):
+    config = make_config()
+    run_and_stop(config, {0: 10})
+    assert [line["step"] for line in read_log(config, "checkpoint")] == [10]
+    assert read_log(config)[-1]["kind"] == "stop"
+
+
+def test_before_the_first_step_there_is_nothing_to_save(make_config):
+    config = make_config()
+    stop = StopRequest()
+    stop.ask()
+    with pytest.raises(Stopped, match="stopped at step 0"):
+        run_ranks(config, stops=[stop])
+    assert list_checkpoints(config.output) == []
+    run_ranks(config)
+
+
+def test_the_signal_may_come_twice_and_its_handler_goes():
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_sigterm() as stop:
+        assert not stop.asked
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.asked
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize(
+    ("backend", "ranks"),
+    [
+        ("torch", 1),
+        ("tensorflow", 1),
+        pytest.param("torch", 2, marks=[pytest.mark.horovod, pytest.mark.slow]),
+    ],
+)
+def test_sigterm_in_a_real_run(data_set, tmp_path, backend, ranks):
+    undisturbed, stopped = str(tmp_path / "undisturbed"), str(tmp_path / "stopped")
+    process = start(data_set, stopped, backend, ranks)
+    wait_for_step(process, stopped, 10)
+    os.kill(process.pid, signal.SIGTERM)  # of two ranks, the launcher alone
+    said = finish(process, STOPPED)
+    reached = losses(stopped)[-1][0]
+    assert 10 <= reached < STEPS
+    assert f"stopped at step {reached} (SIGTERM on rank " in said
+    assert list_checkpoints(stopped)[-1][0] == reached
+
+    finish(start(data_set, stopped, backend, ranks))
+    finish(start(data_set, undisturbed, backend, ranks))
+    assert losses(stopped) == losses(undisturbed)
+    assert losses(stopped, "eval") == losses(undisturbed, "eval")

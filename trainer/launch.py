@@ -1,0 +1,76 @@
+"""`python -m trainer.launch -np 2 --gloo python -m trainer pretrain …`: ranks that end in order.
+
+It takes horovodrun's arguments and does what that does, but for two things. On SIGTERM, horovodrun kills its
+ranks within seconds; here those of this host are asked to stop, and all stop at one step (trainer.core.loop).
+And horovodrun's exit code is always 1; here it is that of the rank that ended first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+import psutil
+from horovod.runner import gloo_run
+from horovod.runner.launch import run_commandline
+
+from trainer.exit_codes import STOPPED
+
+_EXIT_CODE = re.compile(r"^Exit code: (\d+)$", re.MULTILINE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the ranks; the exit code."""
+    if arguments is not None:
+        sys.argv[1:] = arguments
+    gloo_run.register_shutdown_event = _register_shutdown_event
+    try:
+        run_commandline()
+    except RuntimeError as error:
+        code = _EXIT_CODE.search(str(error))
+        if code is None:
+            raise
+        if int(code[1]) != STOPPED:
+            sys.stderr.write(f"{error}\n")
+        return int(code[1])
+    return 0
+
+
+def _register_shutdown_event() -> threading.Event:
+    """In the place of horovodrun's own: its event, once set, kills the ranks. Ctrl-C still does."""
+    kill = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        kill.set()
+
+    def ask_ranks(number: int, frame: FrameType | None) -> None:
+        ranks = ranks_below(os.getpid())
+        for rank in ranks:
+            rank.terminate()
+        if not ranks:  # all on other hosts, or not yet started
+            kill.set()
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, ask_ranks)
+    return kill
+
+
+def ranks_below(process: int) -> list[psutil.Process]:
+    """The processes below this one that are a rank of a run, without those that a rank started."""
+    found: dict[int, psutil.Process] = {}
+    for child in psutil.Process(process).children(recursive=True):  # parents come before their children
+        try:
+            if child.ppid() not in found and "HOROVOD_RANK" in child.environ():
+                found[child.pid] = child
+        except psutil.Error:
+            continue  # it ended meanwhile
+    return list(found.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
