@@ -2,7 +2,7 @@
 
     python -m benchmarks.assemble_sequences --patients 80000
 
-Both get the same numbered rows (transforms.sequences.with_token_ids) from Parquet, shuffle them once by
+Both get the same numbered rows (as transforms.visits.assemble wants them) from Parquet, shuffle them once by
 patient, and make the same sequences, which is checked. Numbers: benchmarks/README.md.
 """
 
@@ -12,23 +12,31 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.diagnoses import ORDER_COLUMNS
+from schemas.sequences import SEQUENCES
 from spark_jobs.session import open_session
-from spark_jobs.transforms.sequences import assemble_sequences
-from spark_jobs.transforms.visits import ADMIT, DISCHARGE, PATIENT_ID, TOKEN_ID
+from spark_jobs.transforms.visits import (
+    ADMIT,
+    DISCHARGE,
+    PATIENT_ID,
+    TOKEN_ID,
+    assemble,
+    whole_patients,
+)
 
 COLUMNS = (PATIENT_ID, "token_ids", "visit_numbers", "los_days", "days_to_next_visit", "prolonged_los")
 ROWS_PER_PATIENT = 25
 
 
 def numbered_rows(spark: SparkSession, patients: int) -> DataFrame:
-    """Random rows of with_token_ids: about 8 visits a patient, 25 rows, some repeated, in no order."""
+    """Random rows: about 8 visits a patient, 25 rows, some repeated, in no order."""
     rows = spark.range(patients * ROWS_PER_PATIENT).select(
         F.sha1((F.col("id") % patients).cast("string")).alias(PATIENT_ID),
         F.floor(F.rand(1) * 8).cast("int").alias("visit"),
@@ -45,7 +53,13 @@ def numbered_rows(spark: SparkSession, patients: int) -> DataFrame:
 
 
 def with_numpy(rows: DataFrame, num_partitions: int) -> DataFrame:
-    return assemble_sequences(rows, 1, num_partitions).select(*COLUMNS)
+    def assemble_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for patients in whole_patients(batches):
+            yield assemble(patients, 1).select(SEQUENCES.column_names)
+
+    together = rows.repartition(num_partitions, PATIENT_ID)
+    ordered = together.sortWithinPartitions(PATIENT_ID, DISCHARGE, *ORDER_COLUMNS, "place")
+    return ordered.mapInArrow(assemble_all, SEQUENCES.ddl).select(*COLUMNS)
 
 
 def with_sql(rows: DataFrame, num_partitions: int) -> DataFrame:

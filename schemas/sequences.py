@@ -9,7 +9,7 @@ from schemas.table import Column, TableSchema
 
 KIND = "sequences"
 SPLIT = "split"
-SPLITS = ("train", "valid", "test")
+SPLITS = TRAIN, VALID, TEST = "train", "valid", "test"
 SPLIT_WEIGHTS = (7, 1, 2)
 # Which rows of a patient are one visit.
 BY_DISCHARGE_DATE = "discharge_date"

@@ -5,20 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from pyspark.sql import Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from schemas import diagnoses, sequences, vocabulary
 from schemas.errors import ContractError
-from schemas.layout import has_whole_patients
 from schemas.manifest import Manifest
-from schemas.sequences import BY_DISCHARGE_DATE, BY_VISIT_ID, SEQUENCES, SPLIT, SPLITS, VISIT_RULES
-from spark_jobs.checks import check_choice, check_positive, watch_diagnoses, watch_sequences
+from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, SPLIT, SPLITS, VISIT_RULES
+from spark_jobs.checks import check_choice, check_positive
 from spark_jobs.config import run_job
-from spark_jobs.publish import publish, read_published, read_table, start_output, write_parquet
-from spark_jobs.transforms.layout import num_partitions_for
-from spark_jobs.transforms.sequences import assemble_sequences, counters, token_table, with_token_ids
-from spark_jobs.transforms.splits import split_of
+from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
+from spark_jobs.publish import Target, publish, read_published, start_output, write_parts
+from spark_jobs.transforms.sequences import AssembleSequences, Codebook
 from spark_jobs.vocabularies import read_tokens
 
 
@@ -33,7 +30,7 @@ class BuildSequences:
         min_codes: a patient with fewer codes is left out. A code counts once a visit.
         num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend
             on the cluster. By default none are, where each file of the diagnoses holds whole patients (ingest
-            sees to that); else one part for each 500,000 diagnoses.
+            sees to that); else one part for each 250,000 diagnoses.
         visits: which of a patient's rows are one visit: those of one discharge_date (Med-BERT's), of one
             visit_id (of one discharge date where there is none), or those whose stays overlap or touch.
     """
@@ -53,34 +50,26 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
     codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
     tokens, special = read_tokens(spark, codebook)
     salt = codebook.manifest.parameters["split_salt"]
-    num_partitions = config.num_partitions
-    if not num_partitions and not has_whole_patients(source.manifest):
-        num_partitions = num_partitions_for(source.manifest.num_rows)
     output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
 
-    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=not num_partitions)
-    rows, watched_rows = watch_diagnoses(table, source.uri)
-    seen, without_id = Observation(), Observation()
-    if config.visits == BY_VISIT_ID:
-        rows = rows.observe(
-            without_id, F.count_if(F.isnull(diagnoses.VISIT_ID)).alias("rows_without_visit_id")
-        )
-    numbered = with_token_ids(rows, spark.createDataFrame(token_table(tokens, special)), config.visits)
-    every = assemble_sequences(numbered, special.unk, num_partitions, config.visits)
-    every = every.withColumn(SPLIT, split_of(salt))
-    every = every.observe(seen, *counters(config.min_codes))
-    kept = every.where(F.size("token_ids") >= config.min_codes).select(*SEQUENCES.column_names, SPLIT)
-    kept, watched = watch_sequences(kept.sortWithinPartitions(SPLIT, "patient_id"), output.uri)
-    files = write_parquet(kept, output, schema=SEQUENCES, partition_by=SPLIT)
-    watched_rows.check(source.uri)
-    watched.check(output.uri)
+    num_partitions = partitions_to_shuffle(source, config.num_partitions)
+    frame, patient_rows = frame_of_patients(spark, source, num_partitions)
+    task = AssembleSequences(
+        patient_rows,
+        Codebook(tokens, special),
+        special.unk,
+        salt,
+        config.min_codes,
+        config.visits,
+        config.output,
+    )
+    written = write_parts(frame, {sequences.KIND: Target(output, schema=SEQUENCES)}, task)
+    files = written.files[sequences.KIND]
 
     rows_of = {
         split: sum(f.rows for f in files if f.path.startswith(f"{SPLIT}={split}/")) for split in SPLITS
     }
-    counts = {name: value or 0 for name, value in seen.get.items()} | {"patients": rows_of}
-    if config.visits == BY_VISIT_ID:
-        counts |= without_id.get
+    counts = dict(written.counts) | {"patients": rows_of}
     _check_counts(counts, source.manifest.num_rows, config)
     parameters = {
         "min_codes": config.min_codes,

@@ -1,24 +1,15 @@
-"""Contracts checked while data pass by: no extra read, one aggregate.
-
-`watch` attaches counters of broken rules to a DataFrame; the job's own action fills them, and `Watch.check`
-is asked before anything is published. It serves what a job reads as well as what it writes.
-"""
+"""What a job checks of its options, its counts and the rows that pass through it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation
-from pyspark.sql import functions as F
+import pyarrow as pa
+from pyspark.sql import DataFrame
 
-from schemas.diagnoses import DIAGNOSES
 from schemas.errors import ContractError
-from schemas.sequences import SEQUENCES
-from schemas.shards import SHARDS
-from schemas.table import TableSchema
 from spark_jobs.publish import Published
-from spark_jobs.rules import Rule, diagnosis_rules, null_rules, sequence_rules, shard_rules
 
 
 def check_nothing_lost(counts: dict[str, Any], source_rows: int, seen_rows: int, where: str) -> None:
@@ -64,41 +55,14 @@ def check_built_with(made: Published, kind: str, given: Published) -> None:
         )
 
 
-class Watch:
-    """The counters of one watched DataFrame. They are those of its first action."""
+def checked(rows: DataFrame, check: Callable[[pa.RecordBatch, str], None], where: str) -> DataFrame:
+    """The same rows, of which each batch is checked (schemas.rules) on its way. A broken one ends the action:
+    see worker_errors. Tasks that have the rows in hand anyway check them there.
+    """
 
-    def __init__(self, observation: Observation, rules: list[Rule]) -> None:
-        self._observation, self._rules = observation, rules
+    def pass_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            check(batch, where)
+            yield batch
 
-    def check(self, where: str) -> None:
-        """Raise ContractError when a row broke a rule. Only after an action on the watched DataFrame."""
-        counts = self._observation.get
-        broken = [(rule.says, counts.get(f"rule_{n}") or 0) for n, rule in enumerate(self._rules)]
-        found = [f"{count} rows where not: {says}" for says, count in broken if count]
-        if found:
-            raise ContractError(
-                f"{where} breaks its contract: {'; '.join(found)}",
-                "every row keeps the table's invariants",
-                "write it again with the stage that makes it; if this release did, please report it",
-            )
-
-
-def watch(rows: DataFrame, schema: TableSchema, rules: list[Rule], where: str) -> tuple[DataFrame, Watch]:
-    """Check columns and types now, nulls and rules in the next action on the returned DataFrame."""
-    schema.check_columns(dict(rows.dtypes), where)
-    every = null_rules(schema) + rules
-    observation = Observation()
-    counts = [F.count_if(rule.broken).alias(f"rule_{n}") for n, rule in enumerate(every)]
-    return rows.observe(observation, *counts), Watch(observation, every)
-
-
-def watch_diagnoses(rows: DataFrame, where: str) -> tuple[DataFrame, Watch]:
-    return watch(rows, DIAGNOSES, diagnosis_rules(), where)
-
-
-def watch_sequences(rows: DataFrame, where: str) -> tuple[DataFrame, Watch]:
-    return watch(rows, SEQUENCES, sequence_rules(), where)
-
-
-def watch_shards(rows: DataFrame, vocabulary_size: int, where: str) -> tuple[DataFrame, Watch]:
-    return watch(rows, SHARDS, shard_rules(vocabulary_size), where)
+    return rows.mapInArrow(pass_on, rows.schema)

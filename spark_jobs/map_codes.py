@@ -13,7 +13,8 @@ from schemas.code_maps import KEEP, POLICIES
 from schemas.codes import ICD9CM, ICD10CM
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
-from spark_jobs.checks import check_choice, watch_diagnoses
+from schemas.rules import check_diagnoses
+from spark_jobs.checks import check_choice, checked
 from spark_jobs.code_maps import CodeMap, read_gem, read_two_columns
 from spark_jobs.config import run_job
 from spark_jobs.publish import publish, read_published, read_table, start_output, write_parquet
@@ -67,14 +68,11 @@ def main(spark: SparkSession, config: MapCodes) -> None:
     maps = _read_maps(spark, config)
     output = start_output(spark, config.output, [config.diagnoses])
 
-    rows, watched_in = watch_diagnoses(read_table(spark, source, diagnoses.DIAGNOSES), source.uri)
+    rows = checked(read_table(spark, source, diagnoses.DIAGNOSES), check_diagnoses, source.uri)
     seen = {step: Observation() for step in maps}
     for step, code_map in maps.items():
         rows = replace_codes(_looked_up(rows, code_map).observe(seen[step], *counters()))
-    rows, watched_out = watch_diagnoses(rows, output.uri)
-    files = write_parquet(rows, output, schema=diagnoses.DIAGNOSES)
-    watched_in.check(source.uri)
-    watched_out.check(output.uri)
+    files = write_parquet(rows, output, schema=diagnoses.DIAGNOSES, check=check_diagnoses)
 
     reports = {step: report(observation.get) for step, observation in seen.items()}
     rows_in, rows_out = source.manifest.num_rows, sum(file.rows for file in files)

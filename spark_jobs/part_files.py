@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 from uuid import uuid4
@@ -25,8 +25,10 @@ from pyspark.sql.types import StructType
 from schemas.manifest import join
 from schemas.shards import part_name
 from spark_jobs.part_formats import FORMATS, MeasuredFile, PartFormat
+from spark_jobs.worker_errors import errors_of_workers
 
 REPORT = "_report.json"
+MAX = "max_"
 _TEMPORARY = "_temporary"
 
 
@@ -59,7 +61,11 @@ class Report:
 
 
 class Task(Protocol):
-    """What a task does with its partition. counts: filled meanwhile, exact even where tasks are retried."""
+    """What a task does with its partition.
+
+    counts: filled meanwhile; those of all tasks are added up, or the greatest taken where a name begins with
+    max_. Exact, since attempts that failed do not count.
+    """
 
     counts: Counter[str]
 
@@ -69,15 +75,26 @@ class Task(Protocol):
 
 
 class PassOn:
-    """Every row to each of the outputs; with partition_by, in Hive folders by that column's value."""
+    """Every row to each of the outputs; with partition_by, in Hive folders by that column's value.
 
-    def __init__(self, outputs: tuple[str, ...], partition_by: str | None = None) -> None:
-        self.outputs, self.partition_by = outputs, partition_by
+    check: of schemas.rules, for the rows as they are written. where: for its messages.
+    """
+
+    def __init__(
+        self,
+        outputs: tuple[str, ...],
+        partition_by: str | None = None,
+        check: Callable[[pa.RecordBatch, str], None] | None = None,
+        where: str = "",
+    ) -> None:
+        self.outputs, self.partition_by, self.check, self.where = outputs, partition_by, check, where
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
         for batch in batches:
             for folder, rows in split_by(batch, self.partition_by):
+                if self.check:
+                    self.check(rows, self.where)
                 for output in self.outputs:
                     yield output, folder, rows
 
@@ -106,7 +123,8 @@ def write_part_files(rows: DataFrame, outputs: Mapping[str, Output], task: Task)
 
     session = rows.sparkSession
     session.dataSource.register(PartFiles)
-    rows.write.format(PartFiles.name()).mode("append").save()
+    with errors_of_workers():
+        rows.write.format(PartFiles.name()).mode("append").save()
     return read_report(outputs)
 
 
@@ -144,9 +162,10 @@ class PartWriter(DataSourceArrowWriter):
                     parts[output, folder].write(rows)
             for (output, folder), part in parts.items():
                 done.written.append((folder, part.finish(output)))
-        finally:
+        except BaseException:
             for part in parts.values():
-                part.close()
+                part.abandon()
+            raise
         done.counts = dict(self.task.counts)
         return done
 
@@ -156,7 +175,7 @@ class PartWriter(DataSourceArrowWriter):
             self._remove_old_parts()
         parts, counts = [], Counter[str]()
         for message in sorted(done, key=lambda message: message.partition):
-            counts.update(message.counts)
+            _add(counts, message.counts)
             for folder, part in message.written:
                 output = self.outputs[part.output]
                 filesystem, root = fsspec.core.url_to_fs(output.path)
@@ -184,6 +203,11 @@ class PartWriter(DataSourceArrowWriter):
                 filesystem.rm_file(old)
 
 
+def _add(counts: Counter[str], further: Mapping[str, int]) -> None:
+    for name, count in further.items():
+        counts[name] = max(counts[name], count) if name.startswith(MAX) else counts[name] + count
+
+
 class _OpenPart:
     """One file of one task attempt."""
 
@@ -204,8 +228,8 @@ class _OpenPart:
         self._file.close()
         return Part(output, self._name, self._rows, self._file.bytes, self._file.sha256)
 
-    def close(self) -> None:
-        self._file.close()
+    def abandon(self) -> None:
+        self._file.abandon()
 
 
 def _report_of(outputs: Mapping[str, Output]) -> tuple[fsspec.AbstractFileSystem, str]:

@@ -48,6 +48,11 @@ class MeasuredFile(io.RawIOBase):
             self._stream.close()
         super().close()
 
+    def abandon(self) -> None:
+        """Close the stream as it is; what is written later goes nowhere, as a format may still write its end."""
+        self._stream.close()
+        self._stream = io.BytesIO()
+
 
 class PartFormat(Protocol):
     """A file being written. `close` ends the format, not the file."""

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -18,7 +19,8 @@ from schemas.errors import ContractError
 from schemas.layout import has_whole_patients
 from schemas.manifest import MANIFEST_NAME, Manifest, no_manifest
 from schemas.profile import Profile, Rejects
-from spark_jobs.checks import check_built_with, watch, watch_diagnoses, watch_sequences, watch_shards
+from schemas.rules import check_claims, check_diagnoses, check_sequences, check_shards
+from spark_jobs.checks import check_built_with, checked
 from spark_jobs.config import run_job
 from spark_jobs.profiles import MOST_SHAPES, profile_of, profile_of_vocabulary, rejects
 from spark_jobs.publish import Published, publish, read_published, read_table, start_output, write_file
@@ -57,20 +59,18 @@ def main(spark: SparkSession, config: ProfileStage) -> None:
 
 def _of_claims(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
     rows = read_table(spark, source, claims.CLAIMS, subfolder=f"{claims.CLAIMS_FOLDER}/")
-    rows, watched = watch(rows, claims.CLAIMS, [], source.uri)
+    rows = rows_of_claims(checked(rows, check_claims, source.uri))
     num_rows = source.manifest.counts.get("diagnoses", source.manifest.num_rows)
-    counts = count_rows(rows_of_claims(rows), num_partitions_for(num_rows)).toArrow()
-    watched.check(source.uri)
+    counts = count_rows(rows, num_partitions_for(num_rows)).toArrow()
     return profile_of(claims.KIND, counts, {})
 
 
 def _of_diagnoses(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
     together = has_whole_patients(source.manifest)
     table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=together)
-    rows, watched = watch_diagnoses(table, source.uri)
+    rows = rows_of_diagnoses(checked(table, check_diagnoses, source.uri))
     num_partitions = None if together else num_partitions_for(source.manifest.num_rows)
-    counts = count_rows(rows_of_diagnoses(rows), num_partitions).toArrow()
-    watched.check(source.uri)
+    counts = count_rows(rows, num_partitions).toArrow()
     return profile_of(diagnoses.KIND, counts, _rejects(spark, source, config))
 
 
@@ -91,8 +91,8 @@ def _of_vocabulary(spark: SparkSession, source: Published, config: ProfileStage)
 
 
 def _of_sequences(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
-    rows, watched = watch_sequences(read_table(spark, source, sequences.SEQUENCES), source.uri)
-    return _of_ids(spark, source, config, rows, watched.check)
+    rows = checked(read_table(spark, source, sequences.SEQUENCES), check_sequences, source.uri)
+    return _of_ids(spark, source, config, rows)
 
 
 def _of_shards(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
@@ -103,17 +103,12 @@ def _of_shards(spark: SparkSession, source: Published, config: ProfileStage) -> 
             "shards are profiled from their Parquet files",
             "write them with FORMATS=[parquet,tfrecord], or profile the sequences",
         )
-    rows, watched = watch_shards(read_table(spark, source, shards.SHARDS), size, source.uri)
-    return _of_ids(spark, source, config, rows, watched.check)
+    check = partial(check_shards, vocabulary_size=size)
+    rows = checked(read_table(spark, source, shards.SHARDS), check, source.uri)
+    return _of_ids(spark, source, config, rows)
 
 
-def _of_ids(
-    spark: SparkSession,
-    source: Published,
-    config: ProfileStage,
-    rows: DataFrame,
-    check: Callable[[str], None],
-) -> Profile:
+def _of_ids(spark: SparkSession, source: Published, config: ProfileStage, rows: DataFrame) -> Profile:
     if config.vocabulary is None:
         raise ContractError(
             f"{source.uri} has token ids and there is no vocabulary",
@@ -124,7 +119,6 @@ def _of_ids(
     check_built_with(source, vocabulary.KIND, codebook)
     tokens, _ = read_tokens(spark, codebook)
     counts = count_sequences(rows, tokens).toArrow()
-    check(source.uri)
     return profile_of(source.manifest.kind, counts, {})
 
 

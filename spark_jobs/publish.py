@@ -12,9 +12,10 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import ContractError
@@ -106,14 +107,17 @@ def write_parquet(
     schema: TableSchema | None = None,
     subfolder: str = "",
     partition_by: str | None = None,
+    check: Callable[[pa.RecordBatch, str], None] | None = None,
 ) -> list[ManifestFile]:
     """Write rows as `part-00000.parquet` …, one file a partition that has rows, in order of partitions.
 
-    With partition_by, in Hive folders `column=value/`. schema: the contract, if there is one. Returns the
-    manifest's entries, by path.
+    With partition_by, in Hive folders `column=value/`. schema, check: the contract's, if there is one
+    (schemas.rules). Returns the manifest's entries, by path.
     """
     target = Target(folder, schema=schema, subfolder=subfolder)
-    return write_parts(rows, {PARQUET: target}, PassOn((PARQUET,), partition_by)).files[PARQUET]
+    return write_parts(rows, {PARQUET: target}, PassOn((PARQUET,), partition_by, check, folder.uri)).files[
+        PARQUET
+    ]
 
 
 def _install(target: Target, parts: Sequence[Part]) -> list[ManifestFile]:

@@ -10,14 +10,13 @@ from pyspark.sql import SparkSession
 
 from schemas import diagnoses
 from schemas.errors import ContractError
-from schemas.layout import has_whole_patients
 from schemas.small_cells import is_small
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, STANDARD_SPECIAL_TOKENS, extends_details
-from spark_jobs.checks import watch_diagnoses
-from spark_jobs.publish import Published, read_table
-from spark_jobs.transforms.layout import num_partitions_for
+from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
+from spark_jobs.publish import Published
 from spark_jobs.transforms.vocabulary import NO_MINIMUM, count_codes, number_codes
 from spark_jobs.vocabularies import NewVocabulary, read_tokens
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +74,10 @@ def extend_vocabulary(
 
 def _count(spark: SparkSession, source: Published, salt: str, min_patients: int) -> pa.Table:
     """(token, num_patients, num_occurrences) of every code of the training split."""
-    together = has_whole_patients(source.manifest)
-    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=together)
-    rows, watched = watch_diagnoses(table, source.uri)
-    num_partitions = None if together else num_partitions_for(source.manifest.num_rows)
-    counted = count_codes(rows, salt, min_patients, num_partitions).toArrow()
-    watched.check(source.uri)
-    return counted
+    frame, patient_rows = frame_of_patients(spark, source, partitions_to_shuffle(source))
+    counted = count_codes(frame, patient_rows, salt, min_patients > NO_MINIMUM)
+    with errors_of_workers():
+        return counted.toArrow()
 
 
 def _enough(counted: pa.Table, min_patients: int) -> pa.ChunkedArray:

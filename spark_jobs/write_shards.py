@@ -12,7 +12,7 @@ from schemas import sequences, vocabulary
 from schemas.manifest import Manifest, join
 from schemas.sequences import SEQUENCES, SPLIT, SPLITS
 from schemas.shards import FORMATS, KIND, PARQUET, SHARDS, TFRECORD, part_name, shard_details
-from spark_jobs.checks import check_built_with, check_choice, check_positive, watch_shards
+from spark_jobs.checks import check_built_with, check_choice, check_positive
 from spark_jobs.config import run_job
 from spark_jobs.publish import Target, publish, read_published, read_table, start_output, write_parts
 from spark_jobs.storage import Folder
@@ -69,7 +69,7 @@ def main(spark: SparkSession, config: WriteShards) -> None:
 
     rows = with_place(read_table(spark, source, SEQUENCES, partition=SPLIT), config.seed)
     plan = plan_shards(patients, config.rows_per_shard, config.min_shards)
-    shards, watched = watch_shards(to_shards(rows, first_places(rows, plan)), len(tokens), config.output)
+    shards = to_shards(rows, first_places(rows, plan))
     targets = {
         file_format: Target(
             Folder(spark, config.output),
@@ -79,8 +79,7 @@ def main(spark: SparkSession, config: WriteShards) -> None:
         )
         for file_format in config.formats
     }
-    written = write_parts(shards, targets, WriteFormats(tuple(config.formats)))
-    watched.check(config.output)
+    written = write_parts(shards, targets, WriteFormats(tuple(config.formats), len(tokens), config.output))
     files = [file for of_format in written.files.values() for file in of_format]
 
     parameters = {name: value for name, value in asdict(config).items() if name in CONTENT_OPTIONS}

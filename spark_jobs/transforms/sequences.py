@@ -1,17 +1,30 @@
-"""Diagnoses → one row a patient, visits in order."""
+"""Diagnoses → one row a patient, visits in order, in the patient's split.
+
+It runs where the files are written (part_files.Task): a patient's diagnoses are read, put together and
+written without going through the cluster again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
-from schemas.diagnoses import ORDER_COLUMNS
-from schemas.sequences import BY_DISCHARGE_DATE, BY_OVERLAP, BY_VISIT_ID, SEQUENCES
+from schemas.diagnoses import ADMIT_DATE, DISCHARGE_DATE, ORDER_COLUMNS
+from schemas.diagnoses import VISIT_ID as SOURCE_VISIT
+from schemas.rules import check_sequences
+from schemas.sequences import BY_OVERLAP, BY_VISIT_ID, KIND, SEQUENCES, SPLIT, SPLITS
 from schemas.vocabulary import SpecialTokens
+from spark_jobs.patient_rows import PatientRows
+from spark_jobs.transforms.codes import numbers_of
+from spark_jobs.transforms.parse import MISSING, days
+from spark_jobs.transforms.sorting import sorted_by
+from spark_jobs.transforms.splits import split_of
+from spark_jobs.transforms.visit_rules import numbered
 from spark_jobs.transforms.visits import (
     ADMIT,
     DISCHARGE,
@@ -19,82 +32,104 @@ from spark_jobs.transforms.visits import (
     TOKEN_ID,
     UNKNOWN,
     VISIT_ID,
-    assemble_patients,
+    assemble,
+    begins_text_run,
 )
 
-NUM_ROWS, NUM_UNKNOWN, NUM_MERGED = "num_rows", "num_unknown", "num_merged"
-ASSEMBLED_DDL = f"{SEQUENCES.ddl}, {NUM_ROWS} bigint, {NUM_UNKNOWN} bigint, {NUM_MERGED} bigint"
-_LAST = 2**31 - 1
+Ints = npt.NDArray[np.int64]
 
 
-def token_table(tokens: Sequence[str], special: SpecialTokens) -> pa.Table:
-    """(code, known_id, place): a vocabulary's codes, their ids, and their places in the order of codes."""
-    codes = sorted((token, token_id) for token_id, token in enumerate(tokens) if token_id not in special.ids)
-    return pa.table(
-        {
-            "code": pa.array([code for code, _ in codes], pa.string()),
-            "known_id": pa.array([token_id for _, token_id in codes], pa.int32()),
-            "place": pa.array(range(len(codes)), pa.int32()),
+class Codebook:
+    """A vocabulary's codes: the id of each, and its place in the order of codes, which decides ties."""
+
+    def __init__(self, tokens: Sequence[str], special: SpecialTokens) -> None:
+        codes = sorted((token, number) for number, token in enumerate(tokens) if number not in special.ids)
+        self._place = {code: place for place, (code, _) in enumerate(codes)}
+        # The last of each is for codes that are not in the vocabulary.
+        self._ids = np.array([*(number for _, number in codes), UNKNOWN], np.int64)
+
+    def look_up(self, codes: pa.Array) -> tuple[Ints, Ints]:
+        """((N,) place of each code, unknown ones last; (N,) its id, or UNKNOWN)."""
+        encoded = codes.dictionary_encode()
+        last = len(self._place)
+        places = np.array([self._place.get(code, last) for code in encoded.dictionary.to_pylist()], np.int64)
+        place = places[numbers_of(encoded)]
+        return place, self._ids[place]
+
+
+class AssembleSequences:
+    """The task. Its output is KIND, in folders `split=…`; it counts what a sequences manifest does.
+
+    unk: the id for codes that are not in the vocabulary; None: they are left out. visits: which rows are one
+    visit, one of schemas.sequences.VISIT_RULES. A patient of fewer than min_codes codes is left out. where:
+    for messages.
+    """
+
+    def __init__(
+        self,
+        patient_rows: PatientRows,
+        codebook: Codebook,
+        unk: int | None,
+        salt: str,
+        min_codes: int,
+        visits: str,
+        where: str,
+    ) -> None:
+        self.patient_rows, self.codebook, self.unk = patient_rows, codebook, unk
+        self.salt, self.min_codes, self.visits, self.where = salt, min_codes, visits, where
+        self.counts: Counter[str] = Counter()
+
+    def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+        for rows in self.patient_rows.batches(batches):
+            every = assemble(self._in_order(rows), self.unk, self.visits)
+            kept = self._counted(every)
+            check_sequences(kept, self.where)
+            split = split_of(self.salt, kept[PATIENT_ID])
+            for number, name in enumerate(SPLITS):
+                yield KIND, f"{SPLIT}={name}", kept.filter(pa.array(split == number))
+
+    def _in_order(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Whole patients' diagnoses as transforms.visits.assemble wants them: numbers, sorted."""
+        patient = numbered(begins_text_run(rows[PATIENT_ID]))
+        discharge, admit = days(rows[DISCHARGE_DATE]), days(rows[ADMIT_DATE])
+        place, token = self.codebook.look_up(rows["code"])
+        orders = [rows[name].cast(pa.int64()).fill_null(MISSING).to_numpy() for name in ORDER_COLUMNS]  # last
+        visit_ids = rows[SOURCE_VISIT].fill_null("")
+        if self.visits == BY_VISIT_ID:
+            visit = pc.rank(visit_ids, tiebreaker="dense").to_numpy().astype(np.int64)
+            nameless = pc.equal(visit_ids, "").to_numpy(zero_copy_only=False)
+            self.counts["rows_without_visit_id"] += int(np.count_nonzero(nameless))
+            of_visit = [visit, np.where(nameless, discharge, 0)]
+        else:
+            of_visit = [] if self.visits == BY_OVERLAP else [discharge]
+        order = sorted_by(patient, *of_visit, *orders, place)
+        return pa.RecordBatch.from_pydict(
+            {
+                PATIENT_ID: rows[PATIENT_ID].take(order),
+                ADMIT: admit[order],
+                DISCHARGE: discharge[order],
+                TOKEN_ID: token[order],
+                VISIT_ID: visit_ids.take(order),
+            }
+        )
+
+    def _counted(self, every: pa.RecordBatch) -> pa.RecordBatch:
+        """The contract's columns of the patients with enough codes."""
+        codes, visits = (pc.list_value_length(every[name]) for name in ("token_ids", "los_days"))
+        enough = pc.greater_equal(codes, self.min_codes)
+        kept = every.filter(enough)
+        codes, visits = codes.filter(enough), visits.filter(enough)
+        sums = {
+            "rows_in": every["num_rows"],
+            "rows_of_unknown_codes": every["num_unknown"],
+            "patients_with_prolonged_los": kept["prolonged_los"],
+            "visits": visits,
+            "stays_merged": kept["num_merged"],
+            "codes": codes,
         }
-    )
-
-
-def with_token_ids(diagnoses: DataFrame, codes: DataFrame, visits: str = BY_DISCHARGE_DATE) -> DataFrame:
-    """Codes to ids, before the shuffle: a number is cheaper to move and to compare than a string.
-
-    A code that is not in the vocabulary is UNKNOWN. Ties in a visit go by code, unknown codes last. The visit
-    id comes along only where visits are by it.
-    """
-    joined = diagnoses.join(F.broadcast(codes), "code", "left")
-    order = [F.coalesce(F.col(name), F.lit(_LAST)).alias(name) for name in ORDER_COLUMNS]  # nulls last
-    visit_id = [F.coalesce(VISIT_ID, F.lit("")).alias(VISIT_ID)] if visits == BY_VISIT_ID else []
-    return joined.select(
-        PATIENT_ID,
-        F.unix_date("admit_date").alias(ADMIT),
-        F.unix_date("discharge_date").alias(DISCHARGE),
-        *order,
-        F.coalesce(F.col("place"), F.lit(_LAST)).alias("place"),
-        F.coalesce("known_id", F.lit(UNKNOWN)).alias(TOKEN_ID),
-        *visit_id,
-    )
-
-
-def assemble_sequences(
-    rows: DataFrame, unk: int | None, num_partitions: int | None, visits: str = BY_DISCHARGE_DATE
-) -> DataFrame:
-    """Rows of with_token_ids to one row a patient (ASSEMBLED_DDL), sorted in each partition.
-
-    unk: the id for unknown codes; if None, they are left out. visits: which rows are one visit, one of
-    schemas.sequences.VISIT_RULES, the same as for with_token_ids. num_partitions: into how many patients are
-    shuffled; None where each patient's rows lie in one partition already.
-    """
-    together = rows if num_partitions is None else rows.repartition(num_partitions, PATIENT_ID)
-    visit_keys: dict[str, list[Column]] = {
-        BY_DISCHARGE_DATE: [F.col(DISCHARGE)],
-        BY_VISIT_ID: [F.col(VISIT_ID), F.when(F.col(VISIT_ID) == "", F.col(DISCHARGE))],
-        BY_OVERLAP: [],
-    }
-    ordered = together.sortWithinPartitions(PATIENT_ID, *visit_keys[visits], *ORDER_COLUMNS, "place")
-    flat = ordered.select(
-        PATIENT_ID, ADMIT, DISCHARGE, TOKEN_ID, *([VISIT_ID] if visits == BY_VISIT_ID else [])
-    )
-    return flat.mapInArrow(partial(assemble_patients, unk=unk, visits=visits), ASSEMBLED_DDL)
-
-
-def counters(min_codes: int) -> list[Column]:
-    """What a sequences manifest counts, as aggregates over assembled sequences with their split."""
-    codes, visits = F.size("token_ids").cast("bigint"), F.size("los_days").cast("bigint")
-    long_enough = codes >= min_codes
-    found = [
-        F.sum(NUM_ROWS).alias("rows_in"),
-        F.sum(NUM_UNKNOWN).alias("rows_of_unknown_codes"),
-        F.count("*").alias("patients_in"),
-        F.count_if(~long_enough).alias("patients_with_too_few_codes"),
-        F.count_if(long_enough & F.col("prolonged_los")).alias("patients_with_prolonged_los"),
-        F.sum(F.when(long_enough, visits)).alias("visits"),
-        F.sum(F.when(long_enough, F.col(NUM_MERGED))).alias("stays_merged"),
-        F.sum(F.when(long_enough, codes)).alias("codes"),
-        F.max(F.when(long_enough, visits)).alias("max_visits"),
-        F.max(F.when(long_enough, codes)).alias("max_codes"),
-    ]
-    return found
+        self.counts.update({name: pc.sum(column).as_py() or 0 for name, column in sums.items()})
+        self.counts["patients_in"] += every.num_rows
+        self.counts["patients_with_too_few_codes"] += every.num_rows - kept.num_rows
+        for name, column in (("max_visits", visits), ("max_codes", codes)):
+            self.counts[name] = max(self.counts[name], pc.max(column).as_py() or 0)
+        return kept.select(SEQUENCES.column_names).cast(SEQUENCES.arrow)

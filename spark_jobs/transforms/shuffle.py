@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from schemas.rules import check_shards
 from schemas.sequences import SPLIT, SPLITS
 from schemas.shards import PROLONGED_LOS, TOKEN_IDS, VISIT_NUMBERS
-from spark_jobs.transforms.splits import stable_hash
 
 PLACE = "place"
 _HASH_BITS = 60
 _BIN_BITS = 16  # of the hash: 65,536 bins a split
-_LENGTH, _VISITS = "length", "visits"
+_LENGTH, _VISITS = "length", "max_visits"
 
 Ints = npt.NDArray[np.int64]
 
@@ -57,7 +57,8 @@ def plan_shards(patients: Mapping[str, int], rows_per_shard: int, min_shards: in
 
 def with_place(sequences: DataFrame, seed: int) -> DataFrame:
     numbers = F.array_position(F.array(*map(F.lit, SPLITS)), F.col(SPLIT)) - 1
-    hashed = F.shiftrightunsigned(stable_hash(str(seed), "patient_id"), 64 - _HASH_BITS)
+    hashed = F.xxhash64(F.concat(F.lit(f"{seed}/"), F.col("patient_id")))
+    hashed = F.shiftrightunsigned(hashed, 64 - _HASH_BITS)
     return sequences.withColumn(PLACE, F.shiftleft(numbers, _HASH_BITS) + hashed)
 
 
@@ -97,10 +98,13 @@ def to_shards(placed: DataFrame, first: Ints) -> DataFrame:
 
 
 class WriteFormats:
-    """Task (part_files): the rows of to_shards in each format; counts codes and visits a patient by split."""
+    """Task (part_files): the rows of to_shards in each format; counts codes and visits a patient by split.
 
-    def __init__(self, formats: tuple[str, ...]) -> None:
-        self.formats = formats
+    where: for messages.
+    """
+
+    def __init__(self, formats: tuple[str, ...], vocabulary_size: int, where: str) -> None:
+        self.formats, self.vocabulary_size, self.where = formats, vocabulary_size, where
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
@@ -108,24 +112,22 @@ class WriteFormats:
             # A shard is of one split.
             split = batch[SPLIT][0].as_py() if batch.num_rows else ""
             lengths = pc.list_value_length(batch[TOKEN_IDS])
-            self._count(_LENGTH, split, lengths)
-            last = np.cumsum(lengths.to_numpy()) - 1  # visits are numbered from 1
-            self._count(_VISITS, split, batch[VISIT_NUMBERS].flatten().take(last))
+            for found in lengths.value_counts().to_pylist():
+                self.counts[f"{_LENGTH}/{split}/{found['values']}"] += found["counts"]
+            most = f"{_VISITS}/{split}"
+            self.counts[most] = max(self.counts[most], pc.max(batch[VISIT_NUMBERS].flatten()).as_py() or 0)
             rows = batch.drop_columns([SPLIT])
+            check_shards(rows, self.where, self.vocabulary_size)
             for file_format in self.formats:
                 yield file_format, "", rows
-
-    def _count(self, what: str, split: str, values: pa.Array) -> None:
-        for found in values.value_counts().to_pylist():
-            self.counts[f"{what}/{split}/{found['values']}"] += found["counts"]
 
 
 def summarise(counts: Mapping[str, int]) -> dict[str, tuple[dict[int, int], int]]:
     """Split → (codes a patient → patients, most visits of a patient), from what WriteFormats counted."""
 
-    def histogram(what: str, split: str) -> dict[int, int]:
-        start = f"{what}/{split}/"
+    def histogram(split: str) -> dict[int, int]:
+        start = f"{_LENGTH}/{split}/"
         found = {int(name.removeprefix(start)): n for name, n in counts.items() if name.startswith(start)}
         return dict(sorted(found.items()))
 
-    return {split: (histogram(_LENGTH, split), max(histogram(_VISITS, split), default=0)) for split in SPLITS}
+    return {split: (histogram(split), counts.get(f"{_VISITS}/{split}", 0)) for split in SPLITS}

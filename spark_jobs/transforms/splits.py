@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
 
-from schemas.sequences import SPLIT_WEIGHTS, SPLITS
+from schemas.sequences import SPLIT_WEIGHTS
+
+SEED = 42
 
 
-def stable_hash(key: str, patient_id: str) -> Column:
-    """A 64-bit signed number that mixes `key` and the column `patient_id`."""
-    return F.xxhash64(F.concat(F.lit(f"{key}/"), F.col(patient_id)))
-
-
-def split_of(salt: str, patient_id: str = "patient_id") -> Column:
-    """train, valid or test."""
-    below_train, below_valid, tenths = accumulate(SPLIT_WEIGHTS)
-    place = F.pmod(stable_hash(salt, patient_id), F.lit(tenths))
-    train, valid, test = SPLITS
-    return F.when(place < below_train, train).when(place < below_valid, valid).otherwise(test)
+def split_of(salt: str, patient_ids: pa.Array) -> npt.NDArray[np.int64]:
+    """(P,) number of each patient's split in schemas.sequences.SPLITS."""
+    texts = (f"{salt}/{patient}".encode() for patient in patient_ids.to_pylist())
+    hashes = (xxhash.xxh64_intdigest(text, SEED) for text in texts)
+    place = np.fromiter(hashes, np.uint64, len(patient_ids)).view(np.int64)
+    *limits, tenths = accumulate(SPLIT_WEIGHTS)
+    return np.searchsorted(limits, place % tenths, side="right")

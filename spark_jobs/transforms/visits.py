@@ -22,17 +22,6 @@ PATIENT_ID, ADMIT, DISCHARGE, TOKEN_ID = "patient_id", "admit", "discharge", "to
 VISIT_ID = "visit_id"  # empty for none
 
 
-def assemble_patients(
-    batches: Iterator[pa.RecordBatch], unk: int | None, visits: str = BY_DISCHARGE_DATE
-) -> Iterator[pa.RecordBatch]:
-    """Diagnosis rows, sorted → one row a patient; see `assemble`.
-
-    A patient's rows may go on over several batches. Memory: one batch, or the largest patient.
-    """
-    for rows in whole_patients(batches):
-        yield assemble(rows, unk, visits)
-
-
 def whole_patients(batches: Iterator[pa.RecordBatch], patient: str = PATIENT_ID) -> Iterator[pa.RecordBatch]:
     """Cut a stream that is sorted by `patient`, without nulls, anew, so that no patient is split."""
     held: list[pa.RecordBatch] = []  # of the patient whom the stream is at
@@ -64,7 +53,7 @@ def assemble(rows: pa.RecordBatch, unk: int | None, visits: str = BY_DISCHARGE_D
     discharge) that are one visit with another.
     """
     ids = rows[PATIENT_ID]
-    new_patient = _begins_run(ids)
+    new_patient = begins_text_run(ids)
     patients = ids.filter(pa.array(new_patient))
     num_patients = len(patients)
     patient = numbered(new_patient)  # of each row
@@ -121,8 +110,8 @@ def assemble(rows: pa.RecordBatch, unk: int | None, visits: str = BY_DISCHARGE_D
     )
 
 
-def _begins_run(column: pa.Array) -> Flags:
-    """As begins_run, for one column of text without nulls."""
+def begins_text_run(column: pa.Array) -> Flags:
+    """As visit_rules.begins_run, for one column of text without nulls."""
     first = np.ones(len(column), bool)
     first[1:] = pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
     return first
@@ -131,7 +120,7 @@ def _begins_run(column: pa.Array) -> Flags:
 def _source_visits(visit_ids: pa.Array, patient: Ints, discharge: Ints) -> Ints:
     """A number for the source's visit of each row: its id, or its discharge where that is empty."""
     has_no_id = pc.equal(visit_ids, "").to_numpy(zero_copy_only=False)
-    return numbered(_begins_run(visit_ids) | begins_run(patient, np.where(has_no_id, discharge, 0)))
+    return numbered(begins_text_run(visit_ids) | begins_run(patient, np.where(has_no_id, discharge, 0)))
 
 
 def _stays_beyond_the_first(visit: Ints, starts: Ints, admit: Ints, discharge: Ints) -> Ints:

@@ -10,59 +10,54 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from schemas.sequences import SPLITS
+from schemas.sequences import SPLITS, TRAIN
 from schemas.vocabulary import SPECIAL_TOKENS, VOCABULARY
+from spark_jobs.patient_rows import PatientRows
 from spark_jobs.transforms.splits import split_of
-from spark_jobs.transforms.visits import whole_patients
+from spark_jobs.transforms.visit_rules import numbered
+from spark_jobs.transforms.visits import begins_text_run
 
-IN_TRAINING = "in_training"
 NO_MINIMUM = 1
 COUNTED_DDL = "token string, num_patients bigint, num_occurrences bigint"
 
 
 def count_codes(
-    diagnoses: DataFrame, salt: str, min_patients: int, num_partitions: int | None = None
+    frame: DataFrame, patient_rows: PatientRows, salt: str, only_training: bool = True
 ) -> DataFrame:
     """(token, num_patients, num_occurrences) of every code: patients and rows of the training split.
 
-    At min_patients 1 there is no minimum, so the codes that only valid or test patients have are counted
-    too: with 0. num_partitions: into how many patients are shuffled; None where each patient's rows lie
-    together in one partition already. Exact: patients are counted where their rows are, and only each
-    batch's sums by code go further.
+    frame, patient_rows: of patient_rows.frame_of_patients. only_training: leave out the codes that only valid
+    or test patients have; else they are there with 0. Exact: patients are counted where their rows are, and
+    only each batch's sums by code go further.
     """
-    rows = diagnoses.select(
-        F.col("code").alias("token"), "patient_id", (split_of(salt) == SPLITS[0]).alias(IN_TRAINING)
+
+    def count(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in patient_rows.batches(partition):
+            yield count_batch(rows, salt, only_training)
+
+    return (
+        frame.mapInArrow(count, COUNTED_DDL)
+        .groupBy("token")
+        .agg(F.sum("num_patients").alias("num_patients"), F.sum("num_occurrences").alias("num_occurrences"))
     )
-    if min_patients > NO_MINIMUM:
-        rows = rows.where(IN_TRAINING)
-    if num_partitions is not None:
-        rows = rows.repartition(num_partitions, "patient_id").sortWithinPartitions("patient_id")
-    counted = rows.mapInArrow(_count_batches, COUNTED_DDL)
-    return counted.groupBy("token").agg(
-        F.sum("num_patients").alias("num_patients"), F.sum("num_occurrences").alias("num_occurrences")
-    )
 
 
-def _count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for rows in whole_patients(batches):
-        yield count_batch(rows)
-
-
-def count_batch(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """COUNTED_DDL, each code once, of whole patients' rows (token, patient_id, in_training)."""
-    codes, patients = rows["token"].dictionary_encode(), rows["patient_id"]
+def count_batch(rows: pa.RecordBatch, salt: str, only_training: bool) -> pa.RecordBatch:
+    """COUNTED_DDL, each code once, of whole patients' diagnoses."""
+    codes, new_patient = rows["code"].dictionary_encode(), begins_text_run(rows["patient_id"])
     code, num_codes = codes.indices.to_numpy().astype(np.int64), len(codes.dictionary)
-    patient = np.zeros(len(code), np.int64)
-    patient[1:] = np.cumsum(pc.not_equal(patients[1:], patients[:-1]).to_numpy(zero_copy_only=False))
-    training = rows[IN_TRAINING].to_numpy(zero_copy_only=False)
+    patient = numbered(new_patient)
+    in_training = split_of(salt, rows["patient_id"].filter(pa.array(new_patient))) == SPLITS.index(TRAIN)
+    training = in_training[patient]
     pairs = np.unique((patient * num_codes + code)[training])
-    return pa.RecordBatch.from_pydict(
+    counted = pa.RecordBatch.from_pydict(
         {
             "token": codes.dictionary,
             "num_patients": np.bincount(pairs % num_codes, minlength=num_codes),
             "num_occurrences": np.bincount(code[training], minlength=num_codes),
         }
     )
+    return counted.filter(pc.field("num_patients") > 0) if only_training else counted
 
 
 def number_codes(counted: pa.Table | None, tokens: Sequence[str] = SPECIAL_TOKENS) -> pa.Table:

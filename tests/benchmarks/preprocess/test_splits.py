@@ -1,22 +1,18 @@
-import os
 import subprocess
 import sys
 
 import pyarrow.parquet as pq
-import pytest
 
 from tests.benchmarks.preprocess.claims import write_claims
 from tests.spark_jobs.reference import split_of
 
 
-@pytest.mark.spark
 def test_each_patient_once_on_the_side_of_the_contract(tmp_path, project_root):
     write_claims(str(tmp_path / "claims.parquet"), claims=200)
     command = [sys.executable, "-m", "benchmarks.preprocess.splits"]
     done = subprocess.run(
         [*command, str(tmp_path / "claims.parquet"), "salt", str(tmp_path / "splits")],
         cwd=project_root,
-        env=os.environ | {"SPARK_LOCAL_IP": "127.0.0.1"},
         capture_output=True,
         text=True,
     )

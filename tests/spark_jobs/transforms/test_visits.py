@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.sequences import VISIT_RULES
-from spark_jobs.transforms.visits import UNKNOWN, assemble_patients
+from spark_jobs.transforms.visits import UNKNOWN, assemble, whole_patients
 from tests.spark_jobs.reference import Diagnosis, sequences_of, stays_merged
 
 EPOCH = datetime.date(1970, 1, 1)
@@ -21,7 +21,7 @@ def _day(number):
 
 
 def _assembled(rows, unk, batch_rows, visits="discharge_date"):
-    """(patient, discharge, order, admit, code, visit_id) rows through assemble_patients, in batches."""
+    """(patient, discharge, order, admit, code, visit_id) rows through assemble, in batches."""
     ids = CODES.get
     place = {code: n for n, code in enumerate(sorted(CODES))}
     rows = [(*row, "")[:6] for row in rows]
@@ -40,7 +40,10 @@ def _assembled(rows, unk, batch_rows, visits="discharge_date"):
             "visit_id": pa.array([r[5] for r in ordered], pa.string()),
         }
     )
-    batches = assemble_patients(iter(table.to_batches(max_chunksize=batch_rows)), unk, visits)
+    batches = (
+        assemble(rows, unk, visits)
+        for rows in whole_patients(iter(table.to_batches(max_chunksize=batch_rows)))
+    )
     return [row for batch in batches for row in batch.to_pylist()]
 
 

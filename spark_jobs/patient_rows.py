@@ -1,0 +1,71 @@
+"""Diagnoses, each patient's rows together and in a task's hands: straight from the files where these hold
+whole patients, else through a shuffle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from schemas.diagnoses import DIAGNOSES, PATIENT_ID
+from schemas.layout import has_whole_patients
+from schemas.manifest import join
+from schemas.rules import check_diagnoses
+from spark_jobs.publish import Published, read_table
+from spark_jobs.storage import Folder
+from spark_jobs.transforms.layout import num_partitions_for
+from spark_jobs.transforms.visits import whole_patients
+
+ROWS_PER_BATCH = 200_000
+
+
+@dataclass(frozen=True)
+class PatientRows:
+    """What a task makes of a partition of frame_of_patients: diagnoses, whole patients, in order of patients.
+
+    where: for messages. paths: the files whose numbers the partitions hold; none: they hold rows.
+    """
+
+    where: str
+    paths: tuple[str, ...] = ()
+
+    def batches(self, partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in whole_patients(self._read(partition) if self.paths else partition):
+            check_diagnoses(rows, self.where)
+            yield rows
+
+    def _read(self, partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for numbers in partition:
+            for number in numbers[0].to_pylist():
+                with fsspec.open(self.paths[number], "rb") as file:
+                    parquet = pq.ParquetFile(file)
+                    yield from parquet.iter_batches(ROWS_PER_BATCH, columns=list(DIAGNOSES.column_names))
+
+
+def partitions_to_shuffle(source: Published, asked: int | None = None) -> int | None:
+    """Into how many partitions patients must be shuffled; None where each file holds whole patients."""
+    if asked is None and not has_whole_patients(source.manifest):
+        return num_partitions_for(source.manifest.num_rows)
+    return asked
+
+
+def frame_of_patients(
+    spark: SparkSession, source: Published, num_partitions: int | None
+) -> tuple[DataFrame, PatientRows]:
+    """Published diagnoses. num_partitions: of partitions_to_shuffle.
+
+    Raises ContractError for a missing column.
+    """
+    rows = read_table(spark, source, DIAGNOSES)
+    if num_partitions is None:
+        root = Folder(spark, source.uri).qualified
+        paths = tuple(join(root, file.path) for file in source.manifest.files)
+        return spark.range(0, len(paths), 1, len(paths)).toDF("file"), PatientRows(source.uri, paths)
+    return rows.repartition(num_partitions, PATIENT_ID).sortWithinPartitions(PATIENT_ID), PatientRows(
+        source.uri
+    )
