@@ -1,51 +1,24 @@
 """The jobs as on a cluster: `spark-submit --py-files dist/medbert_lake.zip spark_jobs/<job>.py`."""
 
 import os
-import subprocess
-import sys
 import zipfile
 
-import pyspark
 import pytest
 
 from schemas.manifest import read_manifest
 from tests.spark_jobs.pipeline import write_extract
+from tests.spark_submit import run_job
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def package(project_root, tmp_path_factory):
-    """The zip that `make package` makes."""
-    target = str(tmp_path_factory.mktemp("package") / "medbert_lake.zip")
-    subprocess.run([sys.executable, f"{project_root}/toolchain/package.py", target], check=True)
-    return target
 
 
 @pytest.fixture
 def submit(package, project_root, tmp_path):
     """submit(job, *arguments): in a folder from which the project's own packages cannot be imported."""
-    home = os.path.dirname(pyspark.__file__)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {
-        "SPARK_HOME": home, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }  # fmt: skip
 
     def run(job, *arguments):
-        command = [
-            f"{home}/bin/spark-submit",
-            "--master",
-            "local[2]",
-            "--driver-memory",
-            "1g",
-            "--py-files",
-            package,
-        ]
         script = job if os.path.isabs(job) else f"{project_root}/spark_jobs/{job}.py"
-        return subprocess.run(
-            [*command, script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+        return run_job(package, script, arguments, folder=str(tmp_path))
 
     return run
 

@@ -1,0 +1,99 @@
+"""Programs of pyspark's own Spark, as tests start them: the jobs as on a cluster, out of the zip."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+import psutil
+import pyspark
+
+HOME = os.path.dirname(pyspark.__file__)
+LOGGING = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/toolchain/spark"
+HOST = "127.0.0.1"
+# These programs end before the JVM's second compiler, or a second thread of its garbage collector, would pay.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+PATIENCE_S = 120
+Found = TypeVar("Found")
+SETTINGS = {
+    "spark.driver.memory": "1g",
+    "spark.executor.memory": "512m",
+    "spark.driver.extraJavaOptions": SHORT_LIVED,
+    "spark.executor.extraJavaOptions": SHORT_LIVED,
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "3",
+}
+
+
+def spark_environment() -> dict[str, str]:
+    """This Python, pyspark's own Spark, logs as of `make`, and no folder to import the project from."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+        "SPARK_HOME": HOME,
+        "SPARK_CONF_DIR": LOGGING,
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": HOST,
+    }
+
+
+def start_job(
+    package: str,
+    script: str,
+    arguments: Iterable[str],
+    *,
+    folder: str,
+    master: str = "local[2]",
+    settings: Mapping[str, str] | None = None,
+    **options,
+) -> subprocess.Popen:
+    """`spark-submit --py-files package script arguments` in a folder and a process group of its own.
+
+    settings: of Spark, beside SETTINGS. options: of Popen.
+    """
+    conf = [
+        word
+        for name, value in (SETTINGS | dict(settings or {})).items()
+        for word in ("--conf", f"{name}={value}")
+    ]
+    command = [f"{HOME}/bin/spark-submit", "--master", master, *conf, "--py-files", package, script]
+    return subprocess.Popen(
+        [*command, *arguments],
+        cwd=folder,
+        env=spark_environment(),
+        start_new_session=True,
+        **options,
+    )
+
+
+def run_job(*arguments, **options) -> subprocess.CompletedProcess:
+    """start_job, to its end."""
+    process = start_job(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """kill -9 of a process, if it still runs, and of all below it (Spark's Python workers too), and wait."""
+    if process.poll() is None:
+        parent = psutil.Process(process.pid)
+        family = [parent, *parent.children(recursive=True)]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(family[1:], timeout=30)
+    process.wait(timeout=30)
+
+
+def wait_for(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_S) -> Found:
+    """Look again and again until something is found. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(f"waited {seconds:.0f} seconds for {what}")
