@@ -4,7 +4,7 @@
 |---|---|
 | config.json | schemas.model_config.BertConfig |
 | vocab.txt | the vocabulary that the ids mean |
-| training_state.json | step, epoch, position in the data, world size, seed |
+| training_state.json | step, epoch, position in the data, world size, seed, validation loss |
 | model.ckpt-300.{index,data-…} | TensorFlow: BERT's own variable names, and `global_step` |
 | model.safetensors, optimizer.safetensors | PyTorch: transformers' BertForPreTraining parameter names |
 | manifest.json | written last; a folder without it is skipped |

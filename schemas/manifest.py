@@ -146,7 +146,7 @@ def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
     """
     filesystem, root = fsspec.core.url_to_fs(uri)
     try:
-        text = filesystem.cat_file(join(root, MANIFEST_NAME)).decode()
+        text = filesystem.cat_file(join(root, MANIFEST_NAME)).decode(errors="replace")  # refused below
     except FileNotFoundError as error:
         raise no_manifest(uri, kind) from error
     manifest = Manifest.from_json(text, kind, uri)

@@ -13,7 +13,8 @@ eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accura
     of the baselines most_frequent_top_1, … (always the most frequent codes) and other_visits_top_1, … (the
     most frequent codes of the patient's other visits). In evaluation every
     masked code stands behind [MASK]: none is left as it is.
-checkpoint: folder (relative to the run's).
+checkpoint: folder (relative to the run's); validation_loss: mlm_loss + los_loss of the evaluation at this
+    step, null where there was none.
 stop: reason (SIGTERM: the run was asked to stop, and goes on when it is started again) and ranks (those that
     were asked).
 """

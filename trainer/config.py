@@ -132,6 +132,9 @@ class PretrainConfig:
     """Steps between checkpoints."""
     keep_checkpoints: int = 3
     """The newest checkpoints that are kept."""
+    keep_best: int = 1
+    """Checkpoints with the lowest validation loss (mlm_loss + los_loss) that are kept besides, of those whose
+    step was evaluated: let checkpoint_every divide eval_every."""
 
     def __post_init__(self) -> None:
         if self.data.max_seq_length > self.model.max_position_embeddings:
@@ -151,3 +154,5 @@ class PretrainConfig:
             value = getattr(self, name)
             if value < 1:
                 raise ContractError(f"{name} is {value}", "it is at least 1", f"raise {name}")
+        if self.keep_best < 0:
+            raise ContractError(f"keep_best is {self.keep_best}", "it is at least 0", "raise keep_best")

@@ -29,6 +29,7 @@ from trainer.core.stop import StopRequest, stop_on_sigterm
 from trainer.core.together import on_first_rank
 from trainer.core.training_input import BatchMaker, training_input
 from trainer.core.world import World, detect_world
+from trainer.core.writing import writing
 from trainer.readers import open_reader
 from trainer.readers.base import ShardReader
 
@@ -72,7 +73,7 @@ def pretrain(
             config.eval_patients,
             stop,
         ),
-        checkpoints=CheckpointStore(config.output, config.keep_checkpoints),
+        checkpoints=CheckpointStore(config.output, config.keep_checkpoints, config.keep_best),
         stop=stop,
     )
     progress = _start(run, train_reader)
@@ -160,6 +161,7 @@ def is_checkpoint_folder(source: str) -> bool:
 
 def _write_config(config: PretrainConfig) -> None:
     filesystem, root = fsspec.core.url_to_fs(config.output)
-    filesystem.makedirs(root, exist_ok=True)
     text = json.dumps(asdict(config), indent=2, sort_keys=True) + "\n"
-    filesystem.pipe_file(join(root, CONFIG_FILE), text.encode())
+    with writing(join(config.output, CONFIG_FILE)):
+        filesystem.makedirs(root, exist_ok=True)
+        filesystem.pipe_file(join(root, CONFIG_FILE), text.encode())

@@ -28,8 +28,11 @@ OPTIONS = {
 }
 
 
-def start(data_set, output, backend, ranks, **more):
-    """The trainer in a process group of its own. more: further options of the trainer."""
+def start(data_set, output, backend, ranks, *, file_limit=None, **more):
+    """The trainer in a process group of its own.
+
+    file_limit: bytes that no file may exceed, like a quota. more: further options of the trainer.
+    """
     launcher = [sys.executable, "-m", "trainer.launch", "-np", str(ranks), "--gloo"]
     options = OPTIONS | {
         "data.shards": data_set.shards,
@@ -38,8 +41,10 @@ def start(data_set, output, backend, ranks, **more):
         "backend": backend,
         **more,
     }
+    limit = ["prlimit", f"--fsize={file_limit}"] if file_limit else []
     return subprocess.Popen(
         [
+            *limit,
             *(launcher if ranks > 1 else []),
             *(sys.executable, "-m", "trainer", "pretrain"),
             *(f"--{name}={value}" for name, value in options.items()),

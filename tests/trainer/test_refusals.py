@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from schemas.checkpoint import list_checkpoints
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
 from tests.trainer.runs import read_log, run_ranks
@@ -14,6 +15,7 @@ from tests.trainer.shard_files import Patient, random_patients, write_split
 from trainer.config import MaskingConfig, ModelConfig
 from trainer.core.non_finite import NotFinite
 from trainer.core.together import OtherRankFailed
+from trainer.core.writing import CannotWrite
 
 
 def write_both(root, data_set, train, valid):
@@ -123,9 +125,10 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(make_config, monkeypat
             monkeypatch.setattr(checkpoints, "publish_manifest", full)
 
     config = make_config()
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CannotWrite, match=r"step-00000020 cannot be written: No space left.*make room"):
         run_ranks(config, 2, before_step=fill)
-    assert {type(error) for error in run_ranks.errors.values()} == {OSError, OtherRankFailed}
+    assert {type(error) for error in run_ranks.errors.values()} == {CannotWrite, OtherRankFailed}
+    assert [step for step, _ in list_checkpoints(config.output)] == [10]
     monkeypatch.undo()
     run_ranks(config, 2)
     assert [line["step"] for line in read_log(config, "start")] == [0, 10]
@@ -138,6 +141,7 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(make_config, monkeypat
         ({"max_seq_length": 0}, "data.max_seq_length is 0"),
         ({"steps": 0}, "steps is 0"),
         ({"keep_checkpoints": 0}, "keep_checkpoints is 0"),
+        ({"keep_best": -1}, "keep_best is -1"),
     ],
 )
 def test_options_out_of_range(make_config, fields, rule):

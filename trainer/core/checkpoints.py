@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +34,7 @@ from schemas.model_config import BertConfig
 from schemas.vocabulary import VOCAB_FILE, Vocabulary
 from trainer.core.backend import Backend
 from trainer.core.order import Position
+from trainer.core.writing import CannotWrite, writing
 
 LOG = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class TrainingState:
     """trainer.core.metrics.IntervalMeans at this step"""
     config: dict[str, Any]
     """The run's configuration, to say what was changed when it is resumed with another one."""
+    validation_loss: float | None = None
+    """What training minimises, on the valid split at this step; null where it was not evaluated."""
     evaluation_due: bool = False
     """This step's evaluation was given up to stop in time, and comes first when the run goes on."""
 
@@ -67,14 +72,37 @@ class TrainingState:
 class CheckpointStore:
     """The checkpoints/ folder of one run."""
 
-    def __init__(self, run_uri: str, keep: int) -> None:
-        self._run_uri, self._keep = run_uri, keep
+    def __init__(self, run_uri: str, keep: int, keep_best: int) -> None:
+        """keep: of the newest. keep_best: of those with the lowest validation loss."""
+        self._run_uri, self._keep, self._keep_best = run_uri, keep, keep_best
 
     def save(self, backend: Backend, config: BertConfig, vocabulary: Vocabulary, state: TrainingState) -> str:
-        """Write one checkpoint, its manifest last; then drop the oldest beyond those to keep. Its folder."""
+        """Write one checkpoint, then drop the old ones that are not to be kept. Its folder.
+
+        Raises CannotWrite; then nothing is dropped but what was half written.
+        """
         uri = join(self._run_uri, CHECKPOINTS_FOLDER, folder_name(state.step))
-        filesystem, root = fsspec.core.url_to_fs(uri)
         _remove(uri)  # what a lost process left
+        try:
+            with writing(uri):
+                self._write(uri, backend, config, vocabulary, state)
+        except CannotWrite:
+            with suppress(OSError):  # it takes room, and without a manifest nobody reads it
+                _remove(uri)
+            raise
+        self._drop_old(state.step)
+        return uri
+
+    def _write(
+        self,
+        uri: str,
+        backend: Backend,
+        config: BertConfig,
+        vocabulary: Vocabulary,
+        state: TrainingState,
+    ) -> None:
+        """Write one checkpoint, its manifest last."""
+        filesystem, root = fsspec.core.url_to_fs(uri)
         filesystem.makedirs(root, exist_ok=True)
         texts = {
             CONFIG_FILE: config.to_json(),
@@ -98,31 +126,59 @@ class CheckpointStore:
                 },
             ),
         )
-        self._drop_old(state.step)
-        return uri
 
     def newest(self) -> tuple[Checkpoint, TrainingState] | None:
-        """The newest checkpoint that is whole, and its state. A damaged one is skipped, and logged."""
-        for _, uri in reversed(list_checkpoints(self._run_uri)):
+        """The newest checkpoint that is whole, and its state. A damaged one is skipped, and logged.
+
+        None where none was ever finished. Raises ContractError where all that were are damaged.
+        """
+        damaged: list[str] = []
+        for step, uri in reversed(list_checkpoints(self._run_uri)):
             try:
                 checkpoint = open_checkpoint(uri, verify=True)
             except NotPublished:
                 LOG.warning("%s was not finished when the process died; it is skipped", uri)
             except ContractError as error:
                 LOG.error("%s is damaged and is skipped: %s", uri, error.found)
+                damaged.append(uri)
             else:
+                if damaged:
+                    LOG.error("going on from step %d instead: the steps after it are done again", step)
                 return checkpoint, read_state(uri)
+        if damaged:
+            raise ContractError(
+                f"every checkpoint in {join(self._run_uri, CHECKPOINTS_FOLDER)} is damaged, the newest being "
+                f"{damaged[0]}",
+                "a run goes on from a whole checkpoint, and does not start again over one that was lost",
+                "copy a whole one back; or remove the folder, or choose another output, to begin anew",
+            )
         return None
 
     def _drop_old(self, step: int) -> None:
-        """Keep the newest published checkpoints up to this step, and nothing that is older."""
-        published = 0
-        for number, uri in reversed(list_checkpoints(self._run_uri)):
-            filesystem, root = fsspec.core.url_to_fs(uri)
-            if number > step or (filesystem.exists(join(root, MANIFEST_NAME)) and published < self._keep):
-                published += number <= step
-            else:
+        """Of the checkpoints up to this step, keep the newest and the best that are published."""
+        past = [uri for number, uri in reversed(list_checkpoints(self._run_uri)) if number <= step]
+        published = [uri for uri in past if _is_published(uri)]
+        kept = set(published[: self._keep])
+        if len(published) > self._keep:
+            losses = {uri: _validation_loss(uri) for uri in published}
+            kept |= set(sorted(published, key=losses.__getitem__)[: self._keep_best])
+        for uri in past:
+            if uri not in kept:
                 _remove(uri)
+
+
+def _is_published(uri: str) -> bool:
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    return filesystem.exists(join(root, MANIFEST_NAME))
+
+
+def _validation_loss(uri: str) -> float:
+    """Infinite where it is not known."""
+    try:
+        loss = read_state(uri).validation_loss
+    except (ContractError, FileNotFoundError):
+        return math.inf
+    return math.inf if loss is None else loss
 
 
 def read_state(uri: str) -> TrainingState:

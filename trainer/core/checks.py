@@ -24,6 +24,7 @@ _MAY_CHANGE = (
     "data.reader",
     "init_checkpoint",
     "keep_checkpoints",
+    "keep_best",
 )
 """Options that change nothing in a resumed run's losses: the same shards may have moved."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +139,14 @@ class Evaluator:
                 local.scores[1, place:stop] = block.prolonged_los
                 place = stop
         return local
+
+
+def validation_loss(values: Mapping[str, float | int | None]) -> float | None:
+    """What training minimises, of the metrics of an evaluation; None where it is not a finite number."""
+    mlm_loss, los_loss = values["mlm_loss"], values["los_loss"]
+    if mlm_loss is None or los_loss is None or not math.isfinite(mlm_loss + los_loss):
+        return None
+    return mlm_loss + los_loss
 
 
 def _summary(

@@ -16,7 +16,7 @@ from trainer.config import PretrainConfig
 from trainer.core.backend import Backend, StepResult, StepTotals
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.clock import Clock
-from trainer.core.evaluation import EvaluationStopped, Evaluator
+from trainer.core.evaluation import EvaluationStopped, Evaluator, validation_loss
 from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import NotFinite, ranks_not_finite
 from trainer.core.order import Position
@@ -61,6 +61,8 @@ class Progress:
     patients_seen: int
     patients_cut: int
     interval: IntervalMeans
+    validation_loss: float | None = None
+    """Of this step, if it was evaluated."""
     saved_step: int = 0
     """Step of the newest checkpoint; at step 0 there is nothing to save."""
     evaluation_due: bool = False
@@ -170,6 +172,7 @@ def _rate(config: PretrainConfig, step: int) -> float:
 
 def _advance(progress: Progress, step_input: StepInput, totals: RankTotals, result: StepResult) -> None:
     progress.step += 1
+    progress.validation_loss = None
     progress.evaluation_due = False
     progress.position = step_input.position
     progress.patients_seen += totals.patients
@@ -221,6 +224,7 @@ def _evaluate(run: Run, progress: Progress, log: RunLog) -> None:
         _stop(run, progress, log, stopped.ranks)
     progress.evaluation_due = False
     if values is not None:
+        progress.validation_loss = validation_loss(values)
         log.write(EVAL, progress.step, values)
         LOG.info("%s", evaluation_line(progress.step, values))
 
@@ -230,9 +234,9 @@ def _save(run: Run, progress: Progress, log: RunLog) -> None:
         if not run.world.is_first:
             return
         uri = run.checkpoints.save(run.backend, run.model, run.vocabulary, _state(run, progress))
-        log.write(
-            CHECKPOINT, progress.step, {"folder": uri.removeprefix(run.config.output.rstrip("/") + "/")}
-        )
+        folder = uri.removeprefix(run.config.output.rstrip("/") + "/")
+        values = {"folder": folder, "validation_loss": progress.validation_loss}
+        log.write(CHECKPOINT, progress.step, values)
         LOG.info("saved %s", uri)
 
     on_every_rank(run.backend, run.world, "save", save)
@@ -249,5 +253,6 @@ def _state(run: Run, progress: Progress) -> TrainingState:
         patients_cut=progress.patients_cut,
         interval=asdict(progress.interval),
         config=asdict(run.config),
+        validation_loss=progress.validation_loss,
         evaluation_due=progress.evaluation_due,
     )

@@ -11,6 +11,7 @@ import fsspec
 from schemas.manifest import join
 from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
 from trainer.core.event_file import EventFile
+from trainer.core.writing import writing
 
 LOG = logging.getLogger(__name__)
 
@@ -26,24 +27,27 @@ class RunLog:
         self._writes = writes
         if not writes:
             return
+        self._run_uri = run_uri
         self._filesystem, root = fsspec.core.url_to_fs(run_uri)
-        self._filesystem.makedirs(root, exist_ok=True)
         self._path = join(root, METRICS_FILE)
-        self._forget_after(step, evaluation_due)
-        self._events = EventFile(join(run_uri, TENSORBOARD_FOLDER), step + 1)
+        with writing(run_uri):
+            self._filesystem.makedirs(root, exist_ok=True)
+            self._forget_after(step, evaluation_due)
+            self._events = EventFile(join(run_uri, TENSORBOARD_FOLDER), step + 1)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Add one line to metrics.jsonl, and its numbers to TensorBoard."""
         if not self._writes:
             return
         line = json.dumps({"kind": kind, "step": step, **values}) + "\n"
-        with self._filesystem.open(self._path, "ab") as stream:
+        with writing(join(self._run_uri, METRICS_FILE)), self._filesystem.open(self._path, "ab") as stream:
             stream.write(line.encode())
         if kind in (TRAIN, EVAL):
             numbers = {
                 f"{kind}/{name}": value for name, value in values.items() if isinstance(value, int | float)
             }
-            self._events.scalars(step, numbers)
+            with writing(join(self._run_uri, TENSORBOARD_FOLDER)):
+                self._events.scalars(step, numbers)
 
     def close(self) -> None:
         if self._writes:

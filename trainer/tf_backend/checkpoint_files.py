@@ -21,18 +21,21 @@ _INDEX = ".index"
 
 
 def write(folder: str, step: int, arrays: Mapping[str, tf.Tensor | tf.Variable]) -> list[str]:
-    """Write one checkpoint; the names of its files."""
+    """Write one checkpoint; the names of its files. Raises OSError."""
     prefix = tensorflow_prefix(step)
     filesystem, root = fsspec.core.url_to_fs(folder)
     filesystem.makedirs(root, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         local = root if isinstance(filesystem, LocalFileSystem) else scratch
-        tf.raw_ops.SaveV2(
-            prefix=join(local, prefix),
-            tensor_names=list(arrays),
-            shape_and_slices=[""] * len(arrays),
-            tensors=[tf.convert_to_tensor(array) for array in arrays.values()],
-        )
+        try:
+            tf.raw_ops.SaveV2(
+                prefix=join(local, prefix),
+                tensor_names=list(arrays),
+                shape_and_slices=[""] * len(arrays),
+                tensors=[tf.convert_to_tensor(array) for array in arrays.values()],
+            )
+        except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
+            raise OSError(error.message) from error
         files = sorted(name for name in os.listdir(local) if name.startswith(f"{prefix}."))
         if local == scratch:
             for name in files:

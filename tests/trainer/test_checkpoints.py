@@ -1,0 +1,163 @@
+"""Which checkpoints a run keeps, and which of them it goes on from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from schemas.checkpoint import latest_checkpoint, list_checkpoints, open_checkpoint
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, join
+from tests.trainer.processes import STEPS, finish, losses, start
+from tests.trainer.runs import read_log, run_ranks
+from trainer.core.checkpoints import read_state
+from trainer.core.evaluation import Evaluator, validation_loss
+from trainer.exit_codes import USER_ERROR
+
+
+@pytest.fixture
+def evaluations(monkeypatch):
+    """Evaluations give these losses one after the other, then the last one for ever."""
+    planned = []
+    evaluate = Evaluator.evaluate
+
+    def plan(*losses):
+        planned[:] = losses
+
+    def planned_evaluate(self):
+        values = evaluate(self)
+        if not planned:
+            return values
+        loss = planned.pop(0) if len(planned) > 1 else planned[0]
+        return values | {"mlm_loss": loss, "los_loss": 0.5}
+
+    monkeypatch.setattr(Evaluator, "evaluate", planned_evaluate)
+    return plan
+
+
+def steps_kept(config):
+    return [step for step, _ in list_checkpoints(config.output)]
+
+
+@pytest.mark.parametrize(("keep_best", "kept"), [(0, [25, 30]), (1, [10, 25, 30]), (2, [10, 20, 25, 30])])
+def test_the_newest_and_the_best_are_kept(make_config, evaluations, keep_best, kept):
+    evaluations(3.0, 1.0, 2.0, 1.5, 2.5, 2.0)  # at steps 5, 10, 15, 20, 25, 30
+    config = make_config(steps=30, checkpoint_every=5, eval_every=5, keep_checkpoints=2, keep_best=keep_best)
+    run_ranks(config)
+    assert steps_kept(config) == kept
+    saved = {line["step"]: line["validation_loss"] for line in read_log(config, "checkpoint")}
+    assert saved == {5: 3.5, 10: 1.5, 15: 2.5, 20: 2.0, 25: 3.0, 30: 2.5}
+    assert read_state(list_checkpoints(config.output)[0][1]).validation_loss == saved[kept[0]]
+
+
+def test_the_best_is_still_the_best_after_a_resume(make_config, evaluations):
+    evaluations(1.0, 2.0)
+    config = make_config(steps=15, checkpoint_every=5, eval_every=5, keep_checkpoints=1)
+    run_ranks(config)
+    evaluations(3.0)
+    run_ranks(replace(config, steps=30))
+    assert steps_kept(config) == [5, 30]
+
+
+def test_of_equals_the_newest_is_the_best(make_config, evaluations):
+    evaluations(1.0, 1.0, 2.0)
+    config = make_config(steps=20, checkpoint_every=5, eval_every=5, keep_checkpoints=1)
+    run_ranks(config)
+    assert steps_kept(config) == [10, 20]
+
+
+def test_what_was_not_evaluated_or_is_no_number_is_no_best(make_config, evaluations):
+    evaluations(float("nan"), 2.0, 3.0)  # at steps 10, 20 and 30
+    config = make_config(steps=30, checkpoint_every=5, eval_every=10, keep_checkpoints=1)
+    run_ranks(config)
+    assert steps_kept(config) == [20, 30]
+    assert [line["validation_loss"] for line in read_log(config, "checkpoint")] == [
+        None, None, None, 2.5, None, 3.5,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["mlm_loss", "los_loss"])
+def test_no_loss_is_no_validation_loss(missing):
+    assert validation_loss({"mlm_loss": 1.0, "los_loss": 0.5}) == 1.5
+    assert validation_loss({"mlm_loss": 1.0, "los_loss": 0.5, missing: None}) is None
+
+
+def damage(folder, file, content):
+    with open(join(folder, file), "wb") as stream:
+        stream.write(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("weights.npz", b""),
+        ("training_state.json", b"{}"),
+        (MANIFEST_NAME, b""),
+        (MANIFEST_NAME, b"\xff\xfe"),
+    ],
+)
+def test_a_damaged_newest_is_skipped_loudly(make_config, caplog, file, content):
+    config = make_config(steps=30)
+    run_ranks(config, 2)
+    expected = read_log(config, "train")[-1]["mlm_loss"]
+    newest = list_checkpoints(config.output)[-1][1]
+    damage(newest, file, content)
+    caplog.clear()
+    run_ranks(config, 2)
+    loud = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert len(loud) == 2
+    assert f"{newest} is damaged and is skipped: " in loud[0] and file in loud[0]
+    assert loud[1] == "going on from step 20 instead: the steps after it are done again"
+    assert read_log(config, "train")[-1]["mlm_loss"] == expected
+    open_checkpoint(newest, verify=True)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over_them(make_config):
+    config = make_config(steps=20)
+    run_ranks(config)
+    for _, folder in list_checkpoints(config.output):
+        damage(folder, "weights.npz", b"")
+    before = read_log(config)
+    with pytest.raises(ContractError, match=r"every checkpoint in .* is damaged, the newest being .*00020"):
+        run_ranks(replace(config, steps=30), 2)
+    assert read_log(config) == before
+
+
+def test_an_unfinished_first_checkpoint_is_no_loss(make_config):
+    config = make_config(steps=10)
+    run_ranks(config)
+    os.remove(join(list_checkpoints(config.output)[0][1], MANIFEST_NAME))
+    run_ranks(config)
+    assert [line["step"] for line in read_log(config, "start")] == [0, 0]
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def test_a_disk_that_is_full_in_a_real_run(data_set, tmp_path, backend):
+    if not shutil.which("prlimit"):
+        pytest.skip("prlimit, which limits the size of files, is not installed")
+    output = str(tmp_path / "run")
+    finish(start(data_set, output, backend, 1, steps=7))
+    # The weights (20 kB) do not fit; everything else does.
+    said = finish(start(data_set, output, backend, 1, steps=14, eval_every=14, file_limit=15_000), USER_ERROR)
+    assert "error: " in said and "step-00000014 cannot be written: " in said and "Remedy: make room" in said
+    assert "Traceback" not in said
+    assert [step for step, _ in list_checkpoints(output)] == [7]
+    checkpoint = latest_checkpoint(output)
+    assert checkpoint is not None
+    open_checkpoint(checkpoint.uri, verify=True)
+    finish(start(data_set, output, backend, 1, steps=14))
+    assert [step for step, *_ in losses(output)] == list(range(1, 15))
+
+
+def test_a_log_that_cannot_be_written_is_one_message(data_set, tmp_path):
+    if not shutil.which("prlimit"):
+        pytest.skip("prlimit, which limits the size of files, is not installed")
+    output = str(tmp_path / "run")
+    options = {"checkpoint_every": 1000, "eval_every": 1000, "file_limit": 8000}
+    said = finish(start(data_set, output, "torch", 1, **options), USER_ERROR)
+    assert "cannot be written: File too large" in said
+    assert "Traceback" not in said
+    assert 0 < losses(output)[-1][0] < STEPS
