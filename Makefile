@@ -38,6 +38,8 @@ DIAGNOSES ?= $(RUN)/diagnoses
 MIN_PATIENTS ?= 11
 #: vocabulary: an older one to append new codes to, ids stay; $(RUN)/vocabulary itself, or another run's
 EXTEND ?=
+#: sequences: 1 assembles only patients with new rows or codes (after FOLLOW, EXTEND), in the sequences there
+REFRESH ?=
 #: vocabulary: a Med-BERT .types file to import, instead of counting codes
 TYPES ?=
 #: sequences: rows of one discharge_date, of one visit_id, or of stays that overlap are one visit
@@ -158,7 +160,8 @@ vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -
 .PHONY: sequences
 sequences: setup package ## one row a patient, visits in order: MIN_CODES, VISITS -> $(RUN)/sequences
 	$(submit) spark_jobs/build_sequences.py --diagnoses "$(DIAGNOSES)" --vocabulary "$(run_vocabulary)" \
-		--min_codes $(MIN_CODES) --visits $(VISITS) --output "$(RUN)/sequences" $(JOB_ARGS)
+		--min_codes $(MIN_CODES) --visits $(VISITS) $(if $(filter 1,$(REFRESH)),--refresh true) \
+		--output "$(RUN)/sequences" $(JOB_ARGS)
 
 .PHONY: shards
 shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards

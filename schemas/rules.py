@@ -51,7 +51,7 @@ def _check(
         return
     required = [column.name for column in schema.columns if not column.nullable]
     found = {f"{name} is not null": rows[name].null_count for name in required}
-    if rows.num_rows and not any(found.values()):
+    if not any(found.values()):
         found = {says: int(np.count_nonzero(broken)) for says, broken in rules(rows).items()}
     told = [f"{count} rows where not: {says}" for says, count in found.items() if count]
     if told:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from schemas import diagnoses, sequences, vocabulary
-from schemas.errors import ContractError
+from schemas import sequences
+from schemas.batches import num_batches
 from schemas.manifest import Manifest
-from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, SPLIT, SPLITS, VISIT_RULES
+from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, VISIT_RULES
+from spark_jobs.assembling import assembling_task, check_counts, open_inputs, patients_of
 from spark_jobs.checks import check_choice, check_positive
 from spark_jobs.config import run_job
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
-from spark_jobs.publish import Target, publish, read_published, start_output, write_parts
-from spark_jobs.transforms.sequences import AssembleSequences, Codebook
-from spark_jobs.vocabularies import read_tokens
+from spark_jobs.publish import Published, Target, publish, start_output, write_parts
+from spark_jobs.refresh_sequences import refresh
+from spark_jobs.transforms.layout import num_partitions_for
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class BuildSequences:
         min_codes: a patient with fewer codes is left out. A code counts once a visit.
         num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend
             on the cluster. By default none are, where each file of the diagnoses holds whole patients (ingest
-            sees to that); else one part for each 250,000 diagnoses.
+            sees to that, unless it follows its input); else one part for each 250,000 diagnoses.
         visits: which of a patient's rows are one visit: those of one discharge_date (Med-BERT's), of one
             visit_id (of one discharge date where there is none), or those whose stays overlap or touch.
+        refresh: bring the sequences in output up to date with diagnoses that were followed (--follow) and a
+            vocabulary that was extended (--extend) since: only patients with new rows or codes are assembled.
     """
 
     diagnoses: str
@@ -41,57 +44,40 @@ class BuildSequences:
     min_codes: int = 4
     num_partitions: int | None = None
     visits: str = BY_DISCHARGE_DATE
+    refresh: bool = False
 
 
 def main(spark: SparkSession, config: BuildSequences) -> None:
     check_positive(min_codes=config.min_codes, num_partitions=config.num_partitions)
     check_choice("visits", [config.visits], tuple(VISIT_RULES))
-    source = read_published(spark, config.diagnoses, diagnoses.KIND)
-    codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
-    tokens, special = read_tokens(spark, codebook)
-    salt = codebook.manifest.parameters["split_salt"]
-    output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
-
-    num_partitions = partitions_to_shuffle(source, config.num_partitions)
-    frame, patient_rows = frame_of_patients(spark, source, num_partitions)
-    task = AssembleSequences(
-        patient_rows,
-        Codebook(tokens, special),
-        special.unk,
-        salt,
-        config.min_codes,
-        config.visits,
-        config.output,
-    )
-    written = write_parts(frame, {sequences.KIND: Target(output, schema=SEQUENCES)}, task)
-    files = written.files[sequences.KIND]
-
-    rows_of = {
-        split: sum(f.rows for f in files if f.path.startswith(f"{SPLIT}={split}/")) for split in SPLITS
-    }
-    counts = dict(written.counts) | {"patients": rows_of}
-    _check_counts(counts, source.manifest.num_rows, config)
+    inputs = open_inputs(spark, config.diagnoses, config.vocabulary)
     parameters = {
         "min_codes": config.min_codes,
-        "split_salt": salt,
-        "num_partitions": num_partitions,
+        "split_salt": inputs.salt,
+        "num_partitions": config.num_partitions,
         "visits": config.visits,
     }
-    inputs = {diagnoses.KIND: source.manifest.fingerprint, vocabulary.KIND: codebook.manifest.fingerprint}
-    publish(output, Manifest(sequences.KIND, parameters, inputs, tuple(files), counts))
+    if config.refresh:
+        refresh(spark, config.output, inputs, parameters)
+        return
+    output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
+    parameters["num_partitions"] = num_partitions = _num_partitions(inputs.source, config.num_partitions)
+    frame, patient_rows = frame_of_patients(spark, inputs.source, num_partitions)
+    task = assembling_task(inputs, parameters, patient_rows, config.output)
+    written = write_parts(frame, {sequences.KIND: Target(output, schema=SEQUENCES)}, task)
+    files = tuple(written.files[sequences.KIND])
+    counts = dict(written.counts) | {"patients": patients_of(files)}
+    check_counts(counts, inputs.source.manifest.num_rows, config.min_codes)
+    publish(output, Manifest(sequences.KIND, parameters, inputs.fingerprints, files, counts))
 
 
-def _check_counts(counts: dict, rows_in: int, config: BuildSequences) -> None:
-    patients = sum(counts["patients"].values())
-    assert counts["rows_in"] == rows_in, "a diagnosis was lost or doubled on the way"
-    assert counts["patients_in"] == patients + counts["patients_with_too_few_codes"], "a patient was lost"
-    if not patients:
-        raise ContractError(
-            f"none of {counts['patients_in']} patients has {config.min_codes} codes of the vocabulary",
-            "a patient with fewer than min_codes codes is left out",
-            "lower --min_codes (MIN_CODES); if many codes are unknown, lower the vocabulary's --min_patients "
-            "(MIN_PATIENTS)",
-        )
+def _num_partitions(source: Published, asked: int | None) -> int | None:
+    """None where each file of the diagnoses is one. What grows is shuffled even while it is one batch: a
+    refresh must know each patient's place.
+    """
+    if asked is None and num_batches(source.manifest):
+        return num_partitions_for(source.manifest.num_rows)
+    return partitions_to_shuffle(source, asked)
 
 
 if __name__ == "__main__":
