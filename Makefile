@@ -202,8 +202,12 @@ doctor: ## check what must be on the machine first, and say how to get what is m
 	@"$(PYTHON)" toolchain/doctor.py $(if $(filter 1,$(HOROVOD_GPU)),--gpu)
 
 .PHONY: test
-test: setup lint package ## lint, then all tests: PYTEST_ARGS
-	@"$(BIN)/python" -m pytest $(PYTEST_ARGS)
+test: setup lint package ## lint, then all tests but those of test-cluster: PYTEST_ARGS
+	@"$(BIN)/python" -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
+
+.PHONY: test-cluster
+test-cluster: setup ## on a Spark cluster started here: local's files, even where executors are killed: PYTEST_ARGS
+	@"$(BIN)/python" -m pytest tests/cluster $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## style, import rules and types
