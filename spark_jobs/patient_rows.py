@@ -28,11 +28,13 @@ ROWS_PER_BATCH = 200_000
 class PatientRows:
     """What a task makes of a partition of frame_of_patients: diagnoses, whole patients, in order of patients.
 
-    where: for messages. paths: the files whose numbers the partitions hold; none: they hold rows.
+    where: for messages. paths: the files whose numbers the partitions hold; none: they hold rows. columns:
+    what is read of the files.
     """
 
     where: str
     paths: tuple[str, ...] = ()
+    columns: tuple[str, ...] = DIAGNOSES.column_names
 
     def batches(self, partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for rows in whole_patients(self._read(partition) if self.paths else partition):
@@ -44,7 +46,7 @@ class PatientRows:
             for number in numbers[0].to_pylist():
                 with fsspec.open(self.paths[number], "rb") as file:
                     parquet = pq.ParquetFile(file)
-                    yield from parquet.iter_batches(ROWS_PER_BATCH, columns=list(DIAGNOSES.column_names))
+                    yield from parquet.iter_batches(ROWS_PER_BATCH, columns=list(self.columns))
 
 
 def partitions_to_shuffle(source: Published, asked: int | None = None) -> int | None:
@@ -55,17 +57,19 @@ def partitions_to_shuffle(source: Published, asked: int | None = None) -> int | 
 
 
 def frame_of_patients(
-    spark: SparkSession, source: Published, num_partitions: int | None
+    spark: SparkSession,
+    source: Published,
+    num_partitions: int | None,
+    columns: tuple[str, ...] = DIAGNOSES.column_names,
 ) -> tuple[DataFrame, PatientRows]:
     """Published diagnoses. num_partitions: of partitions_to_shuffle.
 
     Raises ContractError for a missing column.
     """
-    rows = read_table(spark, source, DIAGNOSES)
+    rows = read_table(spark, source, DIAGNOSES).select(*columns)
     if num_partitions is None:
         root = Folder(spark, source.uri).qualified
         paths = tuple(join(root, file.path) for file in source.manifest.files)
-        return spark.range(0, len(paths), 1, len(paths)).toDF("file"), PatientRows(source.uri, paths)
-    return rows.repartition(num_partitions, PATIENT_ID).sortWithinPartitions(PATIENT_ID), PatientRows(
-        source.uri
-    )
+        return spark.range(0, len(paths), 1, len(paths)).toDF("file"), PatientRows(source.uri, paths, columns)
+    shuffled = rows.repartition(num_partitions, PATIENT_ID).sortWithinPartitions(PATIENT_ID)
+    return shuffled, PatientRows(source.uri, columns=columns)

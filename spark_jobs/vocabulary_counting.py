@@ -74,7 +74,8 @@ def extend_vocabulary(
 
 def _count(spark: SparkSession, source: Published, salt: str, min_patients: int) -> pa.Table:
     """(token, num_patients, num_occurrences) of every code of the training split."""
-    frame, patient_rows = frame_of_patients(spark, source, partitions_to_shuffle(source))
+    columns = (diagnoses.PATIENT_ID, diagnoses.CODE)
+    frame, patient_rows = frame_of_patients(spark, source, partitions_to_shuffle(source), columns)
     counted = count_codes(frame, patient_rows, salt, min_patients > NO_MINIMUM)
     with errors_of_workers():
         return counted.toArrow()

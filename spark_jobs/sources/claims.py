@@ -94,13 +94,21 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     lines = with_births(lines, claims_map, _sibling(raw, births) if births else None)
     lines = lines.withColumn(SYSTEM, code_system(claims_map))
     lines, codes = _with_codes(lines, claims_map)
+    repeated = claims_map.diagnoses.repeat_on_lines
     shown = [*claims_map.columns, CORRUPT]
-    if claims_map.diagnoses.repeat_on_lines:
+    if repeated:
         lines, codes = _one_code_a_row(lines, codes)
         lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
     said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, *flags)}
-    said |= {name: F.col(name) for name in (SET_ASIDE, BIRTH_DATE, ORDERS[0])}
+    ruled = {
+        SET_ASIDE: claims_map.status
+        or claims_map.drop_duplicate_lines
+        or claims_map.diagnoses.repeat_on_lines,
+        BIRTH_DATE: claims_map.birth,
+        ORDERS[0]: claims_map.diagnoses.order or claims_map.diagnoses.repeat_on_lines,
+    }
+    said |= {name: F.col(name) for name, rule in ruled.items() if rule}
     said[MALFORMED] = F.col(CORRUPT).isNotNull()
     return raw_diagnoses(
         lines,

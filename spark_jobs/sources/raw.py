@@ -29,21 +29,16 @@ from spark_jobs.transforms.diagnoses import (
 # MALFORMED: the line could not be split into fields. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that
 # only the source can know, e.g. a claim that another reverses. BIRTH_DATE: the patient's, a date.
 REQUIRED = (PATIENT, ADMIT, DISCHARGE, SYSTEM)
-OPTIONAL = {
-    VISIT: "string",
-    **dict.fromkeys(ORDERS, "int"),
-    MALFORMED: "boolean",
-    SET_ASIDE: "string",
-    BIRTH_DATE: "date",
-}
+OPTIONAL = (VISIT, *ORDERS, MALFORMED, SET_ASIDE, BIRTH_DATE)
 
 
 @dataclass(frozen=True)
 class RawDiagnoses:
     """A source's rows, each with one diagnosis or several.
 
-    rows: REQUIRED and OPTIONAL, the columns that codes, raw and flags name. codes: a diagnosis column's own
-    name → the column with its code; in a row the first always is a diagnosis, any other where it is filled.
+    rows: REQUIRED and any of OPTIONAL, the columns that codes, raw and flags name. codes: a diagnosis
+    column's own name → the column with its code; in a row the first always is a diagnosis, any other where it
+    is filled.
     raw: the source's own columns, which a row that is set aside shows. flags: what the manifest counts: a
     boolean column counts each of the row's diagnoses, a number is that many. counts: DataFrames of
     one row each, counted apart from the rows' own way: SOURCE_ROWS, how many rows there are, and what else is
@@ -62,21 +57,21 @@ class RawDiagnoses:
 
 def raw_diagnoses(
     rows: DataFrame,
-    said: Mapping[str, Column],
+    said: dict[str, Column],
     codes: Mapping[str, str],
     raw: Iterable[str],
     counts: tuple[DataFrame, ...],
     flags: tuple[str, ...] = (),
     **more: Any,
 ) -> RawDiagnoses:
-    """RawDiagnoses of what a source says: said has REQUIRED, flags, and OPTIONAL, of which any may lack."""
-    absent = {name: F.lit(None).cast(kind) for name, kind in OPTIONAL.items() if name not in said}
+    """RawDiagnoses of what a source says: said has REQUIRED, flags, and what there is of OPTIONAL."""
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
-    chosen = dict(said) | absent
-    chosen[PATIENT] = F.coalesce(empty_as_null(chosen[PATIENT].cast("string")), F.lit(""))
-    chosen[VISIT] = empty_as_null(chosen[VISIT].cast("string"))
+    chosen = {PATIENT: F.coalesce(empty_as_null(said[PATIENT].cast("string")), F.lit(""))}
+    if VISIT in said:
+        chosen[VISIT] = empty_as_null(said[VISIT].cast("string"))
     selected = rows.select(
-        *dict.fromkeys((*shown, *codes.values())), *(column.alias(name) for name, column in chosen.items())
+        *dict.fromkeys((*shown, *codes.values())),
+        *(column.alias(name) for name, column in (said | chosen).items()),
     )
     return RawDiagnoses(selected, dict(codes), shown, counts, flags, **more)
 

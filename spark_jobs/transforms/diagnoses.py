@@ -30,6 +30,14 @@ SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
 MALFORMED, SET_ASIDE = "__malformed", "__set_aside"
 
+MAYBE_ABSENT = {
+    VISIT: pa.string(),
+    **dict.fromkeys(ORDERS, pa.int32()),
+    MALFORMED: pa.bool_(),
+    SET_ASIDE: pa.string(),
+    BIRTH_DATE: pa.date32(),
+}
+
 GOOD, ASIDE = "diagnoses", "rejected"  # the task's outputs
 SOURCE_ROWS, ROWS_IN = "source_rows", "rows_in"
 NUMBER_OF = {reason: number for number, reason in enumerate(REASONS)}
@@ -61,6 +69,7 @@ class ParseDiagnoses:
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
         for rows in whole_patients(batches, PATIENT):
+            rows = _with_absent(rows)
             good, aside = self.parse(rows)
             yield GOOD, "", good
             yield ASIDE, "", aside
@@ -133,6 +142,14 @@ class ParseDiagnoses:
         return pa.RecordBatch.from_pylist(
             [dict(zip(REJECTED.column_names, found[n], strict=True)) for n in order], schema=REJECTED.arrow
         )
+
+
+def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """With a column of nulls for each of MAYBE_ABSENT that the source has not."""
+    for name, kind in MAYBE_ABSENT.items():
+        if name not in rows.schema.names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
+    return rows
 
 
 def _diagnoses_in(columns: list[pa.Array]) -> tuple[Ints, Ints, Ints, list[str]]:
