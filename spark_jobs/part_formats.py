@@ -49,7 +49,7 @@ class MeasuredFile(io.RawIOBase):
         super().close()
 
     def abandon(self) -> None:
-        """Close the stream as it is; what is written later goes nowhere, as a format may still write its end."""
+        """Close the stream as it is. What a format then still writes, such as its end, goes nowhere."""
         self._stream.close()
         self._stream = io.BytesIO()
 

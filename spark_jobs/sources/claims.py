@@ -102,11 +102,9 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
     said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, *flags)}
     ruled = {
-        SET_ASIDE: claims_map.status
-        or claims_map.drop_duplicate_lines
-        or claims_map.diagnoses.repeat_on_lines,
+        SET_ASIDE: claims_map.status or claims_map.drop_duplicate_lines or repeated,
         BIRTH_DATE: claims_map.birth,
-        ORDERS[0]: claims_map.diagnoses.order or claims_map.diagnoses.repeat_on_lines,
+        ORDERS[0]: claims_map.diagnoses.order or repeated,
     }
     said |= {name: F.col(name) for name, rule in ruled.items() if rule}
     said[MALFORMED] = F.col(CORRUPT).isNotNull()
