@@ -37,7 +37,7 @@ REJECTED = TableSchema(
     "diagnoses_rejected",
     (
         Column("reason", "string", meaning="one of REASONS"),
-        Column("raw", "string", meaning="the raw row as JSON: the columns that ingest reads, as the source spelt them"),
+        Column("raw", "string", meaning="the row as JSON: what ingest reads of it, as the source spelt it"),
     ),
 )
 

@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from benchmarks.preprocess import compare, table
+from benchmarks.preprocess.copies import write_copies
 from benchmarks.preprocess.process import run_measured
 from benchmarks.preprocess.skew import write_skewed
 from benchmarks.preprocess.stages import ROOT, STAGES, Chain, StageResult
@@ -45,6 +46,8 @@ def main() -> None:
         pandas_beside(options, our_seconds, steps, findings)
     if options.skew:
         skewed_beside(options, rows, seconds(ours, STAGES), steps, findings)
+    if options.grow > 1:
+        grown_beside(options, rows, seconds(ours, STAGES), steps, findings)
     findings["load at the end"] = round(os.getloadavg()[0], 1)
     print(table.to_markdown(results))
     print("written:", *table.write(results, options.output))
@@ -62,6 +65,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pandas_patients", type=int, default=20_000, help="0 leaves the pandas loop out")
     parser.add_argument("--no_duckdb", action="store_true")
     parser.add_argument("--skew", action="store_true", help="run the chain on skewed claims as well")
+    parser.add_argument(
+        "--grow", type=int, default=1, help="run the chain on so many times the patients as well"
+    )
     return parser.parse_args()
 
 
@@ -105,11 +111,26 @@ def pandas_beside(options: argparse.Namespace, ours_s: float, steps: dict, findi
 def skewed_beside(options: argparse.Namespace, rows: int, ours_s: float, steps: dict, findings: dict) -> None:
     folder = f"{options.output}/skewed"
     write_skewed(f"{options.output}/claims/claims", f"{folder}/claims/claims")
-    chain = Chain(folder, f"{folder}/logs", options.master, options.driver_memory)
-    os.makedirs(chain.work, exist_ok=True)
-    skewed = {name: chain.run(name) for name in STAGES}
+    skewed = run_chain(options, folder)
     steps |= {f"{name}, skewed": table.stage_row(result, rows) for name, result in skewed.items()}
     findings["whole chain, skewed over even"] = round(seconds(skewed, STAGES) / ours_s, 2)
+
+
+def grown_beside(options: argparse.Namespace, rows: int, ours_s: float, steps: dict, findings: dict) -> None:
+    folder, times = f"{options.output}/grown", options.grow
+    write_copies(f"{options.output}/claims/claims", f"{folder}/claims/claims", times)
+    grown = run_chain(options, folder)
+    steps |= {
+        f"{name}, {times} times": table.stage_row(result, times * rows) for name, result in grown.items()
+    }
+    findings[f"whole chain, {times} times the patients over once"] = round(seconds(grown, STAGES) / ours_s, 2)
+
+
+def run_chain(options: argparse.Namespace, folder: str) -> dict[str, StageResult]:
+    """All stages on the claims in the folder."""
+    chain = Chain(folder, f"{folder}/logs", options.master, options.driver_memory)
+    os.makedirs(chain.work, exist_ok=True)
+    return {name: chain.run(name) for name in STAGES}
 
 
 def measured(options: argparse.Namespace, name: str, module: str, *arguments: str):
