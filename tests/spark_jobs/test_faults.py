@@ -164,8 +164,9 @@ def assert_last_line_says_disk_full(done, output):
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ["ingest_claims", "build_vocabulary"])
 def test_a_full_disk_is_named_in_the_last_line(spark, package, project_root, undisturbed, small_disk, job):
+    """One job whose tasks write its files, and the one whose driver does."""
     link_inputs(undisturbed, job, small_disk)
     filler = fill(small_disk, leave_bytes=16 << 10)
     script = f"{project_root}/spark_jobs/{job}.py"
