@@ -221,6 +221,11 @@ bench-preprocess: setup ## time claims to shards beside DuckDB and pandas: PATIE
 	"$(BIN)/python" -m benchmarks.preprocess --patients $(PATIENTS) --seed $(SEED) \
 		--driver_memory "$(DRIVER_MEMORY)" --output runs/bench-preprocess $(BENCH_ARGS)
 
+.PHONY: bench-refresh
+bench-refresh: setup ## time 1% of new claims against a full build: PATIENTS, BENCH_ARGS -> runs/bench-refresh
+	"$(BIN)/python" -m benchmarks.refresh --patients $(PATIENTS) --seed $(SEED) \
+		--driver_memory "$(DRIVER_MEMORY)" --output runs/bench-refresh $(BENCH_ARGS)
+
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
 	@"$(PYTHON)" toolchain/package.py $(PACKAGE)

@@ -33,7 +33,7 @@ class Chain:
 
     def generate(self, patients: int, seed: int) -> StageResult:
         options = ["--patients", str(patients), "--seed", str(seed), "--output", f"{self.folder}/claims"]
-        return self._submit("claims", "generate_claims", options)
+        return self.submit("claims", "generate_claims", options)
 
     def run(self, stage: str) -> StageResult:
         folder = self.folder
@@ -45,9 +45,10 @@ class Chain:
             "shards": ("write_shards", ["--sequences", f"{folder}/sequences", *vocabulary]),
         }[stage]
         output = f"{folder}/{'diagnoses' if stage == 'ingest' else stage}"
-        return self._submit(stage, job, [*options, "--output", output])
+        return self.submit(stage, job, [*options, "--output", output])
 
-    def _submit(self, name: str, job: str, options: list[str]) -> StageResult:
+    def submit(self, name: str, job: str, options: list[str]) -> StageResult:
+        """Run a job of spark_jobs under any name."""
         events = f"{self.work}/events-{name}"
         os.makedirs(events, exist_ok=True)
         for old in os.listdir(events):

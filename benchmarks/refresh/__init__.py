@@ -1,0 +1,1 @@
+"""What a month's new claims cost, against building everything anew."""

@@ -1,0 +1,108 @@
+"""Time what a drop of new claims costs: followed, the vocabulary extended, the sequences refreshed.
+
+    python -m benchmarks.refresh --patients 1000000 --output runs/bench-refresh
+
+Against it stands a full build of the same claims: ingest, vocabulary and sequences. Every step is a process
+of its own, so its time has its start-up in it. What the two made is compared; the table is written to
+OUTPUT/results.md and results.json. Claims that lie in OUTPUT/claims already, of the same number, are used
+again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.preprocess import table
+from benchmarks.preprocess.__main__ import manifest_of
+from benchmarks.preprocess.stages import Chain, StageResult
+from benchmarks.refresh.claims_in_two import rows_digest, split_claims
+from schemas.claims import CLAIMS_FOLDER
+
+JOBS = {"ingest": "ingest_claims", "vocabulary": "build_vocabulary", "sequences": "build_sequences"}
+FOLDERS = {"ingest": "diagnoses", "vocabulary": "vocabulary", "sequences": "sequences"}
+
+
+def main() -> None:
+    options = parse()
+    live, full, landing = (f"{options.output}/{name}" for name in ("live", "full", "landing"))
+    for folder in (live, full, landing):
+        shutil.rmtree(folder, ignore_errors=True)
+    chain = Chain(options.output, f"{options.output}/logs", options.master, options.driver_memory)
+    os.makedirs(chain.work, exist_ok=True)
+    results: dict[str, Any] = {"machine": table.machine(options.master, options.driver_memory)}
+    if manifest_of(f"{options.output}/claims").get("parameters", {}).get("patients") != options.patients:
+        chain.generate(options.patients, options.seed)
+    drop, before = f"{options.output}/drop.parquet", f"{options.output}/vocabulary_before"
+    findings: dict[str, Any] = split_claims(f"{options.output}/claims/claims", landing, drop, options.share)
+
+    follow = {"ingest": ["--follow", "now"]}
+    first = run(chain, "first", landing, live, follow)
+    shutil.rmtree(before, ignore_errors=True)
+    shutil.copytree(f"{live}/vocabulary", before)
+    os.rename(drop, f"{landing}/{CLAIMS_FOLDER}/new.parquet")
+    extend = {"vocabulary": ["--extend", f"{live}/vocabulary"], "sequences": ["--refresh", "true"]}
+    new = run(chain, "new", landing, live, follow | extend)
+    anew = run(chain, "full", landing, full, {"vocabulary": ["--extend", before]})
+
+    rows = manifest_of(f"{full}/diagnoses")["counts"]["rows_in"]
+    results |= {"patients": options.patients, "diagnoses": rows}
+    results["steps"] = {result.name: table.stage_row(result, rows) for result in (*first, *new, *anew)}
+    findings["new claims over full build, wall"] = round(wall_s(new) / wall_s(anew), 3)
+    findings["new claims over full build, CPU"] = round(cpu_s(new) / cpu_s(anew), 3)
+    findings |= {f"{stage} equal": is_equal(stage, live, full) for stage in JOBS}
+    findings["load at the end"] = round(os.getloadavg()[0], 1)
+    results["findings"] = findings
+    print(table.to_markdown(results))
+    print("written:", *table.write(results, options.output))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks.refresh", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--patients", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--share", type=float, default=0.01, help="which share of the claims is new")
+    parser.add_argument("--output", default="runs/bench-refresh")
+    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--driver_memory", default="4g")
+    return parser.parse_args()
+
+
+def run(
+    chain: Chain, name: str, landing: str, folder: str, more: Mapping[str, list[str]]
+) -> list[StageResult]:
+    """The stages one after another. more: options of each stage beside the usual ones."""
+    usual = {
+        "ingest": ["--source", "claims", "--input", landing],
+        "vocabulary": ["--diagnoses", f"{folder}/diagnoses"],
+        "sequences": ["--diagnoses", f"{folder}/diagnoses", "--vocabulary", f"{folder}/vocabulary"],
+    }
+    return [
+        chain.submit(
+            f"{name}-{stage}",
+            job,
+            [*usual[stage], *more.get(stage, []), "--output", f"{folder}/{FOLDERS[stage]}"],
+        )
+        for stage, job in JOBS.items()
+    ]
+
+
+def is_equal(stage: str, live: str, full: str) -> bool:
+    """Whether a stage's folder holds the same rows in both runs."""
+    one, other = (rows_digest(f"{run}/{FOLDERS[stage]}/**/*.parquet") for run in (live, full))
+    return one == other
+
+
+def wall_s(results: list[StageResult]) -> float:
+    return sum(result.usage.wall_s for result in results)
+
+
+def cpu_s(results: list[StageResult]) -> float:
+    return sum(result.usage.cpu_s for result in results)
+
+
+if __name__ == "__main__":
+    main()
