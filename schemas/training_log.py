@@ -15,8 +15,9 @@ eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accura
     masked code stands behind [MASK]: none is left as it is.
 checkpoint: folder (relative to the run's); validation_loss: mlm_loss + los_loss of the evaluation at this
     step, null where there was none.
-stop: reason (SIGTERM: the run was asked to stop, and goes on when it is started again) and ranks (those that
-    were asked).
+stop: reason and, for reason SIGTERM (the run was asked to stop, and goes on when it is started again): ranks
+    (those that were asked); for reason "not finite" (the next step gave such a value, and was not applied):
+    found, a list of rank, rows (shard file → rows in it, from 0) and anomaly (text, or null).
 """
 
 METRICS_FILE = "metrics.jsonl"

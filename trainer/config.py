@@ -122,6 +122,8 @@ class PretrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     init_checkpoint: str | None = None
     """Start from these weights: a TensorFlow checkpoint prefix, or a checkpoint folder of this backend."""
+    detect_anomaly: bool = False
+    """After a step that gave a value that is not finite, run it again, slowly, to name the operation."""
     log_every: int = 20
     """Steps between progress lines."""
     eval_every: int = 1_000

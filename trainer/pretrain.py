@@ -23,6 +23,7 @@ from trainer.core.evaluation import Evaluator
 from trainer.core.loop import Progress, Run, train
 from trainer.core.masking import Masker
 from trainer.core.metrics import IntervalMeans
+from trainer.core.non_finite import Diagnosis
 from trainer.core.order import Position
 from trainer.core.run_log import RunLog
 from trainer.core.stop import StopRequest, stop_on_sigterm
@@ -74,6 +75,15 @@ def pretrain(
             stop,
         ),
         checkpoints=CheckpointStore(config.output, config.keep_checkpoints, config.keep_best),
+        diagnosis=Diagnosis(
+            backend,
+            world,
+            train_reader,
+            maker,
+            config.seed,
+            config.output,
+            detect_anomaly=config.detect_anomaly,
+        ),
         stop=stop,
     )
     progress = _start(run, train_reader)

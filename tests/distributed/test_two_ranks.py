@@ -49,6 +49,13 @@ def test_a_bad_rank_stops_the_update_of_every_rank(runs):
         assert rank["non_finite/changed"].tolist() == []
 
 
+def test_only_the_bad_rank_calls_its_own_part_bad(runs):
+    good, bad = runs[:2]
+    assert good["own_part/finite"] and not bad["own_part/finite"]
+    assert str(good["own_part/anomaly"]) == "None"
+    assert str(bad["own_part/anomaly"]).endswith("cls/seq_relationship/output_bias")
+
+
 def test_all_reduce_sums_exactly(runs):
     for rank in runs[:2]:
         assert rank["sums"].dtype == np.float64

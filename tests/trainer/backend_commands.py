@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -43,6 +45,81 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
     results |= _under("five_steps", _five_steps(build(backend, STILL), slice(None)))
     results |= _under("refusals", _refusals(backend, folder))
     return results
+
+
+def anomalies(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """Whether a step is finite and what find_anomaly says of it, spoilt in several ways."""
+    model = build(backend, SMALL)
+    before = model.named_weights()
+    results = _under("nothing", _anomaly(model))
+    for name, weight, value in (
+        ("weight", "bert/embeddings/token_type_embeddings", np.nan),
+        ("overflow", "bert/encoder/layer_1/intermediate/dense/kernel", 1e38),
+    ):
+        variable = _variable(model, weight)
+        _fill(variable, value)
+        results |= _under(name, _anomaly(model))
+        _fill(variable, before[weight])
+    with mock.patch(_HEADS[backend], _SPOILT_HEADS[backend]()):
+        results |= _under("head", _anomaly(model))
+    results |= _under("nothing_again", _anomaly(model))
+    after = model.named_weights()
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    return results | {"changed": np.array(changed, dtype=str)}
+
+
+_HEADS = {
+    "torch": "trainer.torch_backend.vocabulary_head.loss_and_gradients",
+    "tensorflow": "trainer.tf_backend.vocabulary_head.VocabularyHead.loss_and_gradients",
+}
+
+
+def _spoilt_torch_head() -> Callable[..., Any]:
+    """A head whose loss is finite, but not what it hands back to the layers."""
+    from trainer.torch_backend.vocabulary_head import loss_and_gradients
+
+    def spoilt(*arguments: Any, **named: Any) -> Any:
+        head = loss_and_gradients(*arguments, **named)
+        return head._replace(hidden=(-1 - head.hidden.abs()).sqrt())
+
+    return spoilt
+
+
+def _spoilt_tensorflow_head() -> Callable[..., Any]:
+    import tensorflow as tf
+
+    from trainer.tf_backend.vocabulary_head import VocabularyHead
+
+    loss_and_gradients = VocabularyHead.loss_and_gradients
+
+    def spoilt(*arguments: Any, **named: Any) -> Any:
+        head = loss_and_gradients(*arguments, **named)
+        return head._replace(hidden=tf.sqrt(-1 - tf.abs(head.hidden)))
+
+    return spoilt
+
+
+_SPOILT_HEADS = {"torch": _spoilt_torch_head, "tensorflow": _spoilt_tensorflow_head}
+
+
+def _anomaly(model: Backend) -> dict[str, np.ndarray]:
+    blocks = [make_block(1, 8, 17), EMPTY]
+    step = (blocks, totals_of(blocks), 3)
+    found = model.find_anomaly(*step)
+    return {"finite": np.array(model.step_is_finite(*step)), "anomaly": np.array(str(found))}
+
+
+def _variable(model: Backend, name: str) -> Any:
+    """A weight itself, by its TensorFlow name."""
+    return vars(model).get("_parameters", vars(model).get("_weights"))[name]
+
+
+def _fill(variable: Any, value: Any) -> None:
+    """Set a variable of either framework."""
+    if hasattr(variable, "assign"):
+        variable.assign(np.broadcast_to(np.float32(value), variable.shape))
+    else:
+        variable.data.numpy()[:] = value if np.shape(value) in ((), variable.shape) else value.T
 
 
 def pretrained(backend: str, folder: str) -> dict[str, np.ndarray]:
@@ -92,6 +169,7 @@ def together(backend: str, folder: str) -> dict[str, np.ndarray]:
     model = build(backend, SMALL)
     results |= _under("with_dropout", _five_steps(model, half))
     results |= _under("non_finite", _non_finite(model, poisoned=not first))
+    results |= _under("own_part", _anomaly(model))
     return results | {
         "before_broadcast": before["bert/pooler/dense/kernel"],
         "sums": model.all_reduce("test sums/1", np.array([1.5, 2.0**40 + world.rank])),
@@ -223,13 +301,7 @@ def _first_gradient(model: Backend) -> np.ndarray:
 
 def _non_finite(model: Backend, *, poisoned: bool) -> dict[str, np.ndarray]:
     if poisoned:
-        weight = vars(model).get("_parameters", vars(model).get("_weights"))[
-            "cls/seq_relationship/output_bias"
-        ]
-        if model.name == "torch":
-            weight.data.fill_(np.nan)
-        else:
-            weight.assign([np.nan, np.nan])
+        _fill(_variable(model, "cls/seq_relationship/output_bias"), np.nan)
     before = model.named_weights()
     block = make_block(1, 4, 9)
     applied = model.train_step([block], totals_of([block]), LEARNING_RATE, 9).applied

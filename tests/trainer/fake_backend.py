@@ -94,6 +94,15 @@ class FakeBackend:
             prolonged_los_score=score.astype(np.float32),
         )
 
+    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
+        gradients = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
+        losses = [self._backward(block, totals, gradients) for block in blocks]
+        return all(np.isfinite(array).all() for array in (*losses, *gradients.values()))
+
+    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+        bad = [name for name, weight in self.weights.items() if not np.isfinite(weight).all()]
+        return f"weight {bad[0]}" if bad else None
+
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"embeddings": self.weights["in"][inputs["input_ids"]]}
 

@@ -70,6 +70,41 @@ def test_an_update_that_is_not_finite_is_not_applied(results):
     assert results["non_finite/changed"].tolist() == []
 
 
+@pytest.fixture(scope="module", params=BACKENDS)
+def anomalies(request, run_backend):
+    """Of backend_commands.anomalies."""
+    return run_backend(request.param, "anomalies")[0] | {"backend": request.param}
+
+
+@pytest.mark.parametrize("case", ["nothing", "nothing_again"])
+def test_a_sound_step_has_no_anomaly(anomalies, case):
+    assert anomalies[f"{case}/finite"]
+    assert str(anomalies[f"{case}/anomaly"]) == "None"
+
+
+@pytest.mark.parametrize(
+    ("case", "torch_says", "tensorflow_says"),
+    [
+        (
+            "weight",
+            "a weight is not finite before the step: bert/embeddings/token_type_embeddings",
+            "a weight is not finite before the step: bert/embeddings/token_type_embeddings",
+        ),
+        (
+            "overflow",
+            "forward pass: bert.encoder.layer.1.intermediate.dense (Linear)",
+            "forward pass, bert/encoder/layer_1/intermediate/dense: MatMul",
+        ),
+        ("head", "backward pass: Function '", "outside the layers (heads, backward pass): Sqrt"),
+    ],
+)
+def test_the_operation_or_layer_that_spoils_a_step_is_named(anomalies, case, torch_says, tensorflow_says):
+    assert not anomalies[f"{case}/finite"]
+    says = torch_says if anomalies["backend"] == "torch" else tensorflow_says
+    assert str(anomalies[f"{case}/anomaly"]).startswith(says)
+    assert anomalies["changed"].tolist() == []
+
+
 def test_a_checkpoint_is_made_of_its_stated_files(results):
     expected = {
         "tensorflow": ["model.ckpt-3.data-00000-of-00001", "model.ckpt-3.index"],

@@ -13,7 +13,6 @@ from schemas.manifest import MANIFEST_NAME, join
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import Patient, random_patients, write_split
 from trainer.config import MaskingConfig, ModelConfig
-from trainer.core.non_finite import NotFinite
 from trainer.core.together import OtherRankFailed
 from trainer.core.writing import CannotWrite
 
@@ -99,19 +98,6 @@ def test_a_shard_that_cannot_be_read_stops_every_rank(make_config, data_set, tmp
         run_ranks(config, 2)
     assert set(run_ranks.errors) == {0, 1}
     assert {type(error) for error in run_ranks.errors.values()} <= {ContractError, OtherRankFailed}
-
-
-@pytest.mark.filterwarnings("ignore:invalid value encountered")
-def test_a_value_that_is_not_finite_stops_every_rank_before_the_update(make_config):
-    def spoil(step, backend):
-        if step == 12 and backend._world.rank == 1:
-            backend.weights["los"][:] = float("nan")
-
-    config = make_config()
-    with pytest.raises(NotFinite, match=r"step 12 gave a value that is not finite \(on rank 1\)"):
-        run_ranks(config, 2, before_step=spoil)
-    assert {type(error) for error in run_ranks.errors.values()} == {NotFinite}
-    assert read_log(config, "train")[-1]["step"] == 11
 
 
 def test_a_disk_that_fills_up_keeps_the_checkpoint_before(make_config, monkeypatch):

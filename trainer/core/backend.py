@@ -69,6 +69,20 @@ class Backend(Protocol):
 
     def predict(self, block: MaskedBatch) -> Predictions: ...
 
+    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
+        """Whether this rank's own part of a step (losses and gradients, dropout as in the step) is finite.
+
+        It talks to no other rank and changes nothing.
+        """
+        ...
+
+    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+        """This rank's part of a step again, slowly: what made the first value that is not finite.
+
+        A weight, or an operation and its layer, in words without any patient's data; None if nothing did.
+        """
+        ...
+
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every intermediate output for the conversion's proof, dropout off.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -47,6 +48,14 @@ def step_result(
         gradient_norm=gradient_norm,
         applied=bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all()),
     )
+
+
+def weights_not_finite(names: Sequence[str]) -> str | None:
+    """How Backend.find_anomaly names weights that are not finite before the step."""
+    if not names:
+        return None
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"a weight is not finite before the step: {', '.join(names[:3])}{more}"
 
 
 def threads_per_process() -> int:

@@ -18,7 +18,7 @@ from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.clock import Clock
 from trainer.core.evaluation import EvaluationStopped, Evaluator, validation_loss
 from trainer.core.metrics import IntervalMeans
-from trainer.core.non_finite import NotFinite, ranks_not_finite
+from trainer.core.non_finite import Diagnosis
 from trainer.core.order import Position
 from trainer.core.prefetch import Prefetch
 from trainer.core.run_log import RunLog, evaluation_line, progress_line
@@ -82,6 +82,7 @@ class Run:
     backend: Backend
     evaluator: Evaluator
     checkpoints: CheckpointStore
+    diagnosis: Diagnosis
     stop: StopRequest
 
 
@@ -102,7 +103,7 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
             if asked:
                 _stop(run, progress, log, asked)
             rate = _rate(config, progress.step + 1)
-            result = _train_step(run, progress.step + 1, step_input, totals, rate)
+            result = _train_step(run, progress, step_input, totals, rate, log)
             _advance(progress, step_input, totals, result)
             clock.count(totals.patients, totals.codes)
             is_last = progress.step == config.steps
@@ -153,13 +154,17 @@ def _stop(run: Run, progress: Progress, log: RunLog, ranks: list[int]) -> NoRetu
     raise Stopped(progress.step, ranks, run.config.output)
 
 
-def _train_step(run: Run, step: int, step_input: StepInput, totals: RankTotals, rate: float) -> StepResult:
-    result = run.backend.train_step(
-        step_input.blocks, StepTotals(totals.masked_codes, totals.patients), rate, step
-    )
+def _train_step(
+    run: Run, progress: Progress, step_input: StepInput, totals: RankTotals, rate: float, log: RunLog
+) -> StepResult:
+    """The next step. Raises NotFinite, on every rank."""
+    step, blocks = progress.step + 1, step_input.blocks
+    divisors = StepTotals(totals.masked_codes, totals.patients)
+    result = run.backend.train_step(blocks, divisors, rate, step)
     if not result.applied:
-        ranks = ranks_not_finite(run.backend, run.world, step_input.blocks)
-        raise NotFinite(step, ranks, f"it goes on from the newest checkpoint in {run.config.output}")
+        error = run.diagnosis.explain(step, progress.position, blocks, divisors)
+        log.write(STOP, progress.step, {"reason": "not finite", "found": error.to_json()})
+        raise error
     return result
 
 

@@ -47,6 +47,18 @@ def on_every_rank(backend: Backend, world: World, name: str, work: Callable[[], 
     return result
 
 
+def gather(backend: Backend, world: World, name: str, value: Any) -> list[Any]:
+    """Every rank's value (JSON values), by rank, on every rank."""
+    encoded = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = np.zeros(world.size, np.int64)
+    sizes[world.rank] = len(encoded)
+    sizes = backend.all_reduce(f"{name}.sizes", sizes)
+    values = np.zeros((world.size, int(sizes.max())), np.int64)
+    values[world.rank, : len(encoded)] = encoded
+    rows = backend.all_reduce(f"{name}.values", values).astype(np.uint8)
+    return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+
 def on_first_rank(backend: Backend, world: World, name: str, work: Callable[[], Any]) -> Any:
     """Do something on the first rank alone; all get its result (JSON values), or all fail."""
     encoded = b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,33 @@ def training_input(
 
     All ranks have equally many steps; in an epoch's last ones a rank may have fewer patients, or none.
     """
+    for batch, key, after in _batches(reader, seed, rank, position):
+        prepared = maker.prepare(batch, key)
+        yield StepInput(
+            blocks=prepared.blocks,
+            num_patients=prepared.patients.num_patients,
+            num_codes=prepared.patients.num_codes,
+            num_masked=len(prepared.codes.masked),
+            num_slots=num_slots(prepared.blocks),
+            num_cut=prepared.num_cut,
+            position=after,
+        )
+
+
+def step_patients(
+    reader: ShardReader, seed: int, rank: int, position: Position
+) -> tuple[RaggedBatch, np.uint64]:
+    """One rank's patients of the step that comes after a position, read anew, and the key of their masks."""
+    batches = _batches(reader, seed, rank, position)
+    batch, key, _ = next(batches)
+    batches.close()
+    return batch, key
+
+
+def _batches(
+    reader: ShardReader, seed: int, rank: int, position: Position
+) -> Generator[tuple[RaggedBatch, np.uint64, Position]]:
+    """Patients, key of the masks and position after it, of each step from a position on."""
     while True:
         if position.is_done:
             position = Position.start(
@@ -74,13 +101,4 @@ def training_input(
         batches = stream_batches(reader, order, position.share_of(rank), position.batch_size)
         while not position.is_done:
             position = position.after_step()
-            prepared = maker.prepare(next(batches, None) or empty_batch(), key)
-            yield StepInput(
-                blocks=prepared.blocks,
-                num_patients=prepared.patients.num_patients,
-                num_codes=prepared.patients.num_codes,
-                num_masked=len(prepared.codes.masked),
-                num_slots=num_slots(prepared.blocks),
-                num_cut=prepared.num_cut,
-                position=position,
-            )
+            yield next(batches, None) or empty_batch(), key, position

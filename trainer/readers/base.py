@@ -54,6 +54,15 @@ class ShardReader(ABC):
         """Patients of each shard."""
         return [file.rows for file in self._shards.files]
 
+    def locate(self, row_numbers: np.ndarray) -> dict[str, list[int]]:
+        """Rows of the split → file: its rows, from 0, each in ascending order. row_numbers: (K,)."""
+        row_numbers = np.sort(row_numbers)
+        files = np.searchsorted(self._first_row, row_numbers, side="right") - 1
+        rows = row_numbers - self._first_row[files]
+        return {
+            self._shards.files[number].path: rows[files == number].tolist() for number in np.unique(files)
+        }
+
     def read(self, shard_number: int) -> RaggedBatch:
         """All patients of one shard, in the file's order.
 

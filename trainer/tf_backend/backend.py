@@ -16,7 +16,7 @@ from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
 from trainer.core.world import World
-from trainer.tf_backend import checkpoint_files
+from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW
 from trainer.tf_backend.collectives import Collectives
 from trainer.tf_backend.dropout import Dropout
@@ -72,6 +72,13 @@ class TensorFlowBackend:
             top_codes=pad_top_codes(top_codes.numpy()),
             prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).numpy(),
         )
+
+    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
+        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+        return all(np.isfinite(tensor.numpy()).all() for tensor in (loss_sums, *gradients.values()))
+
+    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+        return anomaly.find(self._weights, lambda: self._step_gradients(blocks, totals, step))
 
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""

@@ -95,11 +95,14 @@ class Bert:
         config = self._config
         length = tf.shape(block.real)[1]
         hidden_slots = (1.0 - block.real)[:, tf.newaxis, tf.newaxis, :] * _HIDDEN_SLOT  # (B, 1, 1, T)
-        hidden = self._embed(block, words, length)
-        hidden = dropout(hidden, config.hidden_dropout_prob)
+        with tf.name_scope("bert/embeddings/"):
+            hidden = self._embed(block, words, length)
+            hidden = dropout(hidden, config.hidden_dropout_prob)
         layers = [hidden]
         for number in range(config.num_hidden_layers):
-            hidden = self._layer(f"bert/encoder/layer_{number}", hidden, hidden_slots, length, dropout)
+            name = f"bert/encoder/layer_{number}"
+            with tf.name_scope(f"{name}/"):
+                hidden = self._layer(name, hidden, hidden_slots, length, dropout)
             layers.append(hidden)
         masked = self._dense("cls/predictions/transform/dense", tf.gather(hidden, block.masked_positions))
         masked = self._layer_norm("cls/predictions/transform", tf.nn.gelu(masked, approximate=True))
@@ -168,17 +171,19 @@ class Bert:
         return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, heads * head_size])
 
     def _dense(self, name: str, values: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(
-            tf.matmul(values, self._weights[f"{name}/kernel"]), self._weights[f"{name}/bias"]
-        )
+        with tf.name_scope(f"{name}/"):  # absolute, so that profiles and anomalies name the layer
+            return tf.nn.bias_add(
+                tf.matmul(values, self._weights[f"{name}/kernel"]), self._weights[f"{name}/bias"]
+            )
 
     def _layer_norm(self, name: str, values: tf.Tensor) -> tf.Tensor:
-        mean, variance = tf.nn.moments(values, axes=[-1], keepdims=True)
-        return tf.nn.batch_normalization(
-            values,
-            mean,
-            variance,
-            offset=self._weights[f"{name}/LayerNorm/beta"],
-            scale=self._weights[f"{name}/LayerNorm/gamma"],
-            variance_epsilon=self._config.layer_norm_eps,
-        )
+        with tf.name_scope(f"{name}/LayerNorm/"):
+            mean, variance = tf.nn.moments(values, axes=[-1], keepdims=True)
+            return tf.nn.batch_normalization(
+                values,
+                mean,
+                variance,
+                offset=self._weights[f"{name}/LayerNorm/beta"],
+                scale=self._weights[f"{name}/LayerNorm/gamma"],
+                variance_epsilon=self._config.layer_norm_eps,
+            )

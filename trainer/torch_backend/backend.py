@@ -16,7 +16,7 @@ from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result,
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
 from trainer.core.world import World
-from trainer.torch_backend import vocabulary_head, weights_files
+from trainer.torch_backend import anomaly, vocabulary_head, weights_files
 from trainer.torch_backend.adamw import AdamW
 from trainer.torch_backend.collectives import Collectives
 from trainer.torch_backend.gradients import step_gradients
@@ -82,6 +82,13 @@ class TorchBackend:
             top_codes=pad_top_codes(top_codes.cpu().numpy()),
             prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).cpu().numpy(),
         )
+
+    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
+        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+        return all(bool(tensor.isfinite().all()) for tensor in (loss_sums, *gradients.values()))
+
+    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+        return anomaly.find(self._model, self._parameters, lambda: self._step_gradients(blocks, totals, step))
 
     @torch.inference_mode()
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
