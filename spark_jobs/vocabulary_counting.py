@@ -16,6 +16,7 @@ from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.publish import Published
 from spark_jobs.transforms.vocabulary import NO_MINIMUM, count_codes, number_codes
 from spark_jobs.vocabularies import NewVocabulary, read_tokens
+from spark_jobs.vocabulary_since import count_since
 from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ def extend_vocabulary(
     What it has stays, with its id, even where fewer than min_patients have it by now.
     """
     tokens, special = read_tokens(spark, old)
-    counted = _count(spark, source, old.manifest.parameters["split_salt"], min_patients)
+    salt = old.manifest.parameters["split_salt"]
+    counted = count_since(spark, source, old, special, salt, min_patients > NO_MINIMUM)
+    if counted is None:
+        counted = _count(spark, source, salt, min_patients)
     is_old = pc.is_in(counted["token"], pa.array(tokens))
     kept = counted.filter(pc.or_(is_old, _enough(counted, min_patients)))
     table = number_codes(kept, tokens)

@@ -1,7 +1,9 @@
 """A vocabulary with codes appended: ids never change, counts are anew."""
 
 import logging
+import os
 import pickle
+import random
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
 from schemas.vocabulary import KIND, read_vocabulary, size_when
-from spark_jobs import build_vocabulary, replacing
+from spark_jobs import build_vocabulary, replacing, vocabulary_counting
 from spark_jobs.build_vocabulary import BuildVocabulary
 from tests.spark_jobs.pipeline import write_extract
 from tests.spark_jobs.reference import split_of
@@ -149,3 +151,28 @@ def test_another_salt_or_a_types_file_is_refused(first):
     config = BuildVocabulary(first.path("extended"), types="x.types", extend=extend)
     with pytest.raises(ContractError, match="both types"):
         build_vocabulary.main(first.spark, config)
+
+
+@pytest.mark.parametrize("min_patients", [1, 3])
+def test_diagnoses_that_grew_are_counted_as_though_anew(run, tmp_path, min_patients, monkeypatch):
+    """Codes that are kept, dropped, new, below by now, and patients of several batches and splits."""
+    rng = random.Random(min_patients)
+    landing = tmp_path / "landing"
+    os.makedirs(landing)
+    for batch in range(3):
+        lines = [
+            f"{rng.randint(1, 40)} 2014-03-01 2014-03-01 ICD10_C{rng.randint(10, rng.randint(10, 60))} 1 1 1"
+            for _ in range(80)
+        ]
+        write_extract(landing / f"{batch}.tsv", *lines)
+        run.ingest("medbert", str(landing), follow="now")
+        extend = {"extend": run.path("vocabulary")} if batch else {}
+        if batch:
+            with monkeypatch.context() as patched:
+                patched.setattr(vocabulary_counting, "count_since", lambda *_: None)
+                _extend(run, "anew", min_patients=min_patients, **extend)
+        run.vocabulary(min_patients=min_patients, **extend)
+        if batch:
+            anew, since = read_manifest(run.path("anew"), KIND), run.manifest("vocabulary")
+            assert (anew.files, anew.counts) == (since.files, since.counts)
+    assert anew.counts["rows_in"] == 240
