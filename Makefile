@@ -168,6 +168,14 @@ shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards
 	$(submit) spark_jobs/write_shards.py --sequences "$(RUN)/sequences" --vocabulary "$(run_vocabulary)" \
 		--formats '$(FORMATS)' --seed $(SEED) --output "$(RUN)/shards" $(JOB_ARGS)
 
+.PHONY: refresh
+refresh: setup package ## what is new in INPUT through diagnoses, vocabulary and sequences, in one program; also the first time
+	$(submit) spark_jobs/refresh_run.py --ingest.source $(SOURCE) --ingest.input "$(INPUT)" \
+		--ingest.output "$(RUN)/diagnoses" --vocabulary.output "$(RUN)/vocabulary" \
+		--vocabulary.min_patients $(MIN_PATIENTS) --sequences.diagnoses "$(RUN)/diagnoses" \
+		--sequences.vocabulary "$(RUN)/vocabulary" --sequences.output "$(RUN)/sequences" \
+		--sequences.min_codes $(MIN_CODES) --sequences.visits $(VISITS) $(JOB_ARGS)
+
 .PHONY: profile
 profile: setup package ## one HTML page on a stage's data, a gate with REFERENCE: STAGE -> $(RUN)/profile
 	$(submit) spark_jobs/profile_stage.py --input "$(RUN)/$(STAGE)" --output "$(RUN)/profile/$(STAGE)" \

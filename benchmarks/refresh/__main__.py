@@ -2,10 +2,10 @@
 
     python -m benchmarks.refresh --patients 1000000 --output runs/bench-refresh
 
-Against it stands a full build of the same claims: ingest, vocabulary and sequences. Every step is a process
-of its own, so its time has its start-up in it. What the two made is compared; the table is written to
-OUTPUT/results.md and results.json. Claims that lie in OUTPUT/claims already, of the same number, are used
-again.
+That is one program (`make refresh`). Against it stands a full build of the same claims: ingest, vocabulary
+and sequences. Every step is a process of its own, so its time has its start-up in it. What the two made is
+compared; the table is written to OUTPUT/results.md and results.json. Claims in OUTPUT/claims already, of the
+same number, are used again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.preprocess import table
@@ -39,14 +38,12 @@ def main() -> None:
     drop, before = f"{options.output}/drop.parquet", f"{options.output}/vocabulary_before"
     findings: dict[str, Any] = split_claims(f"{options.output}/claims/claims", landing, drop, options.share)
 
-    follow = {"ingest": ["--follow", "now"]}
-    first = run(chain, "first", landing, live, follow)
+    first = [refresh(chain, "first-refresh", landing, live)]
     shutil.rmtree(before, ignore_errors=True)
     shutil.copytree(f"{live}/vocabulary", before)
     os.rename(drop, f"{landing}/{CLAIMS_FOLDER}/new.parquet")
-    extend = {"vocabulary": ["--extend", f"{live}/vocabulary"], "sequences": ["--refresh", "true"]}
-    new = run(chain, "new", landing, live, follow | extend)
-    anew = run(chain, "full", landing, full, {"vocabulary": ["--extend", before]})
+    new = [refresh(chain, "new-refresh", landing, live)]
+    anew = full_build(chain, landing, full, before)
 
     rows = manifest_of(f"{full}/diagnoses")["counts"]["rows_in"]
     results |= {"patients": options.patients, "diagnoses": rows}
@@ -71,21 +68,27 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(
-    chain: Chain, name: str, landing: str, folder: str, more: Mapping[str, list[str]]
-) -> list[StageResult]:
-    """The stages one after another. more: options of each stage beside the usual ones."""
-    usual = {
+def refresh(chain: Chain, name: str, landing: str, folder: str) -> StageResult:
+    """What `make refresh` does."""
+    options = [
+        *("--ingest.source", "claims", "--ingest.input", landing),
+        *("--ingest.output", f"{folder}/diagnoses", "--vocabulary.output", f"{folder}/vocabulary"),
+        *("--sequences.diagnoses", f"{folder}/diagnoses", "--sequences.vocabulary", f"{folder}/vocabulary"),
+        *("--sequences.output", f"{folder}/sequences"),
+    ]
+    return chain.submit(name, "refresh_run", options)
+
+
+def full_build(chain: Chain, landing: str, folder: str, vocabulary: str) -> list[StageResult]:
+    """What `make ingest vocabulary sequences` does, with the older vocabulary's ids: so rows are equal."""
+    diagnoses = ["--diagnoses", f"{folder}/diagnoses"]
+    options = {
         "ingest": ["--source", "claims", "--input", landing],
-        "vocabulary": ["--diagnoses", f"{folder}/diagnoses"],
-        "sequences": ["--diagnoses", f"{folder}/diagnoses", "--vocabulary", f"{folder}/vocabulary"],
+        "vocabulary": [*diagnoses, "--extend", vocabulary],
+        "sequences": [*diagnoses, "--vocabulary", f"{folder}/vocabulary"],
     }
     return [
-        chain.submit(
-            f"{name}-{stage}",
-            job,
-            [*usual[stage], *more.get(stage, []), "--output", f"{folder}/{FOLDERS[stage]}"],
-        )
+        chain.submit(f"full-{stage}", job, [*options[stage], "--output", f"{folder}/{FOLDERS[stage]}"])
         for stage, job in JOBS.items()
     ]
 

@@ -7,7 +7,10 @@ import random
 import pytest
 
 from schemas.errors import ContractError
-from spark_jobs import refresh_sequences, replacing
+from spark_jobs import refresh_run, refresh_sequences, replacing
+from spark_jobs.build_sequences import BuildSequences
+from spark_jobs.build_vocabulary import BuildVocabulary
+from spark_jobs.ingest_claims import IngestClaims
 from spark_jobs.merge_sequences import IS_NEW
 from tests.spark_jobs.pipeline import Run, write_extract
 
@@ -24,9 +27,12 @@ class Lake:
         os.makedirs(self.landing)
         self.options = {"min_codes": 3, "num_partitions": num_partitions} | options
 
-    def land(self, name: str, lines: list[str]) -> None:
+    def write(self, name: str, lines: list[str]) -> None:
         write_extract(self.landing / f".{name}", *lines)
         os.rename(self.landing / f".{name}", self.landing / name)
+
+    def land(self, name: str, lines: list[str]) -> None:
+        self.write(name, lines)
         self.run.ingest("medbert", str(self.landing), follow="now", num_partitions=2)
 
     def extend(self, **options) -> None:
@@ -201,3 +207,19 @@ def replace_options(lake: Lake, **options) -> Lake:
     other = object.__new__(Lake)
     other.__dict__ = lake.__dict__ | {"options": lake.options | options}
     return other
+
+
+def test_one_program_for_all_stages_the_first_time_and_later(run, tmp_path):
+    lake = Lake(run, tmp_path)
+    config = refresh_run.RefreshRun(
+        IngestClaims("medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2),
+        BuildVocabulary(run.path("vocabulary"), min_patients=3),
+        BuildSequences(run.path("diagnoses"), run.path("vocabulary"), run.path("sequences"), **lake.options),
+    )
+    for number in range(2):
+        lake.write(f"{number}.tsv", lines_of(number, 100))
+        refresh_run.main(run.spark, config)
+        refresh_run.main(run.spark, config)  # nothing new
+        assert run.manifest("sequences").fingerprint == lake.full(f"full{number}").fingerprint
+    assert len(run.manifest("diagnoses").details["batches"]) == 2
+    assert len(run.manifest("vocabulary").details["extends"]) == 1
