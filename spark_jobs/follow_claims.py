@@ -13,6 +13,7 @@ rules on several rows (equal lines, reversals, visits one after another, …) or
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NOW = "now"
+INTERVAL = re.compile(r"[1-9]\d* (second|minute|hour|day)s?")
 SOURCES = ("claims", "medbert")
 FORMATS = (CSV, *dict.fromkeys(EXTENSIONS.values()))
 # Spark's binaryFile: of a column that is not asked for, such as the content, it reads nothing.
@@ -90,6 +92,10 @@ def take_batch(growing: GrowingDiagnoses, number: int, raw: RawInput, normalise:
 def _folder(spark: SparkSession, config: IngestClaims) -> str:
     """The folder to watch. Raises ContractError for what cannot be followed."""
     raw = RawInput(spark, config.input, config.format, config.format_options)
+    if config.follow != NOW and not INTERVAL.fullmatch(config.follow or ""):
+        raise ContractError(
+            f"follow is {config.follow}", f"it is {NOW}, or an interval such as `10 minutes`", "give another"
+        )
     if config.source not in SOURCES or config.format not in (None, *FORMATS):
         raise ContractError(
             f"source {config.source} with format {config.format or 'by extension'} cannot be followed",

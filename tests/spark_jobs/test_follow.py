@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.batches import files_since
+from schemas.batches import files_since, num_batches
 from schemas.claims import CLAIMS
 from schemas.errors import ContractError
 from schemas.layout import has_whole_patients
@@ -55,7 +57,7 @@ def landing(tmp_path):
 @pytest.fixture
 def follow(run, landing):
     """follow(): the next batch; the manifest after it."""
-    return lambda **options: run.ingest("medbert", str(landing), follow="now", **options)
+    return lambda **options: run.ingest("medbert", str(landing), **{"follow": "now"} | options)
 
 
 def check_equals_one_ingest(run, landing, tmp_path) -> None:
@@ -126,6 +128,26 @@ def test_the_generators_layout(run, tmp_path):
     assert [row["visit_id"] for row in run.rows("diagnoses")] == ["c0", "c1"]
 
 
+def test_an_interval_goes_on_until_it_is_stopped(run, follow, landing, spark):
+    extract(landing, "a.tsv", 1)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(follow, follow="1 second")
+        for number in range(2):
+            while num_batches_of(run) <= number:
+                assert not following.done(), following.exception()
+                time.sleep(0.2)
+            extract(landing, f"b{number}.tsv", 2 + number)
+        for query in spark.streams.active:
+            query.stop()
+        following.result()
+    assert follow().counts["rows_in"] == 120
+
+
+def num_batches_of(run) -> int:
+    marker = f"{run.path('diagnoses')}/manifest.json"
+    return num_batches(run.manifest("diagnoses")) if os.path.exists(marker) else 0
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -151,6 +173,8 @@ def test_what_cannot_be_followed(run, follow, landing, tmp_path, project_root):
         follow(format="delta")
     with pytest.raises(ContractError, match="is not a folder"):
         follow()
+    with pytest.raises(ContractError, match="follow is often"):
+        follow(follow="often")
     tuva = ClaimsOptions(f"{project_root}/configs/sources/tuva.yaml")
     with pytest.raises(ContractError, match="rows of other batches"):
         run.ingest("claims", str(tmp_path), follow="now", claims=tuva)
