@@ -234,6 +234,10 @@ bench-refresh: setup ## time 1% of new claims against a full build: PATIENTS, BE
 	"$(BIN)/python" -m benchmarks.refresh --patients $(PATIENTS) --seed $(SEED) \
 		--driver_memory "$(DRIVER_MEMORY)" --output runs/bench-refresh $(BENCH_ARGS)
 
+.PHONY: bench-train
+bench-train: setup ## time training beside transformers' Trainer and padding to 512: BENCH_ARGS -> runs/bench-train
+	"$(BIN)/python" -m benchmarks.train --seed $(SEED) --output runs/bench-train $(BENCH_ARGS)
+
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
 	@"$(PYTHON)" toolchain/package.py $(PACKAGE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks import tables
 from benchmarks.preprocess.process import Usage
 from benchmarks.preprocess.stages import StageResult
 
@@ -69,34 +69,21 @@ COLUMNS = {
 
 def to_markdown(results: Mapping[str, Any]) -> str:
     """One table of all steps, then what was compared."""
-    lines = [
-        f"{results['patients']:,} patients, {results['diagnoses']:,} diagnosis rows; "
-        + ", ".join(f"{name} {value}" for name, value in results["machine"].items()),
-        "",
-        "| " + " | ".join(COLUMNS.values()) + " |",
-        "|" + "---|" * len(COLUMNS),
-    ]
-    lines += [_line(name, row) for name, row in results["steps"].items()]
-    lines += ["", *(f"- {name}: {_shown(value)}" for name, value in results["findings"].items())]
-    return "\n".join(lines) + "\n"
+    headline = f"{results['patients']:,} patients, {results['diagnoses']:,} diagnosis rows; " + ", ".join(
+        f"{name} {value}" for name, value in results["machine"].items()
+    )
+    rows = [_row(name, row) for name, row in results["steps"].items()]
+    return tables.markdown(headline, COLUMNS, rows, results["findings"])
 
 
-def _line(name: str, row: Mapping[str, Any]) -> str:
+def _row(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     shown = dict(row) | {"step": name}
     if "shuffle_write_bytes" in row:
         shown["shuffle_mib"] = round((row["shuffle_write_bytes"] + row["shuffle_read_bytes"]) / MIB, 1)
         shown["spill_mib"] = round(row["spill_disk_bytes"] / MIB, 1)
-    return "| " + " | ".join(_shown(shown.get(column, "")) for column in COLUMNS) + " |"
-
-
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return shown
 
 
 def write(results: Mapping[str, Any], folder: str) -> Sequence[str]:
     """Write results.md and results.json; return their paths."""
-    paths = [f"{folder}/results.md", f"{folder}/results.json"]
-    for path, text in zip(paths, (to_markdown(results), json.dumps(results, indent=2) + "\n"), strict=True):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    return paths
+    return tables.write(to_markdown(results), results, folder)

@@ -1,0 +1,97 @@
+"""(d) As the original ran: every patient padded to the full length, the vocabulary head on masked codes only.
+
+The original is TensorFlow 1; this is its computation in PyTorch: plain automatic differentiation of
+transformers' modules and PyTorch's AdamW, nothing of our backend's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from benchmarks.train.device import torch_device
+from benchmarks.train.recorder import Recorder
+from benchmarks.train.setup import Setting, options_parser, plan_of, run_steps, setting_of, write_result
+from trainer.core.batch import MaskedBatch
+from trainer.core.training_input import StepInput
+from trainer.torch_backend.model import build_model, to_block
+
+
+def pad_to(block: MaskedBatch, width: int, pad_id: int) -> MaskedBatch:
+    """The block with `width` slots a patient."""
+    rows, columns = np.divmod(block.masked_positions, block.input_ids.shape[1])
+    right = ((0, 0), (0, width - block.input_ids.shape[1]))
+    return replace(
+        block,
+        input_ids=np.pad(block.input_ids, right, constant_values=pad_id),
+        visit_numbers=np.pad(block.visit_numbers, right),
+        masked_positions=rows * width + columns,
+    )
+
+
+def join_blocks(blocks: list[MaskedBatch]) -> MaskedBatch:
+    """Blocks of one width as one."""
+    slots_before = np.cumsum([0, *(block.input_ids.size for block in blocks[:-1])])
+    return MaskedBatch(
+        input_ids=np.concatenate([block.input_ids for block in blocks]),
+        visit_numbers=np.concatenate([block.visit_numbers for block in blocks]),
+        lengths=np.concatenate([block.lengths for block in blocks]),
+        masked_positions=np.concatenate(
+            [block.masked_positions + before for block, before in zip(blocks, slots_before, strict=True)]
+        ),
+        masked_labels=np.concatenate([block.masked_labels for block in blocks]),
+        prolonged_los=np.concatenate([block.prolonged_los for block in blocks]),
+    )
+
+
+class PaddedTraining:
+    """The model, its optimiser and a step of both."""
+
+    def __init__(self, setting: Setting, device: torch.device) -> None:
+        options = setting.config.optimizer
+        self._device, self._clip_norm = device, options.clip_norm
+        self._width, self._pad_id = setting.config.data.max_seq_length, setting.maker.pad_id
+        self._model = build_model(setting.model).to(device).train()
+        self._optimizer = torch.optim.AdamW(
+            self._model.parameters(),
+            lr=options.learning_rate,
+            betas=(options.beta_1, options.beta_2),
+            eps=options.epsilon,
+            weight_decay=options.weight_decay,
+        )
+
+    def __call__(self, step_input: StepInput, step: int) -> None:
+        padded = join_blocks([pad_to(block, self._width, self._pad_id) for block in step_input.blocks])
+        block = to_block(padded, self._device)
+        hidden, pooled = self._model.bert(
+            input_ids=block.input_ids,
+            token_type_ids=block.visit_numbers,
+            attention_mask=block.real.long(),
+            return_dict=False,
+        )
+        scores, los_logits = self._model.cls(hidden.flatten(0, 1)[block.masked_positions], pooled)
+        loss = cross_entropy(scores, block.masked_labels) + cross_entropy(los_logits, block.prolonged_los)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
+        self._optimizer.step()
+        assert np.isfinite(loss.item()), "the loss is not finite"
+
+
+def main() -> None:
+    options = options_parser(__doc__ or "").parse_args()
+    setting = setting_of(options)
+    device = torch_device()
+    recorder = Recorder(plan_of(options), device.synchronise)
+    run_steps(setting, recorder, PaddedTraining(setting, torch.device("cuda" if device.on_gpu else "cpu")))
+    summary = recorder.summary()
+    slots = sum(one.patients for one in recorder.repetitions) * setting.config.data.max_seq_length
+    filled = sum(one.codes for one in recorder.repetitions) / slots
+    write_result(options, summary | {"filled": filled} | device.to_json())
+
+
+if __name__ == "__main__":
+    main()
