@@ -12,9 +12,10 @@ from schemas.errors import ContractError
 from trainer import forward, pretrain
 from trainer.config import PretrainConfig
 from trainer.core.stop import Stopped
-from trainer.core.together import OtherRankFailed
+from trainer.core.together import OtherRankFailed, RankLost
 from trainer.core.world import detect_world
 from trainer.exit_codes import STOPPED, USER_ERROR
+from trainer.run_logging import set_up_logging
 
 LOG = logging.getLogger(__name__)
 
@@ -51,13 +52,7 @@ def _forward_options() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code (trainer.exit_codes)."""
     world = detect_world()
-    logging.basicConfig(
-        level=logging.INFO if world.is_first else logging.WARNING,
-        format="%(asctime)s %(message)s"
-        if world.size == 1
-        else f"%(asctime)s rank {world.rank}: %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    set_up_logging(world)
     parser = make_parser()
     try:
         parsed = parser.parse_args(arguments)
@@ -65,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ContractError as error:
         sys.stderr.write(f"error: {error}\n")
         return USER_ERROR
-    except OtherRankFailed as error:
+    except (OtherRankFailed, RankLost) as error:
         sys.stderr.write(f"rank {world.rank} stops: {error}\n")
         return USER_ERROR
     except Stopped as stopped:

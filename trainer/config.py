@@ -132,6 +132,8 @@ class PretrainConfig:
     """Patients of the valid split that are evaluated; all of them when null."""
     checkpoint_every: int = 1_000
     """Steps between checkpoints."""
+    commit_every: int = 100
+    """Elastic runs: steps between copies of the weights in memory, to which a lost rank sets the run back."""
     keep_checkpoints: int = 3
     """The newest checkpoints that are kept."""
     keep_best: int = 1
@@ -151,6 +153,7 @@ class PretrainConfig:
             "log_every",
             "eval_every",
             "checkpoint_every",
+            "commit_every",
             "keep_checkpoints",
         ):
             value = getattr(self, name)

@@ -1,8 +1,9 @@
 """`python -m trainer.launch -np 2 --gloo python -m trainer pretrain …`: ranks that end in order.
 
-It takes horovodrun's arguments and does what that does, but for two things. On SIGTERM, horovodrun kills its
-ranks within seconds; here those of this host are asked to stop, and all stop at one step (trainer.core.loop).
-And horovodrun's exit code is always 1; here it is that of the rank that ended first.
+It takes horovodrun's arguments and does what that does, but for three things. On SIGTERM, horovodrun kills
+its ranks within seconds; here those of this host are asked to stop, and all stop at one step
+(trainer.core.loop). Horovodrun's exit code is always 1; here it is that of the rank that ended first. Where a
+rank hangs, horovodrun warns for ever; here the run ends once a rank has been missing for ten minutes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,18 @@ from horovod.runner.launch import run_commandline
 
 from trainer.exit_codes import STOPPED
 
+STALL_CHECK = {
+    "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
+    "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": "600",
+}
+"""When Horovod names a rank for which the others wait, and when it ends the run; horovodrun's options win.
+
+While the first rank saves, which may take minutes, the others wait for it.
+"""
+
+GRACE_SECONDS = 60
+"""After SIGTERM, ranks that have not stopped by then are killed."""
+
 _EXIT_CODE = re.compile(r"^Exit code: (\d+)$", re.MULTILINE)
 
 
@@ -28,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the ranks; the exit code."""
     if arguments is not None:
         sys.argv[1:] = arguments
+    for name, seconds in STALL_CHECK.items():
+        os.environ.setdefault(name, seconds)
     gloo_run.register_shutdown_event = _register_shutdown_event
     try:
         run_commandline()
@@ -52,8 +67,10 @@ def _register_shutdown_event() -> threading.Event:
         ranks = ranks_below(os.getpid())
         for rank in ranks:
             rank.terminate()
-        if not ranks:  # all on other hosts, or not yet started
-            kill.set()
+        # Without any here, all are on other hosts, or not yet started.
+        deadline = threading.Timer(GRACE_SECONDS if ranks else 0, kill.set)
+        deadline.daemon = True
+        deadline.start()
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, ask_ranks)

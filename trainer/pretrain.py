@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -12,13 +13,15 @@ import fsspec
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
+from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
 from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.backends import backend_class
-from trainer.config import MaskingConfig, PretrainConfig
+from trainer.config import MaskingConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.checks import check_data, check_resume
+from trainer.core.commits import Commits
 from trainer.core.evaluation import Evaluator
 from trainer.core.loop import Progress, Run, train
 from trainer.core.masking import Masker
@@ -29,7 +32,7 @@ from trainer.core.run_log import RunLog
 from trainer.core.stop import StopRequest, stop_on_sigterm
 from trainer.core.together import on_first_rank
 from trainer.core.training_input import BatchMaker, training_input
-from trainer.core.world import World, detect_world
+from trainer.core.world import World, detect_world, is_elastic
 from trainer.core.writing import writing
 from trainer.readers import open_reader
 from trainer.readers.base import ShardReader
@@ -40,13 +43,22 @@ LOG = logging.getLogger(__name__)
 def main(config: PretrainConfig) -> None:
     """Train as this process's part of the world that launched it. Raises ContractError, Stopped."""
     with stop_on_sigterm() as stop:
-        pretrain(config, backend_class(config.backend), detect_world(), stop)
+        if is_elastic():
+            from trainer import elastic  # imports Horovod
+
+            elastic.run(config, backend_class(config.backend), stop)
+        else:
+            pretrain(config, backend_class(config.backend), detect_world(), stop)
 
 
 def pretrain(
-    config: PretrainConfig, make_backend: type[Backend], world: World, stop: StopRequest | None = None
+    config: PretrainConfig,
+    make_backend: Callable[[BertConfig, OptimizerConfig, World, int], Backend],
+    world: World,
+    stop: StopRequest | None = None,
+    commits: Commits | None = None,
 ) -> None:
-    """Train; goes on from the newest checkpoint in the output folder if there is one."""
+    """Train; goes on from an elastic run's last commit, else from the newest checkpoint, if there is one."""
     stop = stop or StopRequest()
     vocabulary = read_vocabulary(config.data.vocabulary)
     train_reader = open_reader(config.data.reader, join(config.data.shards, "train"))
@@ -85,6 +97,7 @@ def pretrain(
             detect_anomaly=config.detect_anomaly,
         ),
         stop=stop,
+        commits=commits,
     )
     progress = _start(run, train_reader)
     if progress.step >= config.steps and not progress.evaluation_due:
@@ -111,9 +124,13 @@ def _batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Voc
 
 
 def _start(run: Run, train_reader: ShardReader) -> Progress:
-    """Weights on every rank and the place to begin: a checkpoint's, foreign weights', or fresh ones."""
+    """Weights on every rank and the place to begin: a commit's, a checkpoint's, foreign or fresh ones."""
 
     def load_on_first_rank() -> dict[str, Any] | None:
+        if run.commits is not None and run.commits.state is not None:
+            run.commits.restore(run.backend)
+            LOG.info("going on from step %d", run.commits.state.step)
+            return run.commits.state.to_json()
         found = run.checkpoints.newest()
         if found is None:
             _load_initial_weights(run)

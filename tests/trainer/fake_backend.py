@@ -6,6 +6,7 @@ framework.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -115,6 +116,15 @@ class FakeBackend:
         for kind in (self.weights, self.slots):
             for name, weight in kind.items():
                 kind[name] = self.all_reduce(f"broadcast.{name}", weight * self._world.is_first)
+
+    def rejoin(self, world: World) -> None:
+        self._world = world
+
+    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        return copy.deepcopy((self.weights, self.slots))
+
+    def restore(self, snapshot: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]) -> None:
+        self.weights, self.slots = copy.deepcopy(snapshot)
 
     def save(self, folder: str, step: int) -> list[str]:
         with open(join(folder, "weights.npz"), "wb") as stream:

@@ -28,12 +28,13 @@ OPTIONS = {
 }
 
 
-def start(data_set, output, backend, ranks, *, file_limit=None, **more):
+def start(data_set, output, backend, ranks, *, program=("-m", "trainer"), launch=(), file_limit=None, **more):
     """The trainer in a process group of its own.
 
-    file_limit: bytes that no file may exceed, like a quota. more: further options of the trainer.
+    program: instead of the trainer. launch: further arguments of the launcher. file_limit: bytes that no file
+    may exceed, like a quota. more: further options of the trainer.
     """
-    launcher = [sys.executable, "-m", "trainer.launch", "-np", str(ranks), "--gloo"]
+    launcher = [sys.executable, "-m", "trainer.launch", "-np", str(ranks), "--gloo", *launch]
     options = OPTIONS | {
         "data.shards": data_set.shards,
         "data.vocabulary": data_set.vocabulary,
@@ -46,7 +47,7 @@ def start(data_set, output, backend, ranks, *, file_limit=None, **more):
         [
             *limit,
             *(launcher if ranks > 1 else []),
-            *(sys.executable, "-m", "trainer", "pretrain"),
+            *(sys.executable, *program, "pretrain"),
             *(f"--{name}={value}" for name, value in options.items()),
         ],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -77,3 +78,9 @@ def wait_for_step(process, output, step):
     """Until the step is in the log, or the process has ended."""
     while (not (seen := losses(output)) or seen[-1][0] < step) and process.poll() is None:
         time.sleep(0.005)
+
+
+def wait_for(process, happened):
+    """Until something has happened, or the process has ended."""
+    while not happened() and process.poll() is None:
+        time.sleep(0.1)

@@ -12,6 +12,7 @@ from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
 from tests.trainer.fake_backend import Collective, FakeBackend
 from trainer.config import PretrainConfig
+from trainer.core.commits import Commits
 from trainer.core.stop import StopRequest
 from trainer.core.together import OtherRankFailed
 from trainer.core.world import World
@@ -23,8 +24,12 @@ def run_ranks(
     world_size: int = 1,
     before_step: Callable[[int, FakeBackend], None] | None = None,
     stops: Sequence[StopRequest] | None = None,
+    commits: Sequence[Commits] | None = None,
 ) -> list[FakeBackend]:
-    """Train on so many ranks. Raises a rank's own error if there was one; run_ranks.errors has all ranks'."""
+    """Train on so many ranks. Raises a rank's own error if there was one; run_ranks.errors has all ranks'.
+
+    stops, commits: one a rank.
+    """
     collective = Collective(world_size)
     backends: dict[int, FakeBackend] = {}
     errors: dict[int, BaseException] = {}
@@ -35,7 +40,13 @@ def run_ranks(
             return backends[rank]
 
         try:
-            pretrain(config, make, World(rank, world_size, rank), stops[rank] if stops else None)
+            pretrain(
+                config,
+                make,
+                World(rank, world_size, rank),
+                stops[rank] if stops else None,
+                commits[rank] if commits else None,
+            )
         except BaseException as error:
             errors[rank] = error
             time.sleep(0.2)  # ranks that stop of themselves have done so by then

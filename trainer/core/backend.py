@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -93,11 +93,26 @@ class Backend(Protocol):
         ...
 
     def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
-        """The sum over ranks of a float64 or int64 array. `name`: one a call site, equal on every rank."""
+        """The sum over ranks of a float64 or int64 array. `name`: one a call site, equal on every rank.
+
+        Raises RankLost (here, in train_step and in broadcast_weights).
+        """
         ...
 
     def broadcast_weights(self) -> None:
         """Give every rank the first rank's weights and optimiser slots."""
+        ...
+
+    def rejoin(self, world: World) -> None:
+        """Go on as a rank of another world, which has met already; the weights stay."""
+        ...
+
+    def snapshot(self) -> Any:
+        """A copy of weights and optimiser slots in the host's memory, for `restore`."""
+        ...
+
+    def restore(self, snapshot: Any) -> None:
+        """Put the weights and slots of a snapshot back."""
         ...
 
     def save(self, folder: str, step: int) -> list[str]:

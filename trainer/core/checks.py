@@ -25,6 +25,7 @@ _MAY_CHANGE = (
     "init_checkpoint",
     "keep_checkpoints",
     "keep_best",
+    "commit_every",
     "detect_anomaly",
 )
 """Options that change nothing in a resumed run's losses: the same shards may have moved."""

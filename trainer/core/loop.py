@@ -16,6 +16,7 @@ from trainer.config import PretrainConfig
 from trainer.core.backend import Backend, StepResult, StepTotals
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.clock import Clock
+from trainer.core.commits import Commits, RanksChange
 from trainer.core.evaluation import EvaluationStopped, Evaluator, validation_loss
 from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import Diagnosis
@@ -52,6 +53,15 @@ class RankTotals:
         )
 
 
+@dataclass(frozen=True)
+class Agreed:
+    """What every rank knows before each step."""
+
+    stop: list[int]
+    """Ranks that are asked to stop."""
+    hosts_changed: bool
+
+
 @dataclass
 class Progress:
     """What changes from step to step, and a checkpoint keeps."""
@@ -84,24 +94,33 @@ class Run:
     checkpoints: CheckpointStore
     diagnosis: Diagnosis
     stop: StopRequest
+    commits: Commits | None
+    """Of an elastic run."""
 
 
 def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog) -> None:
-    """Train from where `progress` stands to the last step. Raises ContractError, OtherRankFailed, Stopped."""
+    """Train from where `progress` stands to the last step.
+
+    Raises ContractError, OtherRankFailed, RankLost, Stopped, RanksChange.
+    """
     config = run.config
     log.write(START, progress.step, _start_values(run))
     clock = Clock()
     first_step = progress.step
     prefetched = Prefetch(steps)
     try:
+        _commit(run, progress)
         if progress.evaluation_due:
             with clock.aside():
                 _evaluate(run, progress, log)
         while progress.step < config.steps:
             with clock.waiting():
-                step_input, totals, asked = _next_input(run, prefetched)
-            if asked:
-                _stop(run, progress, log, asked)
+                step_input, totals, agreed = _next_input(run, prefetched)
+            if agreed.stop:
+                _stop(run, progress, log, agreed.stop)
+            if agreed.hosts_changed:
+                _commit(run, progress)
+                raise RanksChange(progress.step)
             rate = _rate(config, progress.step + 1)
             result = _train_step(run, progress, step_input, totals, rate, log)
             _advance(progress, step_input, totals, result)
@@ -114,12 +133,14 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
                     _evaluate(run, progress, log)
                 if is_last or progress.step % config.checkpoint_every == 0:
                     _save(run, progress, log)
+                if progress.step % config.commit_every == 0:
+                    _commit(run, progress)
     finally:
         prefetched.close()
 
 
-def _next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTotals, list[int]]:
-    """This rank's input of the next step, all ranks' totals, and the ranks that are asked to stop.
+def _next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTotals, Agreed]:
+    """This rank's input of the next step, all ranks' totals, and what else they must agree on.
 
     One sum tells every rank the same, so all stop before the same step. If one cannot read, all fail.
     """
@@ -132,18 +153,16 @@ def _next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTo
     except Exception as caught:  # raised again below, once all ranks know
         error = caught
     numbers = [getattr(local, field.name) for field in fields(RankTotals)]
-    failed = failure_flags(run.world, error is not None)
-    asked = failure_flags(run.world, run.stop.asked)
-    summed = run.backend.all_reduce(
-        "step_totals", np.concatenate([np.asarray(numbers, np.int64), failed, asked])
-    )
+    hosts_changed = run.commits is not None and run.commits.hosts_changed
+    flags = [failure_flags(run.world, flag) for flag in (error is not None, run.stop.asked, hosts_changed)]
+    summed = run.backend.all_reduce("step_totals", np.concatenate([np.asarray(numbers, np.int64), *flags]))
     if error is not None:
         raise error
-    _, failed, asked = np.split(summed, [len(numbers), len(numbers) + run.world.size])
-    if failed.any():
-        raise OtherRankFailed(np.flatnonzero(failed).tolist())
+    failed, asked, changed = (np.flatnonzero(part).tolist() for part in np.split(summed[len(numbers) :], 3))
+    if failed:
+        raise OtherRankFailed(failed)
     assert step_input is not None
-    return step_input, RankTotals(*summed[: len(numbers)].tolist()), np.flatnonzero(asked).tolist()
+    return step_input, RankTotals(*summed[: len(numbers)].tolist()), Agreed(asked, bool(changed))
 
 
 def _stop(run: Run, progress: Progress, log: RunLog, ranks: list[int]) -> NoReturn:
@@ -246,6 +265,11 @@ def _save(run: Run, progress: Progress, log: RunLog) -> None:
 
     on_every_rank(run.backend, run.world, "save", save)
     progress.saved_step = progress.step
+
+
+def _commit(run: Run, progress: Progress) -> None:
+    if run.commits is not None:
+        run.commits.keep(run.backend, _state(run, progress))
 
 
 def _state(run: Run, progress: Progress) -> TrainingState:

@@ -21,6 +21,10 @@ class OtherRankFailed(RuntimeError):
         super().__init__(f"rank {', '.join(map(str, ranks))} could not go on; see its own message")
 
 
+class RankLost(RuntimeError):
+    """A sum over the ranks came to nothing: another process ended, hangs or cannot be reached."""
+
+
 def failure_flags(world: World, failed: bool) -> np.ndarray:
     """(W,) int64: what this rank adds to a sum so that all know who failed."""
     flags = np.zeros(world.size, np.int64)

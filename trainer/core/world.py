@@ -25,6 +25,11 @@ class World:
         return "HOROVOD_SIZE" in os.environ
 
 
+def is_elastic() -> bool:
+    """Launched with a host discovery script: ranks come and go, and only Horovod knows which is which."""
+    return "HOROVOD_ELASTIC" in os.environ
+
+
 def detect_world() -> World:
     """What Horovod's launcher tells its workers in the environment; a single process without it."""
     return World(

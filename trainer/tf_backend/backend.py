@@ -118,6 +118,16 @@ class TensorFlowBackend:
     def broadcast_weights(self) -> None:
         self._collectives.broadcast(self._weights | self._slots())
 
+    def rejoin(self, world: World) -> None:
+        self._world, self._collectives = world, Collectives(world)
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        return {name: variable.numpy() for name, variable in (self._weights | self._slots()).items()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        for name, variable in (self._weights | self._slots()).items():
+            variable.assign(snapshot[name])
+
     def save(self, folder: str, step: int) -> list[str]:
         state = self._weights | self._slots() | {GLOBAL_STEP: tf.constant(step, tf.int64)}
         return checkpoint_files.write(folder, step, state)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from trainer.core.together import RankLost
 from trainer.core.world import World
 
 
@@ -36,7 +38,8 @@ class Collectives:
             self._traced[name] = tf.function(
                 lambda values: self._horovod.grouped_allreduce(values, op=self._horovod.Sum, name=operation)
             )
-        return self._traced[name](tensors)
+        with _ranks_answer():
+            return self._traced[name](tensors)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
         """The sum of an array that has the same shape on every rank, though not in every call."""
@@ -48,7 +51,8 @@ class Collectives:
                 lambda tensor: self._horovod.allreduce(tensor, op=self._horovod.Sum, name=_graph_name(name)),
                 input_signature=[tf.TensorSpec(None, tf.as_dtype(values.dtype))],
             ).get_concrete_function()
-        return self._traced[key](tf.constant(values)).numpy()
+        with _ranks_answer():
+            return self._traced[key](tf.constant(values)).numpy()
 
     def broadcast(self, variables: Mapping[str, tf.Variable]) -> None:
         """Each variable becomes the first rank's."""
@@ -60,7 +64,17 @@ class Collectives:
             for name, variable in variables.items():
                 variable.assign(self._horovod.broadcast(variable, 0, name=_graph_name(name)))
 
-        broadcast_all()
+        with _ranks_answer():
+            broadcast_all()
+
+
+@contextmanager
+def _ranks_answer() -> Iterator[None]:
+    """Raises RankLost for an error of Horovod's operations."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise RankLost(f"another rank is lost or hangs ({error.message})") from error
 
 
 def _graph_name(name: str) -> str:

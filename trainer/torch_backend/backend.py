@@ -124,10 +124,18 @@ class TorchBackend:
         return self._collectives.sum_array(name, values)
 
     def broadcast_weights(self) -> None:
-        self._collectives.broadcast(
-            {f"weights/{name}": parameter.data for name, parameter in self._parameters.items()}
-            | self._slots()
-        )
+        self._collectives.broadcast(self._state())
+
+    def rejoin(self, world: World) -> None:
+        self._world, self._collectives = world, Collectives(world)
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._state().items()}
+
+    @torch.no_grad()
+    def restore(self, snapshot: dict[str, torch.Tensor]) -> None:
+        for name, tensor in self._state().items():
+            tensor.copy_(snapshot[name])
 
     def save(self, folder: str, step: int) -> list[str]:
         weights = {row.transformers: self._parameters[row.tensorflow] for row in self._rows()}
@@ -175,6 +183,11 @@ class TorchBackend:
 
     def _rows(self) -> tuple[Row, ...]:
         return rows_for(self._config.num_hidden_layers)
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        """Weights and slots themselves, no copies."""
+        weights = {f"weights/{name}": parameter.data for name, parameter in self._parameters.items()}
+        return weights | self._slots()
 
     def _slots(self) -> dict[str, torch.Tensor]:
         """`<parameter>/adam_m`, `<parameter>/adam_v` by transformers' parameter names."""

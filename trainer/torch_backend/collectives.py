@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+from trainer.core.together import RankLost
 from trainer.core.world import World
 
 
@@ -25,16 +27,31 @@ class Collectives:
     def sum_in_place(self, name: str, tensors: list[torch.Tensor]) -> None:
         """Each tensor becomes its sum over the ranks, in one fused operation."""
         if self._horovod:
-            self._horovod.grouped_allreduce_(tensors, name=name, op=self._horovod.Sum)
+            with _ranks_answer():
+                self._horovod.grouped_allreduce_(tensors, name=name, op=self._horovod.Sum)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
         """The sum of an array that has the same shape on every rank, though not in every call."""
         if not self._horovod or not values.size:
             return values.copy()
         tensor = torch.from_numpy(np.atleast_1d(values).copy())
-        return self._horovod.allreduce(tensor, name=name, op=self._horovod.Sum).numpy().reshape(values.shape)
+        with _ranks_answer():
+            summed = self._horovod.allreduce(tensor, name=name, op=self._horovod.Sum)
+        return summed.numpy().reshape(values.shape)
 
     def broadcast(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Each tensor becomes the first rank's."""
         if self._horovod:
-            self._horovod.broadcast_parameters(dict(tensors), root_rank=0)
+            with _ranks_answer():
+                self._horovod.broadcast_parameters(dict(tensors), root_rank=0)
+
+
+@contextmanager
+def _ranks_answer() -> Iterator[None]:
+    """Raises RankLost for Horovod's own error."""
+    from horovod.common.exceptions import HorovodInternalError
+
+    try:
+        yield
+    except HorovodInternalError as error:
+        raise RankLost(f"another rank is lost or hangs ({error})") from error
