@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
+from schemas.model_config import BertConfig
+from trainer.config import OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
+from trainer.core.world import World
 
 BackendName = Literal["tensorflow", "torch"]
+MakeBackend = Callable[[BertConfig, OptimizerConfig, World, int], Backend]
 
 
 def backend_class(name: BackendName) -> type[Backend]:
@@ -18,3 +24,9 @@ def backend_class(name: BackendName) -> type[Backend]:
     from trainer.torch_backend.backend import TorchBackend
 
     return TorchBackend
+
+
+def backend_maker(config: PretrainConfig) -> MakeBackend:
+    """What makes a run's backend, of the precision that the run asks for."""
+    found = backend_class(config.backend)
+    return found if config.precision == "float32" else partial(found, precision=config.precision)

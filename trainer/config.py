@@ -112,6 +112,8 @@ class PretrainConfig:
     output: str
     """The run's folder: checkpoints/, metrics.jsonl, tensorboard/, config.json."""
     backend: Literal["tensorflow", "torch"] = "torch"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products in training (PyTorch); weights, sums, softmax and evaluation stay float32."""
     seed: int = 0
     steps: int = 100_000
     """Optimiser steps in all."""
@@ -159,5 +161,11 @@ class PretrainConfig:
             value = getattr(self, name)
             if value < 1:
                 raise ContractError(f"{name} is {value}", "it is at least 1", f"raise {name}")
+        if self.backend == "tensorflow" and self.precision != "float32":
+            raise ContractError(
+                f"precision is {self.precision} with the TensorFlow backend",
+                "it trains in float32 alone",
+                "use the PyTorch backend, or float32",
+            )
         if self.keep_best < 0:
             raise ContractError(f"keep_best is {self.keep_best}", "it is at least 0", "raise keep_best")

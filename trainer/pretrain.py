@@ -16,7 +16,7 @@ from schemas.manifest import MANIFEST_NAME, join
 from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
 from schemas.vocabulary import Vocabulary, read_vocabulary
-from trainer.backends import backend_class
+from trainer.backends import backend_maker
 from trainer.config import MaskingConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
@@ -46,9 +46,9 @@ def main(config: PretrainConfig) -> None:
         if is_elastic():
             from trainer import elastic  # imports Horovod
 
-            elastic.run(config, backend_class(config.backend), stop)
+            elastic.run(config, backend_maker(config), stop)
         else:
-            pretrain(config, backend_class(config.backend), detect_world(), stop)
+            pretrain(config, backend_maker(config), detect_world(), stop)
 
 
 def pretrain(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -169,7 +169,7 @@ def _stop(run: Run, progress: Progress, log: RunLog, ranks: list[int]) -> NoRetu
     """Save what the last checkpoint does not have, and leave. ranks: those that were asked to."""
     if progress.step > progress.saved_step:
         _save(run, progress, log)
-    log.write(STOP, progress.step, {"reason": "SIGTERM", "ranks": ranks})
+    _log_stop(run, progress, log, {"reason": "SIGTERM", "ranks": ranks})
     raise Stopped(progress.step, ranks, run.config.output)
 
 
@@ -182,9 +182,14 @@ def _train_step(
     result = run.backend.train_step(blocks, divisors, rate, step)
     if not result.applied:
         error = run.diagnosis.explain(step, progress.position, blocks, divisors)
-        log.write(STOP, progress.step, {"reason": "not finite", "found": error.to_json()})
+        _log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})
         raise error
     return result
+
+
+def _log_stop(run: Run, progress: Progress, log: RunLog, values: dict[str, Any]) -> None:
+    """Log why the run ends. No rank leaves before that: once one has, the launcher kills the others."""
+    on_every_rank(run.backend, run.world, "stop", lambda: log.write(STOP, progress.step, values))
 
 
 def _rate(config: PretrainConfig, step: int) -> float:

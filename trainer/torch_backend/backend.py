@@ -38,13 +38,22 @@ class TorchBackend:
 
     name = TORCH
 
-    def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
+    def __init__(
+        self,
+        config: BertConfig,
+        optimizer: OptimizerConfig,
+        world: World,
+        seed: int,
+        precision: str = "float32",
+    ) -> None:
+        """precision: of the matrix products in training, float32 or bfloat16."""
         torch.set_num_threads(threads_per_process())
         device = torch.device("cpu")
         if torch.cuda.is_available():
             device = torch.device("cuda", world.local_rank)
             torch.cuda.set_device(device)
         self._config, self._world, self._seed, self._device = config, world, seed, device
+        self._precision = getattr(torch, precision)
         self._collectives = Collectives(world)
         self._model = build_model(config)
         self._set_weights(from_tensorflow(initial_weights(config, seed), config))
@@ -171,7 +180,7 @@ class TorchBackend:
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
-        return step_gradients(self._model, self._parameters, blocks, totals, seeds)
+        return step_gradients(self._model, self._parameters, blocks, totals, seeds, self._precision)
 
     @torch.no_grad()
     def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:

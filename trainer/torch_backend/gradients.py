@@ -20,10 +20,12 @@ def step_gradients(
     blocks: Sequence[MaskedBatch],
     totals: StepTotals,
     dropout_seeds: Sequence[int],
+    precision: torch.dtype = torch.float32,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """(2,) loss sums (masked codes, prolonged stay) and the gradients of this rank's part of the step's loss.
 
     parameters: as model.tensorflow_named_parameters gives them; the gradients have the same names and order.
+    precision: of the matrix products; weights, sums, softmax and gradients are float32 in any case.
     dropout_seeds: one a block. Blocks without patients are skipped; with no block left the gradients are 0.
     """
     table, bias = parameters[WORD_EMBEDDINGS], parameters[OUTPUT_BIAS]
@@ -40,7 +42,8 @@ def step_gradients(
         torch.manual_seed(dropout_seed)
         words.append(look_up_words(model, block.input_ids).requires_grad_())
         word_ids.append(block.input_ids)
-        encoded.append(encode(model, block, words[-1]))
+        with torch.autocast(table.device.type, precision, enabled=precision != torch.float32):
+            encoded.append(encode(model, block, words[-1]).in_float32())
         labels.append(block.masked_labels)
         los_loss_sum = los_loss_sum + torch.nn.functional.cross_entropy(
             encoded[-1].los_logits, block.prolonged_los, reduction="sum"
@@ -54,6 +57,7 @@ def step_gradients(
         bias,
         torch.cat(labels),
         scale=1 / max(totals.masked_codes, 1),
+        precision=precision,
     )
     gradients = {name: torch.zeros(0) for name in parameters}
     others = {name: p for name, p in parameters.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}

@@ -42,6 +42,10 @@ class Encoded(NamedTuple):
     pooled_output: torch.Tensor | None
     """(B, H): the pooler's output for the first token, unless the LOS head does not read it"""
 
+    def in_float32(self) -> Encoded:
+        """What the heads read, in float32 whatever the matrix products were in."""
+        return self._replace(masked_hidden=self.masked_hidden.float(), los_logits=self.los_logits.float())
+
 
 def build_model(config: BertConfig) -> transformers.BertForPreTraining:
     """The modules, with weights yet to be set."""
@@ -67,8 +71,10 @@ def to_block(batch: MaskedBatch, device: torch.device) -> Block:
 
 def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
     """A bool or int64 tensor."""
-    plain = np.ascontiguousarray(array, dtype=bool if array.dtype == bool else np.int64)
-    return torch.from_numpy(plain).to(device, non_blocking=True)
+    plain = torch.from_numpy(np.ascontiguousarray(array, dtype=bool if array.dtype == bool else np.int64))
+    if device.type == "cuda":
+        plain = plain.pin_memory()  # without this the copy would wait for the GPU
+    return plain.to(device, non_blocking=True)
 
 
 def look_up_words(model: transformers.BertForPreTraining, input_ids: torch.Tensor) -> torch.Tensor:
