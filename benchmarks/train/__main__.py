@@ -30,11 +30,14 @@ from schemas.shards import PARQUET, read_shard_set
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 2**20
 READERS, PROCESSES = ("arrow", "petastorm", "tfrecord"), (1, 2)
-TORCH, TENSORFLOW = "(b) PyTorch, float32", "(b) TensorFlow, float32"
+TORCH, TORCH_BF16, TENSORFLOW = "(b) PyTorch, float32", "(b) PyTorch, bfloat16", "(b) TensorFlow, float32"
 TRAINER, PADDED = "(c) transformers' Trainer", "(d) padded to the full length"
 PAIRS = {
     "PyTorch over (c)": (TORCH, TRAINER),
     "PyTorch over (d)": (TORCH, PADDED),
+    "PyTorch bfloat16 over (c)": (TORCH_BF16, TRAINER),
+    "PyTorch bfloat16 over (d)": (TORCH_BF16, PADDED),
+    "PyTorch bfloat16 over float32": (TORCH_BF16, TORCH),
     "PyTorch over TensorFlow": (TORCH, TENSORFLOW),
 }
 
@@ -106,6 +109,7 @@ def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
     }
     found |= {
         TORCH: ("backend_steps", ours, ["--backend", "torch"]),
+        TORCH_BF16: ("backend_steps", ours, ["--backend", "torch", "--precision", "bfloat16"]),
         TENSORFLOW: ("backend_steps", ours, ["--backend", "tensorflow"]),
         TRAINER: ("trainer_steps", reference, []),
         PADDED: ("padded_steps", reference, []),

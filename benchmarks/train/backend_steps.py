@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.train.device import tensorflow_device, torch_device
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import options_parser, plan_of, run_steps, setting_of, write_result
-from trainer.backends import backend_class
+from trainer.backends import backend_maker
 from trainer.core.backend import StepTotals
 from trainer.core.training_input import StepInput
 from trainer.core.world import World
@@ -14,16 +14,16 @@ from trainer.core.world import World
 def main() -> None:
     parser = options_parser(__doc__ or "")
     parser.add_argument("--backend", choices=("torch", "tensorflow"), required=True)
+    parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
-    setting = setting_of(options)
-    backend = backend_class(options.backend)(
-        setting.model, setting.config.optimizer, World(), setting.config.seed
-    )
+    setting = setting_of(options, more=["--backend", options.backend, "--precision", options.precision])
+    config = setting.config
+    backend = backend_maker(config)(setting.model, config.optimizer, World(), config.seed)
 
     def train(step_input: StepInput, step: int) -> None:
         totals = StepTotals(step_input.num_masked, step_input.num_patients)
-        rate = setting.config.optimizer.learning_rate
-        assert backend.train_step(step_input.blocks, totals, rate, step).applied, "the step is not finite"
+        result = backend.train_step(step_input.blocks, totals, config.optimizer.learning_rate, step)
+        assert result.applied, "the step is not finite"
 
     device = torch_device() if options.backend == "torch" else tensorflow_device()
     recorder = Recorder(plan_of(options), device.synchronise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,13 +60,15 @@ class Setting:
         return training_input(self.reader, self.maker, self.config.seed, rank, start)
 
 
-def setting_of(options: argparse.Namespace, reader: ReaderName = "arrow") -> Setting:
-    """Read the preset and open the shards. Raises ContractError."""
+def setting_of(
+    options: argparse.Namespace, reader: ReaderName = "arrow", more: Sequence[str] = ()
+) -> Setting:
+    """Read the preset and open the shards. more: options of the trainer. Raises ContractError."""
     parser = make_parser()
     arguments = [
         "pretrain", "--config", options.preset, "--output", "unused",
         "--data.shards", join(options.data, "shards"), "--data.vocabulary", join(options.data, "vocabulary"),
-        "--batch_size", str(options.batch_size), "--data.reader", reader,
+        "--batch_size", str(options.batch_size), "--data.reader", reader, *more,
     ]  # fmt: skip
     values = dict(parser.instantiate(parser.parse_args(arguments))["pretrain"])
     config = PretrainConfig(**{name: value for name, value in values.items() if name != "config"})
