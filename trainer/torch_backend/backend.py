@@ -20,6 +20,7 @@ from trainer.torch_backend import anomaly, vocabulary_head, weights_files
 from trainer.torch_backend.adamw import AdamW
 from trainer.torch_backend.collectives import Collectives
 from trainer.torch_backend.gradients import step_gradients
+from trainer.torch_backend.memory import keep_freed_memory
 from trainer.torch_backend.model import (
     Block,
     build_model,
@@ -52,6 +53,8 @@ class TorchBackend:
         if torch.cuda.is_available():
             device = torch.device("cuda", world.local_rank)
             torch.cuda.set_device(device)
+        else:
+            keep_freed_memory()
         self._config, self._world, self._seed, self._device = config, world, seed, device
         self._precision = getattr(torch, precision)
         self._collectives = Collectives(world)
