@@ -13,6 +13,7 @@ Every measurement is a process of its own. The table is written to OUTPUT/result
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -55,7 +56,7 @@ def main() -> None:
         "load_before": load_before,
         "load_after": round(os.getloadavg()[0], 1),
         "measured": measured,
-        "findings": ratios(measured, PAIRS),
+        "findings": ratios(measured, PAIRS) | left_out(options),
     }
     text = table.to_markdown(results)
     print(text)
@@ -114,7 +115,18 @@ def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
         TRAINER: ("trainer_steps", reference, []),
         PADDED: ("padded_steps", reference, []),
     }
-    return {name: way for name, way in found.items() if name[1] in options.only}
+    return {
+        name: way
+        for name, way in found.items()
+        if name[1] in options.only and not (name == TRAINER and left_out(options))
+    }
+
+
+def left_out(options: argparse.Namespace) -> dict[str, str]:
+    """What was asked for and cannot be measured here, and why."""
+    if "c" in options.only and not importlib.util.find_spec("accelerate"):
+        return {f"{TRAINER} left out": "it needs the package accelerate, which is not installed"}
+    return {}
 
 
 def measure(
