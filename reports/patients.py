@@ -114,8 +114,9 @@ def _vocabulary_table(run: Run) -> pyarrow.Table:
     if run.manifest(vocabulary.KIND) is None:
         return vocabulary.VOCABULARY.arrow.empty_table()
     filesystem, path = fsspec.core.url_to_fs(join(run.uri, vocabulary.KIND, vocabulary.TABLE_FILE))
-    with filesystem.open(path, "rb") as stream:
-        return pyarrow.parquet.read_table(stream)
+    content = pyarrow.BufferReader(filesystem.cat_file(path))
+    # Without threads: one that Arrow has only just started may abort a process that ends at once.
+    return pyarrow.parquet.ParquetFile(content).read(use_threads=False)
 
 
 def example_codes(run: Run) -> list[str]:
