@@ -16,12 +16,11 @@ from pyspark.sql import functions as F
 from schemas.diagnoses import PATIENT_ID
 from schemas.manifest import join
 from schemas.sequences import KIND, SEQUENCES, SPLIT, SPLITS
+from spark_jobs.new_rows import IS_NEW
 from spark_jobs.part_files import MAX
 from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
 from spark_jobs.transforms.sequences import AssembleSequences
-
-IS_NEW = "is_new"
 
 
 class MergeSequences:

@@ -17,16 +17,17 @@ from pyspark.sql import functions as F
 
 from schemas import diagnoses, vocabulary
 from schemas.batches import files_since
-from schemas.diagnoses import CODE, DIAGNOSES, PATIENT_ID
+from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, ManifestFile
 from schemas.sequences import KIND, SEQUENCES
 from schemas.vocabulary import size_when
 from spark_jobs.assembling import Inputs, assembling_task, check_counts, patients_of
-from spark_jobs.merge_sequences import IS_NEW, MergeSequences, files_by_partition
+from spark_jobs.merge_sequences import MergeSequences, files_by_partition
+from spark_jobs.new_rows import seen_and_new_rows
 from spark_jobs.part_files import MAX
 from spark_jobs.patient_rows import PatientRows
-from spark_jobs.publish import Published, Target, Written, publish, read_published, read_table, write_parts
+from spark_jobs.publish import Published, Target, Written, publish, read_published, write_parts
 from spark_jobs.replacing import publish_over, start_next, take_over
 from spark_jobs.storage import Folder
 
@@ -86,18 +87,13 @@ def _write(
 
 def changed_rows(spark: SparkSession, inputs: Inputs, news: News) -> DataFrame:
     """All diagnoses, with IS_NEW, of the patients who have changed."""
-    source = inputs.source
-    seen_files = tuple(file for file in source.manifest.files if file not in set(news.files))
-    seen, new = (
-        read_table(spark, Published(source.uri, replace(source.manifest, files=files)), DIAGNOSES)
-        for files in (seen_files, news.files)
-    )
+    seen, new = seen_and_new_rows(spark, inputs.source, news.files)
     touched = new.select(PATIENT_ID)
     appended = list(inputs.tokens[news.num_old :])
     if appended:
         touched = touched.union(seen.where(F.col(CODE).isin(appended)).select(PATIENT_ID))
     old_rows = seen.join(F.broadcast(touched.distinct()), PATIENT_ID, "left_semi")
-    return old_rows.withColumn(IS_NEW, F.lit(False)).unionByName(new.withColumn(IS_NEW, F.lit(True)))
+    return old_rows.unionByName(new)
 
 
 def _old_parameters(old: Published, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,17 +18,18 @@ from pyspark.sql import functions as F
 
 from schemas import diagnoses
 from schemas.batches import files_since
-from schemas.diagnoses import CODE, DIAGNOSES, PATIENT_ID
+from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.manifest import ManifestFile
 from schemas.vocabulary import TABLE_FILE, SpecialTokens
-from spark_jobs.publish import Published, read_table
+from spark_jobs.new_rows import IS_NEW, seen_and_new_rows
+from spark_jobs.patient_rows import PatientRows
+from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
-from spark_jobs.transforms.visits import whole_patients
 from spark_jobs.transforms.vocabulary import COUNTED_DDL, count_batch
 from spark_jobs.worker_errors import errors_of_workers
 
 COUNTS = ("num_patients", "num_occurrences")
-TOUCHED, KNOWN, IS_NEW = "touched", "known", "is_new"
+TOUCHED, KNOWN = "touched", "known"
 
 
 def count_since(
@@ -50,8 +50,10 @@ def count_since(
     table = pq.read_table(io.BytesIO(Folder(spark, old.uri).read_bytes(TABLE_FILE)))
     codes = table.slice(special.first_code_id).select(["token", *COUNTS])
 
+    patient_rows = PatientRows(source.uri)
+
     def count(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for rows in whole_patients(partition):
+        for rows in patient_rows.batches(partition):
             yield from _counted(rows, salt, only_training)
 
     rows = _rows(spark, source, new_files, codes["token"].to_pylist())
@@ -68,12 +70,8 @@ def _rows(
     spark: SparkSession, source: Published, new_files: Sequence[ManifestFile], tokens: Sequence[str]
 ) -> DataFrame:
     """Patient and code of the rows to count, a patient's together, with TOUCHED, KNOWN and IS_NEW."""
-    seen_files = tuple(file for file in source.manifest.files if file not in set(new_files))
     seen, new = (
-        read_table(spark, Published(source.uri, replace(source.manifest, files=tuple(files))), DIAGNOSES)
-        .select(PATIENT_ID, CODE)
-        .withColumn(IS_NEW, F.lit(is_new))
-        for files, is_new in ((seen_files, False), (new_files, True))
+        rows.select(PATIENT_ID, CODE, IS_NEW) for rows in seen_and_new_rows(spark, source, new_files)
     )
     touched = new.select(PATIENT_ID).distinct().withColumn(TOUCHED, F.lit(True))
     known = spark.createDataFrame(pa.table({CODE: tokens, KNOWN: [True] * len(tokens)}))

@@ -29,7 +29,6 @@ ADMIT_FALLBACK, DISCHARGE_FALLBACK = "admit_date_fallback", "discharge_date_fall
 ONE_DAY = "outpatient_one_day"
 DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 
-DATE_FORM = "yyyy-MM-dd"
 YEAR = r"\A[0-9]{4}\z"
 
 

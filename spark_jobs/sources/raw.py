@@ -12,38 +12,21 @@ from pyspark.sql import functions as F
 from schemas.errors import ContractError
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
-from spark_jobs.transforms.diagnoses import (
-    ADMIT,
-    BIRTH_DATE,
-    DISCHARGE,
-    MALFORMED,
-    ORDERS,
-    PATIENT,
-    SET_ASIDE,
-    SYSTEM,
-    VISIT,
-)
-
-# What a source's rows say, beside the columns as the source has them. Text as the source spells it, or a date
-# or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or another name, null if unknown.
-# MALFORMED: the line could not be split into fields. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that
-# only the source can know, e.g. a claim that another reverses. BIRTH_DATE: the patient's, a date.
-REQUIRED = (PATIENT, ADMIT, DISCHARGE, SYSTEM)
-OPTIONAL = (VISIT, *ORDERS, MALFORMED, SET_ASIDE, BIRTH_DATE)
+from spark_jobs.transforms.diagnoses import PATIENT, VISIT
 
 
 @dataclass(frozen=True)
 class RawDiagnoses:
     """A source's rows, each with one diagnosis or several.
 
-    rows: REQUIRED and any of OPTIONAL, the columns that codes, raw and flags name. codes: a diagnosis
-    column's own name → the column with its code; in a row the first always is a diagnosis, any other where it
-    is filled.
-    raw: the source's own columns, which a row that is set aside shows. flags: what the manifest counts: a
-    boolean column counts each of the row's diagnoses, a number is that many. counts: DataFrames of
-    one row each, counted apart from the rows' own way: SOURCE_ROWS, how many rows there are, and what else is
-    for the manifest. inputs: manifests' fingerprints, where the source is one of our own folders. parameters:
-    the source's own options, for the manifest.
+    rows: what they say (PATIENT, ADMIT, DISCHARGE, SYSTEM and any of MAYBE_ABSENT of transforms.diagnoses),
+    and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
+    code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
+    columns, which a row that is set aside shows. flags: what the manifest counts: a boolean column counts
+    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, counted apart from the
+    rows' own way: SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests'
+    fingerprints, where the source is one of our own folders. parameters: the source's own options, for the
+    manifest.
     """
 
     rows: DataFrame
@@ -64,7 +47,7 @@ def raw_diagnoses(
     flags: tuple[str, ...] = (),
     **more: Any,
 ) -> RawDiagnoses:
-    """RawDiagnoses of what a source says: said has REQUIRED, flags, and what there is of OPTIONAL."""
+    """RawDiagnoses of what a source says. said: by name, what RawDiagnoses.rows is to say, and flags."""
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
     chosen = {PATIENT: F.coalesce(empty_as_null(said[PATIENT].cast("string")), F.lit(""))}
     if VISIT in said:

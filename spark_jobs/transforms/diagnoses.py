@@ -24,7 +24,11 @@ from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
 from spark_jobs.transforms.sorting import sorted_by
 from spark_jobs.transforms.visits import whole_patients
 
-# The columns that say what a source's row means (sources.raw).
+# The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
+# source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
+# another name, null if unknown. MALFORMED: the line could not be split into fields. SET_ASIDE: a reason
+# (schemas.diagnoses.REASONS) that only the source can know, e.g. a claim that another reverses. BIRTH_DATE:
+# the patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
 SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)

@@ -11,7 +11,7 @@ from spark_jobs import refresh_run, refresh_sequences, replacing
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.ingest_claims import IngestClaims
-from spark_jobs.merge_sequences import IS_NEW
+from spark_jobs.new_rows import IS_NEW
 from tests.spark_jobs.pipeline import Run, write_extract
 
 pytestmark = pytest.mark.spark
