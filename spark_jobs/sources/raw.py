@@ -23,10 +23,10 @@ class RawDiagnoses:
     and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
     code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
     columns, which a row that is set aside shows. flags: what the manifest counts: a boolean column counts
-    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, counted apart from the
-    rows' own way: SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests'
-    fingerprints, where the source is one of our own folders. parameters: the source's own options, for the
-    manifest.
+    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, counted apart from
+    the rows' own way: SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs:
+    manifests' fingerprints, where the source is one of our own folders. parameters: the source's own options,
+    for the manifest.
     """
 
     rows: DataFrame
