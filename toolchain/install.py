@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import doctor
+from lock import normal
 from progress import StepFailed
 from wheels import HOROVOD, PETASTORM, Build, ensure_wheel
 
@@ -39,12 +40,12 @@ PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 
 
 def read_pins(path: str) -> dict[str, str]:
-    """The `name==version` lines of a lock file; {} where there is none."""
+    """The `name==version` lines of a lock file, names as indexes compare them; {} where there is none."""
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as file:
         found = (PIN.match(line) for line in file)
-        return {match.group(1): match.group(2) for match in found if match}
+        return {normal(match.group(1)): match.group(2) for match in found if match}
 
 
 class Options(NamedTuple):
