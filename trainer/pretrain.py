@@ -23,11 +23,12 @@ from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.checks import check_data, check_resume
 from trainer.core.commits import Commits
 from trainer.core.evaluation import Evaluator
-from trainer.core.loop import Progress, Run, train
+from trainer.core.loop import train
 from trainer.core.masking import Masker
 from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import Diagnosis
 from trainer.core.order import Position
+from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
 from trainer.core.stop import StopRequest, stop_on_sigterm
 from trainer.core.together import on_first_rank

@@ -1,0 +1,104 @@
+"""What happens at a step: the ranks agree, train, and count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from trainer.core.backend import StepResult, StepTotals
+from trainer.core.boundary import log_stop
+from trainer.core.prefetch import Prefetch
+from trainer.core.run import Progress, Run
+from trainer.core.run_log import RunLog
+from trainer.core.together import OtherRankFailed, failure_flags
+from trainer.core.training_input import StepInput
+
+
+@dataclass(frozen=True)
+class RankTotals:
+    """What the ranks add up before each step."""
+
+    patients: int = 0
+    codes: int = 0
+    masked_codes: int = 0
+    slots: int = 0
+    patients_cut: int = 0
+
+    @classmethod
+    def of(cls, step_input: StepInput) -> RankTotals:
+        return cls(
+            step_input.num_patients,
+            step_input.num_codes,
+            step_input.num_masked,
+            step_input.num_slots,
+            step_input.num_cut,
+        )
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What every rank knows before each step."""
+
+    stop: list[int]
+    """Ranks that are asked to stop."""
+    hosts_changed: bool
+
+
+def next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTotals, Agreed]:
+    """This rank's input of the next step, all ranks' totals, and what else they must agree on.
+
+    One sum tells every rank the same, so all stop before the same step. If one cannot read, all fail.
+    """
+    error: Exception | None = None
+    step_input = None
+    local = RankTotals()
+    try:
+        step_input = next(steps)
+        local = RankTotals.of(step_input)
+    except Exception as caught:  # raised again below, once all ranks know
+        error = caught
+    numbers = [getattr(local, field.name) for field in fields(RankTotals)]
+    hosts_changed = run.commits is not None and run.commits.hosts_changed
+    flags = [failure_flags(run.world, flag) for flag in (error is not None, run.stop.asked, hosts_changed)]
+    summed = run.backend.all_reduce("step_totals", np.concatenate([np.asarray(numbers, np.int64), *flags]))
+    if error is not None:
+        raise error
+    failed, asked, changed = (np.flatnonzero(part).tolist() for part in np.split(summed[len(numbers) :], 3))
+    if failed:
+        raise OtherRankFailed(failed)
+    assert step_input is not None
+    return step_input, RankTotals(*summed[: len(numbers)].tolist()), Agreed(asked, bool(changed))
+
+
+def train_step(
+    run: Run, progress: Progress, step_input: StepInput, totals: RankTotals, rate: float, log: RunLog
+) -> StepResult:
+    """The next step. Raises NotFinite, on every rank."""
+    step, blocks = progress.step + 1, step_input.blocks
+    divisors = StepTotals(totals.masked_codes, totals.patients)
+    result = run.backend.train_step(blocks, divisors, rate, step)
+    if not result.applied:
+        error = run.diagnosis.explain(step, progress.position, blocks, divisors)
+        log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})
+        raise error
+    return result
+
+
+def advance(progress: Progress, step_input: StepInput, totals: RankTotals, result: StepResult) -> None:
+    """Count a step that was applied."""
+    progress.step += 1
+    progress.validation_loss = None
+    progress.evaluation_due = False
+    progress.position = step_input.position
+    progress.patients_seen += totals.patients
+    progress.patients_cut += totals.patients_cut
+    progress.interval.add(
+        patients=totals.patients,
+        codes=totals.codes,
+        masked_codes=totals.masked_codes,
+        slots=totals.slots,
+        mlm_loss=result.mlm_loss,
+        los_loss=result.los_loss,
+        gradient_norm=result.gradient_norm,
+    )
