@@ -83,6 +83,7 @@ def list_checkpoints(run_uri: str) -> list[tuple[int, str]]:
     """(step, folder) of every checkpoint folder of a run, oldest first; not yet checked for a manifest."""
     folder = join(run_uri, CHECKPOINTS_FOLDER)
     filesystem, root = fsspec.core.url_to_fs(folder)
+    filesystem.invalidate_cache()  # a remote one remembers listings; another process may have written since
     if not filesystem.isdir(root):
         return []
     names = (path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, detail=False))

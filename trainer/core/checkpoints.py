@@ -7,6 +7,7 @@ import logging
 import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import fsspec
@@ -34,6 +35,7 @@ from schemas.model_config import BertConfig
 from schemas.vocabulary import VOCAB_FILE, Vocabulary
 from trainer.core.backend import Backend
 from trainer.core.order import Position
+from trainer.core.storage import CannotRead, NoAnswer, describe, reading, retried
 from trainer.core.writing import CannotWrite, writing
 
 LOG = logging.getLogger(__name__)
@@ -82,15 +84,23 @@ class CheckpointStore:
         Raises CannotWrite; then nothing is dropped but what was half written.
         """
         uri = join(self._run_uri, CHECKPOINTS_FOLDER, folder_name(state.step))
-        _remove(uri)  # what a lost process left
+
+        def write() -> None:
+            _remove(uri)  # what a lost process, or a try before, left
+            self._write(uri, backend, config, vocabulary, state)
+
         try:
             with writing(uri):
-                self._write(uri, backend, config, vocabulary, state)
-        except CannotWrite:
-            with suppress(OSError):  # it takes room, and without a manifest nobody reads it
-                _remove(uri)
+                retried(uri, write)
+        except CannotWrite as error:
+            if not isinstance(error.__cause__, NoAnswer):
+                with suppress(OSError):  # it takes room, and without a manifest nobody reads it
+                    _remove(uri)
             raise
-        self._drop_old(state.step)
+        try:
+            retried(uri, lambda: self._drop_old(state.step))
+        except OSError as error:
+            LOG.warning("checkpoints before %s that are not to be kept stay: %s", uri, describe(error))
         return uri
 
     def _write(
@@ -130,21 +140,24 @@ class CheckpointStore:
     def newest(self) -> tuple[Checkpoint, TrainingState] | None:
         """The newest checkpoint that is whole, and its state. A damaged one is skipped, and logged.
 
-        None where none was ever finished. Raises ContractError where all that were are damaged.
+        None where none was ever finished. Raises ContractError where all that were are damaged, or the store
+        does not answer.
         """
         damaged: list[str] = []
-        for step, uri in reversed(list_checkpoints(self._run_uri)):
+        for step, uri in reversed(reading(self._run_uri, partial(list_checkpoints, self._run_uri))):
             try:
-                checkpoint = open_checkpoint(uri, verify=True)
+                checkpoint = reading(uri, partial(open_checkpoint, uri, verify=True))
             except NotPublished:
                 LOG.warning("%s was not finished when the process died; it is skipped", uri)
+            except CannotRead:
+                raise
             except ContractError as error:
                 LOG.error("%s is damaged and is skipped: %s", uri, error.found)
                 damaged.append(uri)
             else:
                 if damaged:
                     LOG.error("going on from step %d instead: the steps after it are done again", step)
-                return checkpoint, read_state(uri)
+                return checkpoint, reading(uri, partial(read_state, uri))
         if damaged:
             raise ContractError(
                 f"every checkpoint in {join(self._run_uri, CHECKPOINTS_FOLDER)} is damaged, the newest being "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,10 +15,9 @@ class ArrowReader(ShardReader):
 
     file_format = PARQUET
 
-    def _read_columns(self, uri: str) -> ShardColumns:
-        filesystem, path = fsspec.core.url_to_fs(uri)
+    def _read_columns(self, path: str, uri: str) -> ShardColumns:
         try:
-            with pq.ParquetFile(path, filesystem=filesystem, page_checksum_verification=True) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 check_schema(file.schema_arrow, uri)
                 table = file.read(columns=list(SHARDS.column_names), use_threads=False)
         except (pa.ArrowException, OSError) as error:

@@ -11,6 +11,7 @@ from schemas.errors import ContractError
 from schemas.manifest import join
 from schemas.shards import ShardSet
 from trainer.core.batch import RaggedBatch
+from trainer.core.storage import local_copy
 
 
 class ShardDamaged(Exception):
@@ -66,12 +67,14 @@ class ShardReader(ABC):
     def read(self, shard_number: int) -> RaggedBatch:
         """All patients of one shard, in the file's order.
 
-        Raises ContractError, naming the file, when it is damaged or not the file that the manifest describes.
+        Raises ContractError, naming the file, when it is damaged, out of reach, or not the file that the
+        manifest describes.
         """
         file = self._shards.files[shard_number]
         uri = join(self._shards.uri, file.path)
         try:
-            columns = self._read_columns(uri)
+            with local_copy(uri, file.bytes) as path:
+                columns = self._read_columns(path, uri)
             _check(columns, file.rows, self._shards.vocabulary_size)
         except ShardDamaged as error:
             raise ContractError(
@@ -88,8 +91,8 @@ class ShardReader(ABC):
         )
 
     @abstractmethod
-    def _read_columns(self, uri: str) -> ShardColumns:
-        """Read one file. Raises ShardDamaged."""
+    def _read_columns(self, path: str, uri: str) -> ShardColumns:
+        """Read one file of this machine; uri: where it came from, for messages. Raises ShardDamaged."""
 
 
 def _check(columns: ShardColumns, rows: int, vocabulary_size: int) -> None:

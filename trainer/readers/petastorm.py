@@ -7,7 +7,6 @@ again. One worker thread and no shuffling keep the file's order.
 
 from __future__ import annotations
 
-import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -29,10 +28,10 @@ class PetastormReader(ShardReader):
 
     file_format = PARQUET
 
-    def _read_columns(self, uri: str) -> ShardColumns:
+    def _read_columns(self, path: str, uri: str) -> ShardColumns:
         try:
-            num_rows = self._check_file(uri)
-            groups = _read_row_groups(uri) if num_rows else []
+            num_rows = self._check_file(path, uri)
+            groups = _read_row_groups(path) if num_rows else []
         except ContractError:
             raise
         except (pa.ArrowException, OSError, RuntimeError, ValueError, TypeError) as error:
@@ -49,15 +48,14 @@ class PetastormReader(ShardReader):
             flat[PROLONGED_LOS],
         )
 
-    def _check_file(self, uri: str) -> int:
+    def _check_file(self, path: str, uri: str) -> int:
         """The file's number of rows; petastorm refuses a file without any."""
-        filesystem, path = fsspec.core.url_to_fs(uri)
-        with pq.ParquetFile(path, filesystem=filesystem) as file:
+        with pq.ParquetFile(path) as file:
             check_schema(file.schema_arrow, uri)
             return file.metadata.num_rows
 
 
-def _read_row_groups(uri: str) -> list[dict[str, np.ndarray]]:
+def _read_row_groups(path: str) -> list[dict[str, np.ndarray]]:
     from petastorm import TransformSpec, make_batch_reader
 
     transform = TransformSpec(
@@ -65,9 +63,8 @@ def _read_row_groups(uri: str) -> list[dict[str, np.ndarray]]:
         edit_fields=[(name, np.int32, (None,), False) for name in _COLUMNS],
         selected_fields=list(_COLUMNS),
     )
-    url = uri if "://" in uri else "file://" + fsspec.core.url_to_fs(uri)[1]
     reader = make_batch_reader(
-        [url],
+        [f"file://{path}"],
         schema_fields=list(SHARDS.column_names),
         transform_spec=transform,
         reader_pool_type="thread",

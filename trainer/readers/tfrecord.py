@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 
-import fsspec
 import numpy as np
 from crc32c import crc32c
 
@@ -26,10 +25,10 @@ class TFRecordReader(ShardReader):
 
     file_format = TFRECORD
 
-    def _read_columns(self, uri: str) -> ShardColumns:
-        filesystem, path = fsspec.core.url_to_fs(uri)
+    def _read_columns(self, path: str, uri: str) -> ShardColumns:
         try:
-            data = filesystem.cat_file(path)
+            with open(path, "rb") as stream:
+                data = stream.read()
         except OSError as error:
             raise ShardDamaged(f"cannot be read ({type(error).__name__})") from error
         starts, stops = split_records(data)
