@@ -15,7 +15,7 @@ from trainer.core.stop import Stopped
 from trainer.core.together import OtherRankFailed, RankLost
 from trainer.core.world import detect_world
 from trainer.exit_codes import STOPPED, USER_ERROR
-from trainer.run_logging import set_up_logging
+from trainer.run_logging import end_progress_line, set_up_logging
 
 LOG = logging.getLogger(__name__)
 
@@ -73,7 +73,10 @@ def _run(parsed: Namespace) -> None:
     options = dict(parsed[parsed.subcommand])
     config = options.pop("config", None)
     if parsed.subcommand == "pretrain":
-        pretrain.main(PretrainConfig(**options))
+        try:
+            pretrain.main(PretrainConfig(**options))
+        finally:
+            end_progress_line()
     else:
         forward.main(forward.ForwardConfig(**options, bert_config=config))
 

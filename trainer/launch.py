@@ -21,6 +21,7 @@ from horovod.runner import gloo_run
 from horovod.runner.launch import run_commandline
 
 from trainer.exit_codes import STOPPED
+from trainer.terminal import tell_ranks
 
 STALL_CHECK = {
     "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.argv[1:] = arguments
     for name, seconds in STALL_CHECK.items():
         os.environ.setdefault(name, seconds)
+    tell_ranks()
     gloo_run.register_shutdown_event = _register_shutdown_event
     try:
         run_commandline()

@@ -146,6 +146,20 @@ def test_tensorboard_has_each_step_once(make_config):
     assert [event.step for event in events.Scalars("eval/top_10")] == [15, 25]
 
 
+def test_tensorboard_has_every_number_of_the_log(make_config):
+    config = make_config(steps=3)
+    run_ranks(config)
+    events = EventAccumulator(join(config.output, "tensorboard"))
+    events.Reload()
+    (train, *_), (evaluation,) = read_log(config, "train"), read_log(config, "eval")
+    names = [f"{line['kind']}/{name}" for line in (train, evaluation) for name in line]
+    assert sorted(events.Tags()["scalars"]) == sorted(set(names) - TEXTS)
+    assert {"train/codes_per_second", "train/input_wait", "eval/los_auc"} <= set(names)
+
+
+TEXTS = {"train/kind", "train/step", "eval/kind", "eval/step"}
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [

@@ -10,7 +10,7 @@ from trainer.core.clock import Clock
 from trainer.core.evaluation import EvaluationStopped, validation_loss
 from trainer.core.metrics import IntervalMeans
 from trainer.core.run import Progress, Run, state_of
-from trainer.core.run_log import RunLog, evaluation_line, progress_line
+from trainer.core.run_log import RunLog, evaluation_line, log_progress, progress_line
 from trainer.core.stop import Stopped
 from trainer.core.together import on_every_rank
 
@@ -44,7 +44,8 @@ def log_training(
     }
     log.write(TRAIN, progress.step, values)
     seconds_left = clock.seconds / (progress.step - first_step) * (run.config.steps - progress.step)
-    LOG.info("%s", progress_line(progress.step, run.config.steps, values, seconds_left))
+    line = progress_line(progress.step, run.config.steps, values, seconds_left)
+    log_progress(LOG, line, is_last=progress.step == run.config.steps)
     progress.interval = IntervalMeans()
 
 
@@ -68,6 +69,7 @@ def save(run: Run, progress: Progress, log: RunLog) -> None:
     def write() -> None:
         if not run.world.is_first:
             return
+        log.sync()
         uri = run.checkpoints.save(run.backend, run.model, run.vocabulary, state_of(run, progress))
         folder = uri.removeprefix(run.config.output.rstrip("/") + "/")
         values = {"folder": folder, "validation_loss": progress.validation_loss}
