@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from conversion.source import Source, SourceOptions, open_source
 from conversion.tokenizer import write_tokenizer
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.manifest import Manifest, describe_file, publish_manifest
-from schemas.model import CARD_FILE, CONFIG_FILE, KIND, REPORT_FILE, WEIGHTS_FILE
+from schemas.model import CARD_FILE, CONFIG_FILE, HELPER_FILES, KIND, REPORT_FILE, WEIGHTS_FILE
 from schemas.model_config import BertConfig
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens
 
@@ -53,7 +54,7 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
         write_model(staging, source, mapped)
         verification = verify(staging, source, shards=config.shards, source_command=source_command)
         verification.check(source.name)
-        report = describe(source, mapped, verification, time.monotonic() - started)
+        report = describe(staging, source, mapped, verification, time.monotonic() - started)
         write_report(staging, report)
         publish_manifest(staging, _manifest(staging, source, mapped))
     _log.info(
@@ -71,6 +72,8 @@ def write_model(folder: str, source: Source, mapped: Mapped) -> None:
     with open(os.path.join(folder, WEIGHTS_FILE), "wb") as stream:
         stream.write(save(mapped.arrays, metadata={"format": "pt"}))
     write_tokenizer(folder, vocabulary.tokens, vocabulary.special, source.config.max_position_embeddings)
+    for name in HELPER_FILES:
+        shutil.copyfile(os.path.join(os.path.dirname(__file__), name), os.path.join(folder, name))
     texts = {
         CONFIG_FILE: json.dumps(
             transformers_config(source.config, vocabulary.special), indent=2, sort_keys=True

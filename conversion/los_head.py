@@ -1,5 +1,7 @@
 """The prolonged-stay head by the model's own setting. It needs torch and transformers only.
 
+A copy of this file lies in every model folder.
+
     model = AutoModelForPreTraining.from_pretrained(folder)
     logits = los_logits(model, input_ids, attention_mask, token_type_ids)     # (B, 2), class 1: prolonged
 

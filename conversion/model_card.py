@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conversion.bert_map import Mapped
+from conversion.code_spellings import one_spelling
 from conversion.source import Source
 from schemas.manifest import CREATED_BY
 from schemas.model_config import LosPooling
@@ -29,21 +30,25 @@ whether a patient ever had a prolonged stay (more than 7 days).
 import torch
 from transformers import AutoModelForPreTraining, AutoTokenizer
 
+from encode_patient import encode_patient  # a file of this folder
+
 tokenizer = AutoTokenizer.from_pretrained("path/of/this/folder")
 model = AutoModelForPreTraining.from_pretrained("path/of/this/folder").eval()
 
-codes = {example_codes}
-visits = [1, 2]  # the visit of each code, from 1
-inputs = tokenizer(codes, is_split_into_words=True, return_tensors="pt")
-inputs["token_type_ids"] = torch.tensor([visits])
+patient = encode_patient(tokenizer, {example_visits})  # a list of codes a visit
+inputs = tokenizer.pad([patient.inputs], return_tensors="pt")
 with torch.no_grad():
     outputs = model(**inputs)
 outputs.prediction_logits  # (1, 2, {vocab_size}): of each code
 ```
 
-`AutoModel` gives the encoder, `AutoModelForMaskedLM` the masked-code head. Codes come in order of the
-visits, at most {max_positions} (of a longer patient keep the latest); visit numbers are below
-{max_visits}; no [CLS] or [SEP] is put around a patient. {tokens}
+`encode_patient` gives what training saw: the visit numbers, from 1, as `token_type_ids`, a code once a visit,
+of a longer patient the latest {max_positions} codes; `patient.num_unknown` counts the codes that the
+vocabulary lacks. The tokenizer alone gives the ids: `tokenizer("{example_text}")`.{spellings}
+
+`AutoModel` gives the encoder, `AutoModelForMaskedLM` and `pipeline("fill-mask")` the masked-code head. Codes
+come in order of the visits, at most {max_positions}; visit numbers are below {max_visits}; no [CLS] or [SEP]
+is put around a patient. {tokens}
 
 ## The prolonged-stay head
 
@@ -71,14 +76,17 @@ patients, in separate processes, and agree in every layer, both heads and both l
 (`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off.
 """
 
+_SPELLINGS = """ `E11.9`, `e11.9`, `E119` and `ICD10CM//E11.9` are one code. A bare code that ICD-9-CM and
+ICD-10-CM write alike (V45.81, E8810) is unknown where the vocabulary has both: write its system."""
+
 _LOS_FIRST = (
     """`outputs.seq_relationship_logits` (B, 2), class 1 for a prolonged stay. It reads the first token."""
 )
 
 _LOS_POOLED = """`config.los_pooling` is `{pooling}`: the head reads the {pooling} of the encoder's output
 over the patient's real tokens, and the pooler has no part in it. **Do not use
-`seq_relationship_logits`**: the standard class would give the head the pooled first token. Instead (or
-with `los_logits` of this project's `conversion/los_head.py`):
+`seq_relationship_logits`**: the standard class would give the head the pooled first token. Instead, with
+`los_logits` of this folder's `los_head.py`, or:
 
 ```python
 encoded = model.bert(**inputs).last_hidden_state            # (B, T, H)
@@ -116,7 +124,9 @@ def model_card(source: Source, mapped: Mapped) -> str:
         sizes=f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
         f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}, "
         f"{len(tokens):,} tokens.",
-        example_codes=list(tokens[special.first_code_id :][:2]),
+        example_visits=[[code] for code in tokens[special.first_code_id :][:2]],
+        example_text=" ".join(tokens[special.first_code_id :][:2]),
+        spellings=_SPELLINGS if one_spelling(tokens) is not None else "",
         vocab_size=config.vocab_size,
         max_positions=config.max_position_embeddings,
         max_visits=config.type_vocab_size,

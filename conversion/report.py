@@ -10,15 +10,17 @@ from typing import Any
 
 from conversion.bert_map import Mapped
 from conversion.source import Source
-from conversion.tokenizer import tokens_with_space
+from conversion.tokenizer import unreachable_tokens
 from conversion.verify import TOLERANCE, Verification
 from schemas.bert_names import TIED
 from schemas.model import REPORT_FILE
 from schemas.model_config import LosPooling
 
 
-def describe(source: Source, mapped: Mapped, verification: Verification, seconds: float) -> dict[str, Any]:
-    """The whole report of a conversion."""
+def describe(
+    folder: str, source: Source, mapped: Mapped, verification: Verification, seconds: float
+) -> dict[str, Any]:
+    """The whole report of a conversion into the local model folder `folder`."""
     vocabulary = source.vocabulary
     return {
         "source": {
@@ -42,7 +44,7 @@ def describe(source: Source, mapped: Mapped, verification: Verification, seconds
             "rows_without_token": source.config.vocab_size - len(vocabulary.tokens),
             "merged_spellings": vocabulary.num_merged,
             "unrecognised_spellings": vocabulary.num_unrecognised,
-            "tokens_with_space": tokens_with_space(vocabulary.tokens),
+            "unreachable_tokens": unreachable_tokens(folder, vocabulary.tokens),
         },
         "verification": describe_verification(verification, source.config.los_pooling),
         "seconds": round(seconds, 2),

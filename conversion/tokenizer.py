@@ -1,15 +1,19 @@
 """The tokenizer of a model folder: whole codes to ids, nothing added.
 
-`tokenizer("ICD10CM//E11.9 ICD10CM//I10")` or `tokenizer([...], is_split_into_words=True)`. No [CLS] or
-[SEP] is put around a patient, as in training. Where the vocabulary has no [UNK] (an imported Med-BERT
-one) the tokenizers library raises on an unknown code ("Missing [UNK] token"): the model has no row that
-could stand for it.
+`tokenizer("E11.9 I10")` or `tokenizer(["E11.9", "I10"], is_split_into_words=True)` is one patient; a list
+without that flag is a batch. No [CLS] or [SEP] is put around a patient, as in training. Where the vocabulary
+has no [UNK] (an imported Med-BERT one) the tokenizers library raises on an unknown code ("Missing [UNK]
+token"): the model has no row that could stand for it. encode_patient.py, beside it in the folder, gives the
+visit numbers too, and counts unknown codes.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from conversion.code_spellings import one_spelling
+from schemas.model import TOKENIZER_FILE
 from schemas.vocabulary import SpecialTokens
 
 
@@ -26,6 +30,9 @@ def write_tokenizer(
     }
     unk = {"unk_token": names["unk_token"]} if "unk_token" in names else {}
     core = Tokenizer(models.WordLevel(ids, **unk))
+    spelling = one_spelling(tokens)
+    if spelling is not None:
+        core.normalizer = spelling
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -37,6 +44,16 @@ def write_tokenizer(
     ).save_pretrained(folder)
 
 
-def tokens_with_space(tokens: Sequence[str]) -> int:
-    """How many tokens hold white space: the tokenizer splits there, so only their ids reach them."""
-    return sum(1 for token in tokens if len(token.split()) != 1)
+def unreachable_tokens(folder: str, tokens: Sequence[str]) -> int:
+    """How many tokens the folder's tokenizer does not give their id: only ids reach them.
+
+    Those with white space, at which it splits, and ICD codes of an imported vocabulary in another spelling.
+    """
+    from tokenizers import Tokenizer
+
+    normalizer = Tokenizer.from_file(os.path.join(folder, TOKENIZER_FILE)).normalizer
+
+    def spelt(token: str) -> str:
+        return normalizer.normalize_str(token) if normalizer is not None else token
+
+    return sum(1 for token in tokens if len(token.split()) != 1 or spelt(token) != token)

@@ -5,6 +5,7 @@
 | config.json | transformers' BertConfig; `los_pooling` beside its keys |
 | model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
 | tokenizer.json, tokenizer_config.json | whole codes to ids |
+| encode_patient.py, los_head.py | copies of conversion's: visits to inputs, and the prolonged-stay head |
 | vocab.txt | a token a line; the line number from 0 is the id |
 | README.md | the model card |
 | conversion_report.json | how this conversion went: not part of the content, so not in the manifest's files |
@@ -16,5 +17,6 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+HELPER_FILES = ("encode_patient.py", "los_head.py")
 CARD_FILE = "README.md"
 REPORT_FILE = "conversion_report.json"

@@ -1,7 +1,7 @@
 """Load a model folder as a user does, through every Auto class and offline, and print what it gave, as JSON.
 
-Arguments: the model folder, the path of los_head.py, a JSON object of inputs (1, T) and the text to tokenise.
-This project is not on the path.
+Arguments: the model folder, a JSON object of inputs (B, T) and the text to tokenise. This project is not on
+the path: the two helpers are the folder's own.
 """
 
 import importlib.util
@@ -12,13 +12,21 @@ import torch
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer, pipeline
 
 
-def main(folder, los_head, inputs, text):
-    spec = importlib.util.spec_from_file_location("copied_los_head", los_head)
-    los = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(los)
+def helper(folder, name):
+    spec = importlib.util.spec_from_file_location(name, f"{folder}/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(folder, inputs, text):
+    los, patients = helper(folder, "los_head"), helper(folder, "encode_patient")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     found = {"tokenizer": type(tokenizer).__name__, "tokens": dict(tokenizer(text))}
     found["words"] = dict(tokenizer(text.split(), is_split_into_words=True))
+    patient = patients.encode_patient(tokenizer, [["e039", "E03.9"], ["E049", "E03.9"]])
+    found["patient"] = {name: rows[0] for name, rows in tokenizer.pad([patient.inputs]).items()}
     found["special"] = [getattr(tokenizer, f"{role}_token_id") for role in ("pad", "unk", "cls", "mask")]
     tensors = {name: torch.tensor(values) for name, values in json.loads(inputs).items()}
     outputs = {}

@@ -19,6 +19,8 @@ FILES = [
     "README.md",
     "config.json",
     "conversion_report.json",
+    "encode_patient.py",
+    "los_head.py",
     "manifest.json",
     "model.safetensors",
     "tokenizer.json",

@@ -22,16 +22,15 @@ INPUTS = {
 
 
 @pytest.fixture
-def load(make_config, make_variables, write_model, numpy_bert, project_root):
+def load(make_config, make_variables, write_model, numpy_bert):
     """Write a random model and load it in a process of its own; returns what was found, and what is right."""
 
     def load(vocabulary, los_pooling, text):
         variables = make_variables(make_config())
         folder = write_model(variables, vocabulary, los_pooling)
         script = os.path.join(os.path.dirname(__file__), "load_model.py")
-        los_head = os.path.join(project_root, "conversion", "los_head.py")
         done = subprocess.run(
-            [sys.executable, "-I", script, folder, los_head, json.dumps(INPUTS), text],
+            [sys.executable, "-I", script, folder, json.dumps(INPUTS), text],
             env={"HF_HUB_OFFLINE": "1", "PATH": os.environ["PATH"]},
             cwd=folder,
             capture_output=True,
@@ -88,6 +87,8 @@ def test_every_auto_class_loads_it_whole_and_computes_the_same(load, los_pooling
     assert (standard_differs < 1e-6) == (los_pooling == "first")
     tokens = {"input_ids": [7, 1, 3, 0], "token_type_ids": [0] * 4, "attention_mask": [1] * 4}
     assert found["tokens"] == found["words"] == tokens
+    patient = {"input_ids": [7, 8, 7], "token_type_ids": [1, 2, 2], "attention_mask": [1, 1, 1]}
+    assert found["patient"] == patient
     assert found["special"] == [0, 1, 2, 3]
     assert found["tokenizer"] != "BertTokenizer"
     assert sorted(found["filled"]) == list(range(26))

@@ -1,8 +1,14 @@
+import functools
+
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from conversion.tokenizer import tokens_with_space, write_tokenizer
+from conversion.tokenizer import unreachable_tokens, write_tokenizer
+from schemas.codes import normalise_code
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
+from tests.spark_jobs.raw_codes import raw_codes
 
 CODES = ("ICD10CM//E11.9", "ICD9CM//250.00", "LOCAL//two words")
 
@@ -36,5 +42,54 @@ def test_without_unk_an_unknown_code_is_an_error(tmp_path):
         tokenizer("ICD10CM//E11")
 
 
-def test_tokens_that_the_tokenizer_cannot_reach_are_counted():
-    assert tokens_with_space(CODES) == 1
+def test_tokens_that_the_tokenizer_cannot_reach_are_counted(tmp_path):
+    tokens = (*SPECIAL_TOKENS, *CODES, "ICD10CM//e10")
+    write_tokenizer(str(tmp_path), tokens, STANDARD_SPECIAL_TOKENS, max_position_embeddings=4)
+    assert unreachable_tokens(str(tmp_path), tokens) == 2
+
+
+ICD10 = ("ICD10CM//E11.9", "ICD10CM//C7A.00", "ICD10CM//S72.001A", "ICD10CM//I10", "ICD10CM//V45.81")
+ICD9 = ("ICD9CM//250.00", "ICD9CM//E881.0", "ICD9CM//V45.81", "ICD9CM//401")
+OWN = ("LOCAL//aB.c1", "LOCAL//e11.9")
+
+
+@pytest.fixture(scope="module")
+def ids_of(tmp_path_factory):
+    """Tokens of one vocabulary → function from text to the tokens found."""
+
+    @functools.cache
+    def load_once(*codes):
+        return load(tmp_path_factory.mktemp("tokenizer"), (*SPECIAL_TOKENS, *codes), STANDARD_SPECIAL_TOKENS)
+
+    return lambda codes, text: load_once(*codes).tokenize(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), token=st.sampled_from([*ICD10, *ICD9]), prefixed=st.booleans(), dotted=st.booleans())
+def test_every_spelling_of_a_code_is_its_token(ids_of, data, token, prefixed, dotted):
+    system, _, code = token.partition("//")
+    text = code if dotted else code.replace(".", "")
+    text = f"{system}//{text}" if prefixed else text
+    text = "".join(data.draw(st.sampled_from([sign.lower(), sign.upper()])) for sign in text)
+    own_system = ICD10 if system == "ICD10CM" else ICD9
+    assert ids_of((*own_system, *OWN), text) == [token]
+    ambiguous = not prefixed and (code == "V45.81" or text.upper() == "E8810")
+    assert ids_of((*ICD10, *ICD9, *OWN), f"I10 {text}") == ["ICD10CM//I10", "[UNK]" if ambiguous else token]
+
+
+def test_other_systems_and_special_tokens_are_left_as_they_are(ids_of):
+    found = ids_of((*ICD10, *ICD9, *OWN), "LOCAL//aB.c1 LOCAL//ab.c1 LOCAL//E119 LOCAL//e11.9 [MASK] [PAD] x")
+    assert found == ["LOCAL//aB.c1", "[UNK]", "[UNK]", "LOCAL//e11.9", "[MASK]", "[PAD]", "[UNK]"]
+    assert ids_of(OWN, "e11.9 LOCAL//aB.c1") == ["[UNK]", "LOCAL//aB.c1"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(raw=raw_codes, system=st.sampled_from(["ICD10CM", "ICD9CM"]))
+def test_no_other_token_than_that_of_the_normalised_code(ids_of, raw, system):
+    found = ids_of((*ICD10, *ICD9, *OWN), f"{system}//{raw}")
+    assume(len(found) == 1)
+    try:
+        right = normalise_code(system, raw)
+    except ValueError:
+        right = None
+    assert found in ([right], ["[UNK]"])

@@ -1,0 +1,54 @@
+"""Spellings of one ICD code are one token: what tokenizer.json does before it looks a code up.
+
+`ICD10CM//E11.9`, `icd10cm//e119` and, without its system, `E11.9`, `e11.9` or `E119`. These are regular
+expressions in the file itself, so the tokenizer needs no code of ours. Other systems' codes stay as they are.
+
+A bare code is of the system whose form it has. With both systems in the vocabulary, V45.81 has the form of
+both, and so has E8810 without its dot: such a code is left as it is, which is unknown, and never guessed.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from schemas.codes import ICD9CM, ICD10CM, SEPARATOR, SYSTEMS
+
+if TYPE_CHECKING:
+    from tokenizers.normalizers import Normalizer
+
+# The forms of schemas.codes with the dot where it belongs, or none. ICD-9-CM's E codes are E000 to E030 and
+# E800 to E999 only: so that E119 has one reading.
+_BARE = {
+    ICD9CM: r"(?:E(?:0[0-3]|[89][0-9])[0-9](?:\.?[0-9])?|[0-9V][0-9]{2}(?:\.?[0-9]{1,2})?)",
+    ICD10CM: r"[A-Z][0-9A][0-9A-Z](?:\.?[0-9A-Z]{1,4})?",
+}
+_LONGEST_CODE = 8
+_WORD_START, _WORD_END = r"(?<!\S)", r"(?!\S)"
+
+
+def one_spelling(tokens: Iterable[str]) -> Normalizer | None:
+    """The normaliser for the ICD systems that the tokens are of; None if of none."""
+    from tokenizers import Regex, normalizers
+
+    present = {token.partition(SEPARATOR)[0] for token in tokens if SEPARATOR in token}
+    systems = [system for system in _BARE if system in present]
+    if not systems:
+        return None
+    rules = [(rf"(?i){_WORD_START}{system}{SEPARATOR}", system + SEPARATOR) for system in systems]
+    rules += [(_bare_code(system, systems), system + SEPARATOR) for system in systems]
+    inside = rf"(?<=(?:{'|'.join(systems)}){SEPARATOR}\S{{0,{_LONGEST_CODE - 1}}})"
+    rules += [(inside + small, small.upper()) for small in string.ascii_lowercase]
+    rules.append((inside + r"\.", ""))
+    rules += [
+        (rf"(?<={system}{SEPARATOR}(?:{SYSTEMS[system].category_pattern}))(?=[0-9A-Z])", ".")
+        for system in systems
+    ]
+    return normalizers.Sequence([normalizers.Replace(Regex(rule), text) for rule, text in rules])
+
+
+def _bare_code(system: str, systems: list[str]) -> str:
+    """Matches the empty place before a code that has this system's form and no other's."""
+    others = "".join(f"(?!{_BARE[other]}{_WORD_END})" for other in systems if other != system)
+    return rf"(?i){_WORD_START}{others}(?={_BARE[system]}{_WORD_END})"
