@@ -17,7 +17,7 @@ from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
 from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.backends import backend_maker
-from trainer.config import MaskingConfig, OptimizerConfig, PretrainConfig
+from trainer.config import DataConfig, MaskingConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.checks import check_data, check_resume
@@ -31,6 +31,7 @@ from trainer.core.order import Position
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
 from trainer.core.stop import StopRequest, stop_on_sigterm
+from trainer.core.storage import file_system, reading, retried
 from trainer.core.together import on_first_rank
 from trainer.core.training_input import BatchMaker, training_input
 from trainer.core.world import World, detect_world, is_elastic
@@ -61,9 +62,9 @@ def pretrain(
 ) -> None:
     """Train; goes on from an elastic run's last commit, else from the newest checkpoint, if there is one."""
     stop = stop or StopRequest()
-    vocabulary = read_vocabulary(config.data.vocabulary)
-    train_reader = open_reader(config.data.reader, join(config.data.shards, "train"))
-    valid_reader = open_reader(config.data.reader, join(config.data.shards, "valid"))
+    vocabulary = reading(config.data.vocabulary, lambda: read_vocabulary(config.data.vocabulary))
+    train_reader = _open_split(config.data, "train")
+    valid_reader = _open_split(config.data, "valid")
     model = config.model.bert_config(len(vocabulary))
     check_data(config, model, vocabulary, train_reader.shards, valid_reader.shards)
 
@@ -119,6 +120,11 @@ def pretrain(
         )
 
 
+def _open_split(data: DataConfig, split: str) -> ShardReader:
+    uri = join(data.shards, split)
+    return reading(uri, lambda: open_reader(data.reader, uri))
+
+
 def _batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Vocabulary) -> BatchMaker:
     masker = Masker(masking, vocabulary.special, len(vocabulary))
     return BatchMaker(masker, vocabulary.special.pad, config.data.max_seq_length)
@@ -141,7 +147,7 @@ def _start(run: Run, train_reader: ShardReader) -> Progress:
         check_resume(
             run.config, run.backend.name, run.model, run.vocabulary, train_reader.shards, checkpoint, state
         )
-        run.backend.load(checkpoint.uri, state.step)
+        reading(checkpoint.uri, lambda: run.backend.load(checkpoint.uri, state.step))
         _write_config(run.config)
         LOG.info("going on from %s", checkpoint.uri)
         return state.to_json()
@@ -177,7 +183,7 @@ def _load_initial_weights(run: Run) -> None:
                 "a model's ids mean the codes of its own vocabulary",
                 "write the shards with the checkpoint's vocabulary, or start without init_checkpoint",
             )
-    run.backend.load_weights(source)
+    reading(source, lambda: run.backend.load_weights(source))
     LOG.info("starting from the weights of %s", source)
 
 
@@ -188,8 +194,13 @@ def is_checkpoint_folder(source: str) -> bool:
 
 
 def _write_config(config: PretrainConfig) -> None:
-    filesystem, root = fsspec.core.url_to_fs(config.output)
+    filesystem, root = file_system(config.output)
     text = json.dumps(asdict(config), indent=2, sort_keys=True) + "\n"
-    with writing(join(config.output, CONFIG_FILE)):
+
+    def write() -> None:
         filesystem.makedirs(root, exist_ok=True)
         filesystem.pipe_file(join(root, CONFIG_FILE), text.encode())
+
+    uri = join(config.output, CONFIG_FILE)
+    with writing(uri):
+        retried(uri, write)

@@ -16,6 +16,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from schemas.manifest import join
+from trainer.core.growing_file import GrowingFile
 
 
 class EventFile:
@@ -27,7 +28,8 @@ class EventFile:
         filesystem.makedirs(root, exist_ok=True)
         # Nanoseconds: two starts in one second must not share a file.
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
-        self._writer = RecordWriter(filesystem.open(join(root, name), "wb"))
+        self._file = GrowingFile(join(folder, name))
+        self._writer = RecordWriter(self._file)
         self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._write(event_pb2.Event(wall_time=time.time(), step=first_step, session_log=start))
@@ -39,8 +41,9 @@ class EventFile:
         )
         self._write(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
 
-    def close(self) -> None:
-        self._writer.close()
+    def sync(self) -> None:
+        """Have the file hold everything; see trainer.core.growing_file."""
+        self._file.sync()
 
     def _write(self, event: event_pb2.Event) -> None:
         self._writer.write(event.SerializeToString())

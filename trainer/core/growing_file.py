@@ -48,6 +48,3 @@ class GrowingFile:
             retried(self._uri, lambda: self._filesystem.pipe_file(self._path, bytes(self._content)))
         self._is_written = True
         self._written_at = time.monotonic()
-
-    def close(self) -> None:
-        self.sync()
