@@ -10,8 +10,10 @@ import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+import fsspec
 import numpy as np
 
+from schemas.bert_names import WORD_EMBEDDINGS
 from schemas.manifest import join
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
@@ -107,6 +109,9 @@ class FakeBackend:
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"embeddings": self.weights["in"][inputs["input_ids"]]}
 
+    def named_weights(self) -> dict[str, np.ndarray]:
+        return {WORD_EMBEDDINGS: self.weights["in"]}
+
     def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
         if self._collective is None:
             return np.array(values)
@@ -127,12 +132,12 @@ class FakeBackend:
         self.weights, self.slots = copy.deepcopy(snapshot)
 
     def save(self, folder: str, step: int) -> list[str]:
-        with open(join(folder, "weights.npz"), "wb") as stream:
+        with fsspec.open(join(folder, "weights.npz"), "wb") as stream:
             np.savez(stream, **self.weights, **{f"{name}/slot": slot for name, slot in self.slots.items()})
         return ["weights.npz"]
 
     def load(self, folder: str, step: int) -> None:
-        with np.load(join(folder, "weights.npz")) as arrays:
+        with fsspec.open(join(folder, "weights.npz"), "rb") as stream, np.load(stream) as arrays:
             for name in self.weights:
                 self.weights[name], self.slots[name] = arrays[name], arrays[f"{name}/slot"]
 

@@ -92,6 +92,10 @@ class Backend(Protocol):
         """
         ...
 
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """The weights under BERT's TensorFlow names and in its layout, in the host's memory."""
+        ...
+
     def all_reduce(self, name: str, values: np.ndarray) -> np.ndarray:
         """The sum over ranks of a float64 or int64 array. `name`: one a call site, equal on every rank.
 

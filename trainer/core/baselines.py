@@ -14,6 +14,13 @@ def count_codes(batch: RaggedBatch, vocabulary_size: int) -> np.ndarray:
     return np.bincount(batch.token_ids, minlength=vocabulary_size)
 
 
+def count_patients(batch: RaggedBatch, vocabulary_size: int) -> np.ndarray:
+    """(vocabulary_size,) int64: patients who have each token, once or more."""
+    patients = np.repeat(np.arange(batch.num_patients), batch.lengths)
+    having = np.unique(patients * vocabulary_size + batch.token_ids)
+    return np.bincount(having % vocabulary_size, minlength=vocabulary_size)
+
+
 def popularity_ranks(counts: np.ndarray, first_code_id: int) -> np.ndarray:
     """(V,) int64: 0 for the most frequent code, 1 for the next, …; ties by id.
 

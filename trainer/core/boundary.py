@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 from typing import Any, NoReturn
 
+from schemas.bert_names import WORD_EMBEDDINGS
+from schemas.learned_codes import LEARNED_CODES_FILE
+from schemas.manifest import join
 from schemas.training_log import CHECKPOINT, EVAL, START, STOP, TRAIN
 from trainer.core.clock import Clock
 from trainer.core.evaluation import EvaluationStopped, validation_loss
+from trainer.core.learned_codes import learned_codes
 from trainer.core.metrics import IntervalMeans
 from trainer.core.run import Progress, Run, state_of
 from trainer.core.run_log import RunLog, evaluation_line, log_progress, progress_line
 from trainer.core.stop import Stopped
+from trainer.core.storage import file_system, retried
 from trainer.core.together import on_every_rank
+from trainer.core.writing import writing
 
 LOG = logging.getLogger(__name__)
 
@@ -61,6 +67,24 @@ def evaluate(run: Run, progress: Progress, log: RunLog) -> None:
         progress.validation_loss = validation_loss(values)
         log.write(EVAL, progress.step, values)
         LOG.info("%s", evaluation_line(progress.step, values))
+        on_every_rank(run.backend, run.world, "codes", lambda: _write_learned_codes(run, progress))
+
+
+def _write_learned_codes(run: Run, progress: Progress) -> None:
+    if not run.world.is_first:
+        return
+    assert run.evaluator.confusions is not None
+    found = learned_codes(
+        progress.step,
+        run.vocabulary.tokens,
+        run.evaluator.patients_with_code,
+        run.evaluator.confusions,
+        run.backend.named_weights()[WORD_EMBEDDINGS],
+    )
+    uri = join(run.config.output, LEARNED_CODES_FILE)
+    filesystem, path = file_system(uri)
+    with writing(uri):
+        retried(uri, lambda: filesystem.pipe_file(path, found.to_json().encode()))
 
 
 def save(run: Run, progress: Progress, log: RunLog) -> None:

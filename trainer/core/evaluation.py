@@ -11,7 +11,14 @@ import numpy as np
 
 from schemas.vocabulary import SpecialTokens
 from trainer.core.backend import Backend
-from trainer.core.baselines import count_codes, popularity_ranks, rank_by_other_visits, rank_by_popularity
+from trainer.core.baselines import (
+    count_codes,
+    count_patients,
+    popularity_ranks,
+    rank_by_other_visits,
+    rank_by_popularity,
+)
+from trainer.core.confusions import ConfusionCounts, Confusions
 from trainer.core.masking import evaluation_key
 from trainer.core.metrics import TOP_K, EvaluationSums, area_under_roc, count_hits, count_top_hits, ratio
 from trainer.core.order import Order, count, share
@@ -44,6 +51,7 @@ class _Local:
     """(2, len(TOP_K)): always the most frequent codes; the patient's other visits"""
     scores: np.ndarray
     """(2, patients of all ranks): score and label of this rank's patients, 0 elsewhere"""
+    confusions: ConfusionCounts
     gave_up: bool = False
     """Asked to stop before the end of its part."""
 
@@ -72,6 +80,10 @@ class Evaluator:
         self._first_code_id = SpecialTokens(**train.shards.special_tokens).first_code_id
         self._popularity: np.ndarray | None = None
         self._baseline_hits: np.ndarray | None = None
+        self.patients_with_code = np.zeros(train.shards.vocabulary_size, np.int64)
+        """(V,) of the training patients from whom popularity is counted; once evaluated."""
+        self.confusions: Confusions | None = None
+        """Of the newest evaluation."""
 
     def evaluate(self) -> dict[str, float | int | None] | None:
         """The metrics, equal on every rank; None when the valid split is empty. Raises EvaluationStopped."""
@@ -88,23 +100,30 @@ class Evaluator:
         if self._baseline_hits is None:
             self._baseline_hits = self._backend.all_reduce("evaluation.baselines", local.baseline_hits)
         scores, labels = self._backend.all_reduce("evaluation.scores", local.scores)
+        self.confusions = local.confusions.over_ranks(self._backend, self._world)
         return _summary(sums, self._baseline_hits, scores, labels)
 
     def _count_popularity(self) -> np.ndarray:
-        """(V,) rank of each code by frequency in the first training shards, which the ranks share out."""
+        """(V,) rank of each code by frequency in the first training shards, which the ranks share out.
+
+        Counts how many patients have each code, too.
+        """
         shards = range(min(_COUNTED_SHARDS, len(self._train.shard_rows)))[
             self._world.rank :: self._world.size
         ]
         size = self._train.shards.vocabulary_size
 
         def count_share() -> np.ndarray:
-            counts = np.zeros(size, np.int64)
+            counts = np.zeros((2, size), np.int64)
             for shard in shards:
-                counts += count_codes(self._train.read(shard), size)
+                batch = self._train.read(shard)
+                counts += np.stack([count_codes(batch, size), count_patients(batch, size)])
             return counts
 
         counts = on_every_rank(self._backend, self._world, "popularity", count_share)
-        return popularity_ranks(self._backend.all_reduce("popularity.counts", counts), self._first_code_id)
+        codes, patients = self._backend.all_reduce("popularity.counts", counts)
+        self.patients_with_code[self._first_code_id :] = patients[self._first_code_id :]
+        return popularity_ranks(codes, self._first_code_id)
 
     def _evaluate_share(self) -> _Local:
         """This rank's patients, without talking to the other ranks."""
@@ -112,7 +131,12 @@ class Evaluator:
         whole = ((0, self._num_patients),)
         spans = share(whole, self._world.rank, self._world.size)
         place = spans[0][0] if count(spans) else 0
-        local = _Local(EvaluationSums(), np.zeros((2, len(TOP_K))), np.zeros((2, self._num_patients)))
+        local = _Local(
+            EvaluationSums(),
+            np.zeros((2, len(TOP_K))),
+            np.zeros((2, self._num_patients)),
+            ConfusionCounts(self._train.shards.vocabulary_size),
+        )
         for batch in stream_batches(self._valid, self._order, spans, self._batch_size):
             prepared = self._maker.prepare(batch, evaluation_key())
             if self._baseline_hits is None:  # the same at every evaluation
@@ -132,6 +156,7 @@ class Evaluator:
                 local.sums.masked_codes += len(block.masked_labels)
                 local.sums.patients += len(block.lengths)
                 local.sums.model_hits += count_top_hits(predictions.top_codes, block.masked_labels)
+                local.confusions.add(block, predictions.top_codes)
                 # In what order the patients stand does not matter to the AUC, so long as score and label do
                 # together.
                 stop = place + len(block.lengths)

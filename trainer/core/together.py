@@ -54,13 +54,24 @@ def on_every_rank(backend: Backend, world: World, name: str, work: Callable[[], 
 def gather(backend: Backend, world: World, name: str, value: Any) -> list[Any]:
     """Every rank's value (JSON values), by rank, on every rank."""
     encoded = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    rows = _gather(backend, world, name, encoded.astype(np.int64)[:, None])
+    return [json.loads(row.astype(np.uint8).tobytes()) for row in rows]
+
+
+def gather_rows(backend: Backend, world: World, name: str, rows: np.ndarray) -> np.ndarray:
+    """(N, K) int64: the (n, K) rows of all ranks, in the ranks' order, on every rank."""
+    return np.concatenate(_gather(backend, world, name, rows))
+
+
+def _gather(backend: Backend, world: World, name: str, rows: np.ndarray) -> list[np.ndarray]:
+    """Every rank's (n, K) int64, by rank."""
     sizes = np.zeros(world.size, np.int64)
-    sizes[world.rank] = len(encoded)
+    sizes[world.rank] = len(rows)
     sizes = backend.all_reduce(f"{name}.sizes", sizes)
-    values = np.zeros((world.size, int(sizes.max())), np.int64)
-    values[world.rank, : len(encoded)] = encoded
-    rows = backend.all_reduce(f"{name}.values", values).astype(np.uint8)
-    return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+    values = np.zeros((world.size, int(sizes.max()), rows.shape[1]), np.int64)
+    values[world.rank, : len(rows)] = rows
+    values = backend.all_reduce(f"{name}.values", values)
+    return [found[:size] for found, size in zip(values, sizes, strict=True)]
 
 
 def on_first_rank(backend: Backend, world: World, name: str, work: Callable[[], Any]) -> Any:
