@@ -85,6 +85,8 @@ LOS_POOLING ?=
 #: more options of the converter
 CONVERT_ARGS ?=
 
+#: extend-vocabulary, shrink: the model folder to write
+CHANGED_MODEL ?= $(MODEL)_changed
 ##@ Set-up
 #: the Python to make .venv with
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
@@ -194,6 +196,16 @@ pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was
 convert: setup ## checkpoint to a verified transformers folder: RUN, or CHECKPOINT and CONFIG -> $(MODEL)
 	"$(BIN)/python" -m conversion convert $(or $(foreign_checkpoint),--run "$(RUN)/pretrain" $(valid_shards)) \
 		$(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) --output "$(MODEL)" $(CONVERT_ARGS) >/dev/null
+
+.PHONY: extend-vocabulary
+extend-vocabulary: setup ## a model that knows another database's codes too: MODEL, VOCABULARY, MIN_PATIENTS -> $(CHANGED_MODEL)
+	"$(BIN)/python" -m conversion extend-vocabulary --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
+		--min_patients $(MIN_PATIENTS) --output "$(CHANGED_MODEL)" $(CONVERT_ARGS)
+
+.PHONY: shrink
+shrink: setup ## a model without codes of fewer than MIN_PATIENTS: MODEL, VOCABULARY -> $(CHANGED_MODEL)
+	"$(BIN)/python" -m conversion shrink --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
+		--min_patients $(MIN_PATIENTS) --output "$(CHANGED_MODEL)" $(CONVERT_ARGS)
 
 .PHONY: report
 report: setup ## one HTML page on the run -> $(RUN)/report.html

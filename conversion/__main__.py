@@ -1,4 +1,4 @@
-"""`python -m conversion convert | verify | to-tensorflow | forward`: the command line."""
+"""`python -m conversion convert | verify | to-tensorflow | …`: the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ProcessFailed
+from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.forward import ForwardConfig, run_forward
+from conversion.shrink_vocabulary import ShrinkConfig, shrink
 from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow
 from conversion.verify_folder import VerifyConfig, verify_folder
 from schemas.errors import ContractError
@@ -24,6 +26,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
     "convert": (ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
     "verify": (VerifyConfig, verify_folder, "compare a model folder with a checkpoint"),
     "to-tensorflow": (ToTensorflowConfig, to_tensorflow, "write a model folder as a TensorFlow checkpoint"),
+    "extend-vocabulary": (ExtendConfig, extend_vocabulary, "append another database's codes to a model"),
+    "shrink": (ShrinkConfig, shrink, "drop the codes of too few patients from a model"),
     "forward": (ForwardConfig, run_forward, "run a model folder on stored inputs"),
 }
 

@@ -28,12 +28,14 @@ _VARIABLE = re.compile("|".join(re.escape(row.tensorflow).replace(r"\{\}", r"\d+
 class Mapped:
     """The target's arrays, float32, and what became of every source array.
 
-    consumed: source name → target name. ignored: source name → reason.
+    consumed: source name → target name. ignored: source name → reason. num_renamed: source arrays that were
+    stored under an odd name.
     """
 
     arrays: dict[str, np.ndarray]
     consumed: dict[str, str]
     ignored: dict[str, str]
+    num_renamed: int = 0
 
 
 def map_arrays(

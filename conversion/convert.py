@@ -9,13 +9,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conversion.bert_map import Mapped, map_arrays
 from conversion.bundle import staged_folder
 from conversion.model_card import model_card
 from conversion.report import describe, write_report
+from conversion.safetensors_file import write_safetensors
 from conversion.source import Source, SourceOptions, open_source
 from conversion.tokenizer import write_tokenizer
 from conversion.verify import SOURCE_COMMAND, verify
@@ -48,11 +49,12 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
         staged_folder(config.output, KIND) as staging,
     ):
         source = open_source(config, scratch)
-        arrays, ignored = source.read_arrays()
-        mapped = map_arrays(arrays, source.config, source.naming, "transformers", source.name)
-        mapped = Mapped(mapped.arrays, mapped.consumed, mapped.ignored | ignored)
+        weights = source.read_weights()
+        mapped = map_arrays(weights.arrays, source.config, source.naming, "transformers", source.name)
+        mapped = replace(mapped, ignored=mapped.ignored | weights.ignored, num_renamed=weights.num_renamed)
         write_model(staging, source, mapped)
-        verification = verify(staging, source, shards=config.shards, source_command=source_command)
+        runnable = source.plainly_named(weights, scratch)
+        verification = verify(staging, runnable, shards=config.shards, source_command=source_command)
         verification.check(source.name)
         report = describe(staging, source, mapped, verification, time.monotonic() - started)
         write_report(staging, report)
@@ -65,12 +67,8 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
 
 def write_model(folder: str, source: Source, mapped: Mapped) -> None:
     """Everything that `transformers` loads, and the card, into a local folder."""
-    from safetensors.numpy import save
-
     vocabulary = source.vocabulary
-    # The library's own save_file gives the file to its owner alone, which no umask asked for.
-    with open(os.path.join(folder, WEIGHTS_FILE), "wb") as stream:
-        stream.write(save(mapped.arrays, metadata={"format": "pt"}))
+    write_safetensors(os.path.join(folder, WEIGHTS_FILE), mapped.arrays)
     write_tokenizer(folder, vocabulary.tokens, vocabulary.special, source.config.max_position_embeddings)
     for name in HELPER_FILES:
         shutil.copyfile(os.path.join(os.path.dirname(__file__), name), os.path.join(folder, name))

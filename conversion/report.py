@@ -32,6 +32,7 @@ def describe(
         "config": source.config.to_dict(),
         "variables": {
             "consumed": len(mapped.consumed),
+            "renamed": mapped.num_renamed,
             "ignored": dict(sorted(Counter(mapped.ignored.values()).items())),
             "parameters_filled": len(mapped.arrays),
             "parameters_tied": len(TIED),

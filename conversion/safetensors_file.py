@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from schemas.errors import ContractError
@@ -20,3 +22,12 @@ def read_safetensors(path: str) -> dict[str, np.ndarray]:
             "weights are a safetensors file in float32",
             "copy the folder again whole",
         ) from error
+
+
+def write_safetensors(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a local file, for transformers to load."""
+    from safetensors.numpy import save
+
+    # The library's own save_file gives the file to its owner alone, which no umask asked for.
+    with open(path, "wb") as stream:
+        stream.write(save(dict(arrays), metadata={"format": "pt"}))

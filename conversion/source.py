@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import fsspec
 import numpy as np
@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from conversion.bert_map import Naming
 from conversion.safetensors_file import read_safetensors
-from conversion.tf_checkpoint import read_tensorflow_checkpoint
+from conversion.tf_checkpoint import read_tensorflow_checkpoint, write_tensorflow_checkpoint
 from conversion.vocabulary_source import ModelVocabulary, load_vocabulary
 from schemas.checkpoint import (
     CONFIG_FILE,
@@ -48,6 +48,18 @@ class SourceOptions:
 
 
 @dataclass(frozen=True)
+class SourceWeights:
+    """arrays: the variables by BERT's or transformers' name; ignored: those left unread, with the reason.
+
+    num_renamed: variables that the checkpoint has under an odd name (conversion.variable_names).
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    ignored: dict[str, str] = field(default_factory=dict)
+    num_renamed: int = 0
+
+
+@dataclass(frozen=True)
 class Source:
     """An opened checkpoint, local.
 
@@ -66,12 +78,21 @@ class Source:
     step: int | None
     fingerprint: str
 
-    def read_arrays(self) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
-        """The variables by name, and those left unread with the reason. Raises ContractError."""
+    def read_weights(self) -> SourceWeights:
+        """Read all variables. Raises ContractError."""
         if self.prefix is not None:
             read = read_tensorflow_checkpoint(self.prefix)
-            return read.variables, read.ignored
-        return read_safetensors(join(self.path, TORCH_MODEL_FILE)), {}
+            return SourceWeights(read.variables, read.ignored, read.num_renamed)
+        return SourceWeights(read_safetensors(join(self.path, TORCH_MODEL_FILE)))
+
+    def plainly_named(self, weights: SourceWeights, scratch: str) -> Source:
+        """This source with a path that the trainer can run: a copy in `scratch` where names are odd."""
+        if not weights.num_renamed:
+            return self
+        prefix = os.path.join(scratch, "plain", self.name)
+        os.makedirs(os.path.dirname(prefix))
+        write_tensorflow_checkpoint(prefix, weights.arrays)
+        return replace(self, path=prefix)
 
 
 def open_source(options: SourceOptions, scratch: str) -> Source:

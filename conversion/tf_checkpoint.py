@@ -20,6 +20,7 @@ import numpy as np
 from conversion.bert_map import ignored_reason
 from conversion.errors import ProcessFailed
 from conversion.processes import run_module
+from conversion.variable_names import plain_names
 from schemas.errors import ContractError
 
 _ARRAYS = "variables.safetensors"
@@ -29,10 +30,14 @@ _CHILD = "conversion.tf_checkpoint"
 
 @dataclass(frozen=True)
 class TensorFlowCheckpoint:
-    """variables: name → array, half precision widened to float32; ignored: name → reason, not read."""
+    """variables: BERT's name → array, half precision widened to float32; ignored: name → reason, not read.
+
+    num_renamed: variables that are stored under another name (a scope before it, `:0` behind it).
+    """
 
     variables: dict[str, np.ndarray]
     ignored: dict[str, str]
+    num_renamed: int = 0
 
 
 def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
@@ -51,7 +56,8 @@ def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
             listing = json.load(stream)
         if "damaged" in listing:
             raise _damaged(prefix, listing["damaged"])
-        return TensorFlowCheckpoint(load_file(f"{folder}/{_ARRAYS}"), listing["ignored"])
+        variables = load_file(f"{folder}/{_ARRAYS}")
+        return TensorFlowCheckpoint(variables, listing["ignored"], listing["num_renamed"])
 
 
 def write_tensorflow_checkpoint(prefix: str, variables: Mapping[str, np.ndarray]) -> None:
@@ -81,12 +87,13 @@ def _read_in_child(prefix: str, folder: str) -> None:
         reader = tf.train.load_checkpoint(prefix)
         dtypes = reader.get_variable_to_dtype_map()
         shapes = reader.get_variable_to_shape_map()
-        ignored = {name: why for name in shapes if (why := ignored_reason(name)) is not None}
+        plain = plain_names(shapes)
+        ignored = {name: why for name in shapes if (why := ignored_reason(plain[name])) is not None}
         wanted = sorted(shapes.keys() - ignored.keys())
         _check_room(prefix, sum(_num_bytes(shapes[name], dtypes[name]) for name in wanted))
-        variables = {name: _plain(reader.get_tensor(name)) for name in wanted}
+        variables = {plain[name]: _plain(reader.get_tensor(name)) for name in wanted}
         save_file(variables, f"{folder}/{_ARRAYS}")
-        listing = {"ignored": ignored}
+        listing = {"ignored": ignored, "num_renamed": sum(plain[name] != name for name in wanted)}
     except (tf.errors.OpError, RuntimeError, ValueError, TypeError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
         listing = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}

@@ -36,6 +36,8 @@ def verify_folder(config: VerifyConfig, *, source_command: Sequence[str] = SOURC
     read_manifest(config.model, KIND, verify=True)
     with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
         source = open_source(_completed(config), scratch)
+        if not source.states_itself:
+            source = source.plainly_named(source.read_weights(), scratch)
         verification = verify(config.model, source, shards=config.shards, source_command=source_command)
     section = describe_verification(verification, source.config.los_pooling)
     with open(join(config.model, REPORT_FILE), encoding="utf-8") as stream:

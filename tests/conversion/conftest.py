@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from conversion import convert
 from conversion.bert_map import map_arrays
 from conversion.source import Source
-from conversion.vocabulary_source import load_vocabulary
+from conversion.vocabulary_source import ModelVocabulary, load_vocabulary
 from schemas.bert_names import tensorflow_shapes
 from schemas.checkpoint import (
     ADAM_M,
@@ -28,10 +28,13 @@ from schemas.checkpoint import (
     folder_name,
 )
 from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.model import KIND as MODEL_KIND
+from schemas.model import REPORT_FILE
 from schemas.model_config import BertConfig
 from schemas.shards import KIND as SHARDS_KIND
 from schemas.shards import SHARDS, shard_details
-from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, VOCAB_FILE
+from schemas.vocabulary import KIND as VOCABULARY_KIND
+from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, TABLE_FILE, VOCAB_FILE, VOCABULARY
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEP = 7
@@ -127,9 +130,18 @@ def tensorflow_checkpoints(tmp_path_factory):
     odd |= {"bert/pooler/dense/bias": np.ones(13, np.float32), "unknown/adam_m": np.ones(2, np.float32)}
     del odd["cls/predictions/output_bias"]
     odd["bert/embeddings/LayerNorm/beta"] = np.full(12, np.nan, np.float32)
-    stored = {"good": good, "odd": odd, "other": with_optimizer(random_variables(config, seed=1))}
+    scoped = {f"{'' if name == GLOBAL_STEP else 'module/'}{name}:0": array for name, array in good.items()}
+    stored = {
+        "good": good,
+        "odd": odd,
+        "scoped": scoped,
+        "other": with_optimizer(random_variables(config, seed=1)),
+    }
     for name, arrays in stored.items():
-        np.savez(folder / f"{name}.npz", **{key.replace("/", "|"): array for key, array in arrays.items()})
+        np.savez(
+            folder / f"{name}.npz",
+            **{key.replace("/", "|").replace(":", ";"): array for key, array in arrays.items()},
+        )
     subprocess.run(
         [sys.executable, f"{HERE}/write_tf_checkpoints.py", str(folder)], check=True, capture_output=True
     )
@@ -186,6 +198,44 @@ def write_model(tmp_path):
         )
         mapped = map_arrays(variables, config, "tensorflow", "transformers", "test")
         convert.write_model(str(folder), source, mapped)
+        return str(folder)
+
+    return write
+
+
+@pytest.fixture
+def published_model(write_model, variables):
+    """A finished model folder of the tiny configuration over CODES, unverified."""
+    tokens = (*SPECIAL_TOKENS, *CODES)
+    folder = write_model(variables, ModelVocabulary(tokens, STANDARD_SPECIAL_TOKENS, "test"))
+    files = tuple(describe_file(folder, name, 0) for name in sorted(os.listdir(folder)))
+    details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "step": STEP}
+    publish_manifest(folder, Manifest(kind=MODEL_KIND, files=files, details=details))
+    with open(f"{folder}/{REPORT_FILE}", "w") as stream:
+        json.dump({"verification": {"passed": True}}, stream)
+    return folder
+
+
+@pytest.fixture
+def write_vocabulary(tmp_path):
+    """Write a vocabulary folder of special tokens and codes, {code: patients}; returns the folder."""
+
+    def write(name, patients):
+        folder = tmp_path / name
+        folder.mkdir()
+        tokens = [*SPECIAL_TOKENS, *patients]
+        counts = [0] * len(SPECIAL_TOKENS) + list(patients.values())
+        columns = {
+            "token_id": range(len(tokens)),
+            "token": tokens,
+            "num_patients": counts,
+            "num_occurrences": [2 * count for count in counts],
+        }
+        pq.write_table(pa.table(columns, schema=VOCABULARY.arrow), folder / TABLE_FILE)
+        (folder / VOCAB_FILE).write_text("\n".join(tokens) + "\n")
+        files = tuple(describe_file(str(folder), file, len(tokens)) for file in (VOCAB_FILE, TABLE_FILE))
+        details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "min_patients": 1}
+        publish_manifest(str(folder), Manifest(kind=VOCABULARY_KIND, files=files, details=details))
         return str(folder)
 
     return write

@@ -31,9 +31,12 @@ FILES = [
 
 @pytest.fixture(scope="module")
 def converted(tensorflow_checkpoints, tmp_path_factory):
-    """A model folder of the good TensorFlow checkpoint, run by the trainer itself, and its report."""
+    """A model folder of a TensorFlow checkpoint, run by the trainer itself, and its report.
+
+    The checkpoint's variables are the good one's, named as from a TF hub module: module/bert/…:0.
+    """
     output = str(tmp_path_factory.mktemp("converted") / "model")
-    return output, convert(ConvertConfig(checkpoint=tensorflow_checkpoints["good"], output=output))
+    return output, convert(ConvertConfig(checkpoint=tensorflow_checkpoints["scoped"], output=output))
 
 
 def test_the_folder_is_whole_and_says_how_it_was_made(converted):
@@ -45,6 +48,7 @@ def test_the_folder_is_whole_and_says_how_it_was_made(converted):
         assert json.load(stream) == report
     assert report["variables"] == {
         "consumed": 46,
+        "renamed": 46,
         "ignored": {"Adam slot": 92, "step counter": 1},
         "parameters_filled": 46,
         "parameters_tied": 2,

@@ -1,6 +1,6 @@
 """Write TensorFlow checkpoints, in a process of its own: `<name>.npz` becomes `<name>/model.ckpt-7`.
 
-Takes the folder of the .npz files. An .npz names its arrays with `|` in place of `/`.
+Takes the folder of the .npz files. An .npz names its arrays with `|` for `/` and `;` for `:`.
 """
 
 import os
@@ -15,7 +15,7 @@ def main(folder):
         name, extension = os.path.splitext(file)
         if extension == ".npz":
             stored = np.load(f"{folder}/{file}")
-            names = [key.replace("|", "/") for key in stored.files]
+            names = [key.replace("|", "/").replace(";", ":") for key in stored.files]
             os.makedirs(f"{folder}/{name}")
             tf.raw_ops.SaveV2(
                 prefix=f"{folder}/{name}/model.ckpt-7",

@@ -1,0 +1,111 @@
+"""A model folder that stands: read it, and write another one of it with a changed vocabulary."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from conversion.report import write_report
+from conversion.safetensors_file import read_safetensors, write_safetensors
+from conversion.tokenizer import write_tokenizer
+from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
+from schemas.model import (
+    CARD_FILE,
+    CONFIG_FILE,
+    HELPER_FILES,
+    KIND,
+    REPORT_FILE,
+    WEIGHTS_FILE,
+)
+from schemas.model_config import BertConfig, read_bert_config
+from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+WORD_BIAS = "cls.predictions.bias"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A local model folder. plain_config: config.json as it stands."""
+
+    path: str
+    manifest: Manifest
+    config: BertConfig
+    plain_config: Mapping[str, Any]
+    tokens: tuple[str, ...]
+    special: SpecialTokens
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """Token → id, special tokens left out."""
+        return {t: i for i, t in enumerate(self.tokens) if i not in self.special.ids}
+
+    def read_arrays(self) -> dict[str, np.ndarray]:
+        """transformers' parameter name → array."""
+        return read_safetensors(join(self.path, WEIGHTS_FILE))
+
+    def read_text(self, name: str) -> str:
+        """One of its files."""
+        with open(join(self.path, name), encoding="utf-8") as stream:
+            return stream.read()
+
+
+def open_model(path: str) -> ModelFolder:
+    """Read a model folder's description and compare every file's SHA-256. Raises ContractError."""
+    manifest = read_manifest(path, KIND, verify=True)
+    with open(join(path, CONFIG_FILE), encoding="utf-8") as stream:
+        plain = json.load(stream)
+    with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
+        tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
+    special = special_tokens_of(dict(manifest.details), path)
+    return ModelFolder(path, manifest, read_bert_config(join(path, CONFIG_FILE)), plain, tokens, special)
+
+
+def write_changed(
+    folder: str,
+    model: ModelFolder,
+    arrays: Mapping[str, np.ndarray],
+    tokens: Sequence[str],
+    special: SpecialTokens,
+) -> None:
+    """Fill a local folder with `model` of other arrays and tokens; card, report and manifest are left out."""
+    config = {**model.plain_config, "vocab_size": len(arrays[WORDS]), "pad_token_id": special.pad}
+    write_safetensors(os.path.join(folder, WEIGHTS_FILE), arrays)
+    write_tokenizer(folder, tokens, special, model.config.max_position_embeddings)
+    texts = {name: model.read_text(name) for name in HELPER_FILES}
+    texts[CONFIG_FILE] = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    texts[VOCAB_FILE] = "\n".join(tokens) + "\n"
+    for name, text in texts.items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def publish_changed(
+    folder: str,
+    model: ModelFolder,
+    special: SpecialTokens,
+    change: Mapping[str, Any],
+    card_section: str,
+    inputs: Mapping[str, str],
+) -> None:
+    """Write the card, the report and, last, the manifest of a folder that write_changed filled."""
+    with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as stream:
+        stream.write(model.read_text(CARD_FILE).rstrip() + "\n\n" + card_section)
+    report = json.loads(model.read_text(REPORT_FILE))
+    changes = [*report.get("vocabulary_changes", []), dict(change)]
+    write_report(folder, {**report, "vocabulary_changes": changes})
+    names = sorted(set(os.listdir(folder)) - {REPORT_FILE})
+    manifest = Manifest(
+        kind=KIND,
+        parameters={**model.manifest.parameters, "vocabulary_change": change["change"]},
+        inputs={"model": model.manifest.fingerprint, **inputs},
+        files=tuple(describe_file(folder, name, 0) for name in names),
+        counts=model.manifest.counts,
+        details={**model.manifest.details, "special_tokens": vars(special)},
+    )
+    publish_manifest(folder, manifest)
