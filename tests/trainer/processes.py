@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import fsspec
+
 from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
 
@@ -66,11 +68,11 @@ def finish(process, code=0):
 
 
 def losses(output, kind="train"):
-    path = join(output, METRICS_FILE)
-    if not os.path.exists(path):
+    filesystem, path = fsspec.core.url_to_fs(join(output, METRICS_FILE))
+    if not filesystem.exists(path):
         return []
-    with open(path) as stream:
-        lines = [json.loads(line) for line in stream if line.endswith("\n")]
+    whole = filesystem.cat_file(path).split(b"\n")[:-1]
+    lines = [json.loads(line) for line in whole]
     return [(line["step"], line["mlm_loss"], line["los_loss"]) for line in lines if line["kind"] == kind]
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import fsspec
+
 from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
 from tests.trainer.fake_backend import Collective, FakeBackend
@@ -66,6 +68,6 @@ def run_ranks(
 
 
 def read_log(config: PretrainConfig, kind: str | None = None) -> list[dict[str, Any]]:
-    with open(join(config.output, METRICS_FILE)) as stream:
+    with fsspec.open(join(config.output, METRICS_FILE)) as stream:
         lines = [json.loads(line) for line in stream]
     return [line for line in lines if kind in (None, line["kind"])]

@@ -84,14 +84,10 @@ class CheckpointStore:
         Raises CannotWrite; then nothing is dropped but what was half written.
         """
         uri = join(self._run_uri, CHECKPOINTS_FOLDER, folder_name(state.step))
-
-        def write() -> None:
-            _remove(uri)  # what a lost process, or a try before, left
-            self._write(uri, backend, config, vocabulary, state)
-
         try:
             with writing(uri):
-                retried(uri, write)
+                retried(uri, lambda: _remove(uri))  # what a lost process left
+                self._write(uri, backend, config, vocabulary, state)
         except CannotWrite as error:
             if not isinstance(error.__cause__, NoAnswer):
                 with suppress(OSError):  # it takes room, and without a manifest nobody reads it
@@ -113,29 +109,28 @@ class CheckpointStore:
     ) -> None:
         """Write one checkpoint, its manifest last."""
         filesystem, root = fsspec.core.url_to_fs(uri)
-        filesystem.makedirs(root, exist_ok=True)
+        attempt = partial(retried, uri)
+        attempt(lambda: filesystem.makedirs(root, exist_ok=True))
         texts = {
             CONFIG_FILE: config.to_json(),
             VOCAB_FILE: "".join(f"{token}\n" for token in vocabulary.tokens),
             TRAINING_STATE_FILE: json.dumps(state.to_json(), indent=2, sort_keys=True) + "\n",
         }
         for name, text in texts.items():
-            filesystem.pipe_file(join(root, name), text.encode())
-        names = [*texts, *backend.save(uri, state.step)]
-        publish_manifest(
-            uri,
-            Manifest(
-                kind=KIND,
-                inputs={"vocabulary": vocabulary.fingerprint, "shards": state.shards_fingerprint},
-                files=tuple(describe_file(uri, name, 0) for name in sorted(names)),
-                details={
-                    "step": state.step,
-                    "backend": backend.name,
-                    "vocabulary_fingerprint": vocabulary.fingerprint,
-                    "special_tokens": asdict(vocabulary.special),
-                },
-            ),
+            attempt(partial(filesystem.pipe_file, join(root, name), text.encode()))
+        names = [*texts, *attempt(lambda: backend.save(uri, state.step))]
+        manifest = Manifest(
+            kind=KIND,
+            inputs={"vocabulary": vocabulary.fingerprint, "shards": state.shards_fingerprint},
+            files=tuple(attempt(partial(describe_file, uri, name, 0)) for name in sorted(names)),
+            details={
+                "step": state.step,
+                "backend": backend.name,
+                "vocabulary_fingerprint": vocabulary.fingerprint,
+                "special_tokens": asdict(vocabulary.special),
+            },
         )
+        attempt(lambda: publish_manifest(uri, manifest))
 
     def newest(self) -> tuple[Checkpoint, TrainingState] | None:
         """The newest checkpoint that is whole, and its state. A damaged one is skipped, and logged.

@@ -1,0 +1,227 @@
+"""Shards on, and checkpoints to, a store that speaks S3: as on a disk, also when it fails now and then."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+import fsspec
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from schemas.checkpoint import latest_checkpoint, list_checkpoints, open_checkpoint
+from schemas.errors import ContractError
+from schemas.manifest import join
+from tests.trainer.conftest import DataSet
+from tests.trainer.object_store import BUCKET, ObjectStore, never, upload
+from tests.trainer.processes import finish, losses, start, wait_for
+from tests.trainer.runs import read_log, run_ranks
+from trainer.core import growing_file, storage
+from trainer.core.together import OtherRankFailed
+from trainer.core.writing import CannotWrite
+from trainer.readers import FILE_FORMATS, open_reader
+
+ROOT = f"s3://{BUCKET}"
+
+
+@pytest.fixture(scope="module")
+def store():
+    """The store; the environment says where it is, here and in the processes that a test starts."""
+    settings = {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    served = ObjectStore()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (settings | {"AWS_ENDPOINT_URL": served.address}).items():
+            patch.setenv(name, value)
+        filesystem = fsspec.filesystem("s3")
+        filesystem.mkdir(BUCKET)
+        yield served
+        filesystem.clear_instance_cache()
+    served.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_tries(store, monkeypatch):
+    """The driver does not try again by itself, and we soon do."""
+    monkeypatch.setattr(storage, "WAITS", (0.01,) * len(storage.WAITS))
+    monkeypatch.setattr(type(fsspec.filesystem("s3")), "retries", 1)
+    store.failures.clear()
+    yield
+    store.fails = never
+
+
+@pytest.fixture(scope="module")
+def remote_data(store, data_set):
+    """The data set, in the store."""
+    shards = upload(data_set.shards, f"{ROOT}/shards")
+    return DataSet(shards, upload(data_set.vocabulary, f"{ROOT}/vocabulary"), data_set.fingerprint)
+
+
+@pytest.fixture
+def remote_config(make_config, remote_data, tmp_path):
+    """A short run from the store to the store."""
+    return make_config(
+        shards=remote_data.shards,
+        vocabulary=remote_data.vocabulary,
+        output=f"{ROOT}/{tmp_path.name}",
+        keep_checkpoints=2,
+        keep_best=0,
+    )
+
+
+def metrics(config):
+    return [(line["step"], line["mlm_loss"]) for line in read_log(config, "train")]
+
+
+@pytest.mark.parametrize("reader", sorted(FILE_FORMATS))
+def test_rows_are_those_on_the_disk(data_set, remote_data, reader):
+    here = open_reader(reader, join(data_set.shards, "train"))
+    there = open_reader(reader, join(remote_data.shards, "train"))
+    for number in range(len(here.shard_rows)):
+        expected, found = here.read(number), there.read(number)
+        for name in vars(expected):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+
+
+def test_a_killed_run_goes_on_from_the_store(data_set, remote_data, tmp_path):
+    there, here = f"{ROOT}/killed", str(tmp_path / "undisturbed")
+    options = {"steps": 28, "keep_checkpoints": 2, "keep_best": 0}
+    process = start(remote_data, there, "torch", 1, **options)
+    wait_for(process, lambda: len(list_checkpoints(there)) == 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert list_checkpoints(there)[-1][0] < 28
+    finish(start(remote_data, there, "torch", 1, **options))
+    finish(start(data_set, here, "torch", 1, **options))
+    assert losses(there) == losses(here) and len(losses(here)) == 28
+    assert losses(there, "eval") == losses(here, "eval")
+    assert [step for step, _ in list_checkpoints(there)] == [21, 28]
+    for _, uri in list_checkpoints(there):
+        open_checkpoint(uri, verify=True)
+
+
+def test_tensorboard_and_the_log_are_whole(remote_config, monkeypatch, tmp_path):
+    uploads = []
+    sync = growing_file.GrowingFile.sync
+    monkeypatch.setattr(growing_file.GrowingFile, "sync", lambda self: (uploads.append(self), sync(self))[1])
+    run_ranks(remote_config)
+    assert len(uploads) < 30  # there are as many lines of training alone, and as many events
+    assert [step for step, _ in metrics(remote_config)] == list(range(1, 31))
+    folder = str(tmp_path / "tensorboard")
+    filesystem, path = fsspec.core.url_to_fs(join(remote_config.output, "tensorboard"))
+    filesystem.get(path, folder, recursive=True)
+    events = EventAccumulator(folder, size_guidance={"scalars": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/mlm_loss")] == list(range(1, 31))
+
+
+def test_a_store_that_fails_now_and_then_changes_nothing(make_config, remote_config, store):
+    count = 0
+
+    def now_and_then(method, path):
+        nonlocal count
+        count += 1
+        return count % 40 == 0 or 100 <= count < 103
+
+    undisturbed = make_config(keep_checkpoints=2, keep_best=0)
+    run_ranks(undisturbed, 2)
+    store.fails = now_and_then
+    run_ranks(remote_config, 2)
+    store.fails = never
+    assert len(store.failures) > 5
+    assert metrics(remote_config) == metrics(undisturbed)
+    assert [step for step, _ in list_checkpoints(remote_config.output)] == [20, 30]
+
+
+@pytest.mark.parametrize("reader", sorted(FILE_FORMATS))
+def test_a_shard_out_of_reach_is_named_on_every_rank(make_config, remote_data, tmp_path, store, reader):
+    config = make_config(shards=remote_data.shards, reader=reader, output=str(tmp_path / "run"))
+    name = f"part-00001.{FILE_FORMATS[reader]}"
+    store.fails = lambda method, path: method == "GET" and path.endswith(f"train/{name}")
+    with pytest.raises(storage.CannotRead, match=f"shards/train/{name} cannot be read: .*tries") as refused:
+        run_ranks(config, 2)
+    assert "Remedy: see that it is there and the store answers" in str(refused.value)
+    assert {type(error) for error in run_ranks.errors.values()} <= {storage.CannotRead, OtherRankFailed}
+    assert len(store.failures) >= len(storage.WAITS) + 1
+
+
+def test_a_shard_that_is_gone_or_forbidden_is_not_asked_for_again(remote_data, monkeypatch):
+    reader = open_reader("arrow", join(remote_data.shards, "train"))
+    asked = []
+
+    def get_file(path, copy):
+        asked.append(path)
+        raise PermissionError("Forbidden")
+
+    monkeypatch.setattr(fsspec.filesystem("s3"), "get_file", get_file)
+    with pytest.raises(
+        ContractError, match=r"part-00000\.parquet cannot be read: PermissionError: Forbidden"
+    ):
+        reader.read(0)
+    assert len(asked) == 1
+
+
+def test_a_copy_that_is_cut_off_is_fetched_again(remote_data, monkeypatch):
+    reader = open_reader("tfrecord", join(remote_data.shards, "train"))
+    filesystem = fsspec.filesystem("s3")
+    get_file = filesystem.get_file
+    copies = []
+
+    def cut_off(path, copy):
+        get_file(path, copy)
+        copies.append(copy)
+        if len(copies) < 3:
+            os.truncate(copy, 100)
+
+    monkeypatch.setattr(filesystem, "get_file", cut_off)
+    assert reader.read(0).num_patients == reader.shard_rows[0]
+    assert len(copies) == 3 and not os.path.exists(copies[0])
+
+
+def test_a_store_that_takes_no_checkpoint_keeps_the_one_before(remote_config, store):
+    store.fails = lambda method, path: method == "PUT" and "step-00000020" in path
+    with pytest.raises(CannotWrite, match=r"step-00000020 cannot be written: .*\(the last of 5 tries\)"):
+        run_ranks(remote_config, 2)
+    store.fails = never
+    checkpoint = latest_checkpoint(remote_config.output)
+    assert checkpoint is not None and checkpoint.step == 10
+    run_ranks(remote_config, 2)
+    assert [step for step, _ in metrics(remote_config)] == list(range(1, 31))
+
+
+def test_a_store_that_does_not_answer_is_no_damaged_checkpoint(remote_config, store):
+    run_ranks(remote_config)
+    store.fails = lambda method, path: "step-00000030" in path and method in ("GET", "HEAD")
+    with pytest.raises(storage.CannotRead, match="step-00000030 cannot be read"):
+        run_ranks(replace(remote_config, steps=40))
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_is_no_failure(remote_config, store, caplog):
+    store.fails = lambda method, path: method == "HEAD" and path.endswith("step-00000010/manifest.json")
+    run_ranks(remote_config)
+    assert "that are not to be kept stay: " in caplog.text
+    assert read_log(remote_config, "train")[-1]["step"] == 30
+
+
+def test_a_uri_without_a_driver_is_refused(make_config):
+    with pytest.raises(ContractError, match="nowhere://shards cannot be opened: Protocol not known"):
+        run_ranks(make_config(shards="nowhere://shards/train", vocabulary="nowhere://shards"))
+
+
+def test_any_file_system_of_fsspec_will_do(make_config, data_set):
+    config = make_config(
+        shards=upload(data_set.shards, "memory://shards"),
+        vocabulary=upload(data_set.vocabulary, "memory://vocabulary"),
+        output="memory://run",
+        reader="tfrecord",
+        steps=12,
+    )
+    run_ranks(config, 2)
+    assert [step for step, _ in list_checkpoints(config.output)] == [10, 12]
+    assert [step for step, _ in metrics(config)] == list(range(1, 13))
