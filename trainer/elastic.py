@@ -14,6 +14,7 @@ from horovod.common.elastic import State, run_fn
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
 
 from schemas.model_config import BertConfig
+from trainer.backends import MakeBackend
 from trainer.config import OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.commits import Commits, RanksChange
@@ -26,11 +27,11 @@ from trainer.run_logging import set_up_logging
 LOG = logging.getLogger(__name__)
 
 
-def run(config: PretrainConfig, backend_type: type[Backend], stop: StopRequest) -> None:
+def run(config: PretrainConfig, make_backend: MakeBackend, stop: StopRequest) -> None:
     """Train as a rank of whatever world there is, again and again, until the run is done."""
     horovod = importlib.import_module(f"horovod.{config.backend}")
     horovod.init()
-    backends = _OneBackend(backend_type)
+    backends = _OneBackend(make_backend)
     state = _HostMessages(Commits(config.commit_every))
 
     def session(state: _HostMessages) -> None:
@@ -57,13 +58,13 @@ def run(config: PretrainConfig, backend_type: type[Backend], stop: StopRequest) 
 class _OneBackend:
     """Makes the backend of the first world, and hands it to every later one."""
 
-    def __init__(self, backend_type: type[Backend]) -> None:
-        self._type = backend_type
+    def __init__(self, make_backend: MakeBackend) -> None:
+        self._make = make_backend
         self._backend: Backend | None = None
 
     def make(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> Backend:
         if self._backend is None:
-            self._backend = self._type(config, optimizer, world, seed)
+            self._backend = self._make(config, optimizer, world, seed)
         else:
             self._backend.rejoin(world)
         return self._backend
