@@ -120,6 +120,7 @@ submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRI
 foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)") \
 	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
 valid_shards = $(if $(wildcard $(RUN)/shards/valid/*.parquet),--shards "$(RUN)/shards/valid")
+report_training = "$(BIN)/python" -m reports training --run "$(RUN)/pretrain" --output "$(RUN)/pretrain/report.html"
 launch = $(if $(filter-out 1,$(NP)),"$(BIN)/python" -m trainer.launch -np $(NP) --gloo $(HOROVOD_ARGS))
 
 ##@ Start here
@@ -190,6 +191,11 @@ pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was
 	$(launch) "$(BIN)/python" -m trainer pretrain --config "$(or $(CONFIG),configs/base.yaml)" \
 		--data.shards "$(RUN)/shards" --data.vocabulary "$(run_vocabulary)" --backend $(BACKEND) \
 		--seed $(SEED) --output "$(RUN)/pretrain" $(TRAIN_ARGS)
+	$(report_training)
+
+.PHONY: training-report
+training-report: setup ## one HTML page on the training alone, also while it runs -> $(RUN)/pretrain/report.html
+	$(report_training)
 
 # What it prints is $(MODEL)/conversion_report.json too.
 .PHONY: convert

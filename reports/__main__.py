@@ -1,4 +1,4 @@
-"""`python -m reports run | profile | demo-summary`: the command line."""
+"""`python -m reports run | training | profile | demo-summary`: the command line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from reports.drift import DriftLimits, compare, verdict_lines
 from reports.page import render
 from reports.profile_page import render_profile
 from reports.summary import summarise
+from reports.training_page import render_training
 from schemas.errors import ContractError
 from schemas.profile import read_profile
 
@@ -29,6 +30,16 @@ class ReportConfig:
 
     run: str
     """The run's folder."""
+    output: str
+    """The HTML file to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingReportConfig:
+    """One page on a pretraining."""
+
+    run: str
+    """The pretraining's folder: pretrain/ of a run."""
     output: str
     """The HTML file to write."""
 
@@ -64,6 +75,12 @@ def write_report(config: ReportConfig) -> int:
     return OK
 
 
+def write_training_report(config: TrainingReportConfig) -> int:
+    """Render a pretraining's page and write it. Raises ContractError when the folder has no log."""
+    _write_page(config.output, render_training(config.run))
+    return OK
+
+
 def write_profile(config: ProfileConfig) -> int:
     """Render a profile's page and write it; with a reference, say on standard output what drifted.
 
@@ -95,6 +112,7 @@ def show_summary(config: SummaryConfig) -> int:
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "run": (ReportConfig, write_report, "one self-contained HTML page on a run"),
+    "training": (TrainingReportConfig, write_training_report, "one page on a pretraining alone"),
     "profile": (ProfileConfig, write_profile, "one page on a stage's data; a gate, with a reference"),
     "demo-summary": (SummaryConfig, show_summary, "what a run made, where it lies, how to load the model"),
 }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import fsspec
 
+from reports.files import read_json
+from reports.training_log import TrainingLog, read_training_log
 from schemas import claims, diagnoses, model, sequences, shards, vocabulary
 from schemas.checkpoint import latest_checkpoint
 from schemas.code_maps import MAPPED_FOLDER
 from schemas.errors import ContractError, NotPublished
 from schemas.manifest import Manifest, join, read_manifest
-from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, TRAIN
 
 PRETRAIN_FOLDER = "pretrain"
 MODEL_FOLDER = "model"
@@ -78,20 +78,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class TrainingLog:
-    """metrics.jsonl (schemas.training_log) by kind of line, in order of steps, and config.json."""
-
-    starts: tuple[dict[str, Any], ...] = ()
-    train: tuple[dict[str, Any], ...] = ()
-    evaluations: tuple[dict[str, Any], ...] = ()
-    config: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_finished(self) -> bool:
-        return bool(self.starts and self.train) and self.train[-1]["step"] >= self.starts[-1]["steps"]
-
-
-@dataclass(frozen=True)
 class Run:
     """All of a run that the report needs. name: the run folder's own name."""
 
@@ -133,7 +119,7 @@ def collect(uri: str) -> Run:
         raise ContractError(
             f"{uri} is not a folder", "a run is a folder", "check the path, or run a stage first"
         )
-    training = _training(join(uri, PRETRAIN_FOLDER))
+    training = read_training_log(join(uri, PRETRAIN_FOLDER))
     every = [_stage(uri, spec, training) for spec in STAGES]
     stages = _mark_elsewhere([stage for stage in every if stage.state != MISSING or not stage.spec.optional])
     if all(stage.state == MISSING for stage in stages):
@@ -147,7 +133,7 @@ def collect(uri: str) -> Run:
         name=root.rstrip("/").rsplit("/", 1)[-1],
         stages=stages,
         training=training,
-        conversion=_json(join(uri, MODEL_FOLDER, model.REPORT_FILE)),
+        conversion=read_json(join(uri, MODEL_FOLDER, model.REPORT_FILE)),
     )
 
 
@@ -191,32 +177,3 @@ def _newest_checkpoint(uri: str) -> Folder:
     if checkpoint is None:
         return Folder(PRETRAIN_FOLDER, MISSING)
     return Folder(checkpoint.uri.removeprefix(join(uri, "")), DONE, checkpoint.manifest)
-
-
-def _training(uri: str) -> TrainingLog | None:
-    lines = _text(join(uri, METRICS_FILE))
-    if lines is None:
-        return None
-    entries: dict[str, list[dict[str, Any]]] = {kind: [] for kind in (START, TRAIN, EVAL)}
-    for line in lines.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the last line of a process that was killed while it wrote
-        if entry["kind"] in entries:
-            entries[entry["kind"]].append(entry)
-    starts, train, evaluations = map(tuple, entries.values())
-    return TrainingLog(starts, train, evaluations, _json(join(uri, CONFIG_FILE)) or {})
-
-
-def _text(uri: str) -> str | None:
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    try:
-        return filesystem.cat_file(path).decode()
-    except FileNotFoundError:
-        return None
-
-
-def _json(uri: str) -> dict[str, Any] | None:
-    text = _text(uri)
-    return None if text is None else json.loads(text)

@@ -47,17 +47,28 @@ class Line:
         return self.points[-1][1]
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A place on the horizontal axis where something happened. colour: a key of COLOURS."""
+
+    place: float
+    colour: str
+
+
 def curves(
     name: str,
     lines: Sequence[Line],
     alt: str,
+    marks: Sequence[Mark] = (),
     *,
+    axis: str = "step",
     percent: bool = False,
     at_least: tuple[float, float] | None = None,
 ) -> Markup:
     """Lines over the optimiser step; a line of few points has them marked.
 
-    at_least: values that the vertical axis reaches to at both ends, whatever the points are.
+    axis: what the horizontal axis shows; at_least: values that the vertical axis reaches to at both ends,
+    whatever the points are.
     """
     with picture() as figure:
         axes = figure.subplots()
@@ -74,14 +85,18 @@ def curves(
                 markersize=3.5,
                 zorder=2 if line.style == "faint" else 3,
             )
+        for mark in marks:
+            axes.axvline(
+                mark.place, color=COLOURS[mark.colour], linestyle=LINE_STYLES["dotted"], linewidth=1.2
+            )
         if at_least is not None:
             _, top = axes.get_ylim()
             lowest = min(value for line in lines for _, value in line.points)
             axes.set_ylim(min(at_least[0], lowest), max(at_least[1], top))
-        axes.set_xlabel("step")
+        axes.set_xlabel(axis)
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(_count))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=axis == "step"))
+        axes.xaxis.set_major_formatter(FuncFormatter(_count if axis == "step" else _plain))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else FuncFormatter(_plain))
         return inline(figure, name, alt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -13,6 +14,7 @@ from reports.parity import Parity
 from reports.patients import splits
 from reports.privacy import PatientCounts
 from reports.training import AGAINST_BASELINES, MODEL, SOURCES, metric
+from reports.training_log import TrainingLog
 from schemas import sequences, vocabulary
 
 
@@ -49,7 +51,7 @@ def headlines(run: Run, counts: PatientCounts, parity: Parity | None) -> list[Ti
             for label, amount in (("Visits", visits), ("Codes", codes))
         ),
         _vocabulary_tile(run),
-        _stay_tile(run),
+        stay_tile(run.training),
         _conversion_tile(parity),
     ]
 
@@ -82,20 +84,21 @@ class Accuracy:
         return all(self.rows[0].share > row.share for row in self.rows[1:])
 
 
-def accuracy(run: Run) -> Accuracy | None:
+def accuracy(log: TrainingLog | None) -> Accuracy | None:
     """None when nothing was evaluated."""
-    last = _last_evaluation(run)
+    last = last_evaluation(log)
     shares = {name: metric(last, f"{SOURCES[name].prefix}top_10") for name in AGAINST_BASELINES}
     rows = [AccuracyRow(SOURCES[name].short, share) for name, share in shares.items() if share is not None]
     return Accuracy(tuple(rows)) if shares[MODEL] is not None else None
 
 
-def _last_evaluation(run: Run) -> dict[str, Any]:
-    return run.training.evaluations[-1] if run.training and run.training.evaluations else {}
+def last_evaluation(log: TrainingLog | None) -> dict[str, Any]:
+    """Empty when nothing was evaluated."""
+    return log.evaluations[-1] if log and log.evaluations else {}
 
 
-def _stay_tile(run: Run) -> Tile:
-    last = _last_evaluation(run)
+def stay_tile(log: TrainingLog | None) -> Tile:
+    last = last_evaluation(log)
     where = f"valid split, step {last['step']:,}" if last else "not evaluated yet"
     return Tile("Prolonged stay, AUC", number(metric(last, "los_auc")), where)
 
@@ -114,12 +117,19 @@ def subtitle(run: Run) -> str:
     ingest = run.manifest("diagnoses")
     if ingest and "source" in ingest.parameters:
         parts.append(f"source {ingest.parameters['source']}")
-    if run.training and run.training.starts:
-        start = run.training.starts[-1]
-        done = run.training.train[-1]["step"] if run.training.train else 0
-        parts.append(f"{done:,} of {start['steps']:,} steps with {start['backend']}")
-        parts.append(f"{start['world_size']} × {start['batch_size']} patients a step")
-        if "seed" in run.training.config:
-            parts.append(f"seed {run.training.config['seed']}")
+    return sentence([*parts, *(training_parts(run.training) if run.training else ())])
+
+
+def training_parts(log: TrainingLog) -> list[str]:
+    """What trained, and how far."""
+    if not log.starts:
+        return []
+    start, done = log.starts[-1], log.train[-1]["step"] if log.train else 0
+    parts = [f"{done:,} of {start['steps']:,} steps with {start['backend']}"]
+    parts.append(f"{start['world_size']} × {start['batch_size']} patients a step")
+    return parts + ([f"seed {log.config['seed']}"] if "seed" in log.config else [])
+
+
+def sentence(parts: Sequence[str]) -> str:
     text = " · ".join(parts)
     return text[:1].upper() + text[1:]

@@ -39,7 +39,7 @@ def render(run_uri: str) -> str:
             problems=[problem for stage in run.stages for problem in stage.problems],
             missing=[stage for stage in run.stages if stage.state in (MISSING, UNFINISHED)],
             tiles=headlines(run, counts, parity),
-            accuracy=accuracy(run),
+            accuracy=accuracy(run.training),
             balances=flows,
             set_aside=[item for flow in flows for item in flow.reasons()],
             noted=noted(run),

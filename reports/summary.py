@@ -23,7 +23,7 @@ def summarise(run_uri: str) -> str:
     for tile in headlines(run, patient_counts(run), parity_of(run.conversion)):
         mark = {None: "", True: " ✓", False: " ✗"}[tile.ok]
         lines.append(f"  {tile.label}: {tile.value}{mark}" + f"  ({tile.note})" * bool(tile.note))
-    found = accuracy(run)
+    found = accuracy(run.training)
     for row in found.rows if found else ():
         lines.append(f"  Masked code in the top 10, {row.label}: {row.share:.1%}")
     lines += ["", *(f"  {label:<{width}}  {place}" for label, place in _places(run))]

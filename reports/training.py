@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.collect import TrainingLog
-from reports.figures import Line, Picture, curves
+from reports.figures import Line, Mark, Picture, curves
 from reports.numbers import count, number, percentage
+from reports.training_log import Event, TrainingLog
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
 
 MODEL, TRAIN, FREQUENT, PATIENT = "model", "train", "frequent", "patient"
@@ -123,6 +123,7 @@ def _lead(log: TrainingLog) -> str:
         "Evaluated on the same patients of the valid split and the same masks each time"
         f"{f' ({count(masked)} masked codes)' if masked else ''}. Both baselines guess without any model."
         + _base_rate(last)
+        + (" Dotted lines across a chart: the run was stopped there, or went on." if log.events else "")
     )
 
 
@@ -136,6 +137,7 @@ def _base_rate(last: dict[str, Any]) -> str:
 
 def draw(charts: Sequence[Chart], log: TrainingLog) -> list[Picture]:
     """The charts that the log has numbers for."""
+    marks = event_marks((event, event.step) for event in log.events)
     pictures = []
     for chart in charts:
         lines = _lines(chart, log)
@@ -146,11 +148,16 @@ def draw(charts: Sequence[Chart], log: TrainingLog) -> list[Picture]:
             pictures.append(
                 Picture(
                     chart.title,
-                    curves(name, lines, alt, percent=chart.percent, at_least=chart.at_least),
+                    curves(name, lines, alt, marks, percent=chart.percent, at_least=chart.at_least),
                     caption,
                 )
             )
     return pictures
+
+
+def event_marks(events: Iterable[tuple[Event, float]]) -> list[Mark]:
+    """Where each event is on a chart's axis."""
+    return [Mark(place, "bad" if event.is_failure else "muted") for event, place in events]
 
 
 def _lines(chart: Chart, log: TrainingLog) -> list[Line]:

@@ -20,6 +20,8 @@ stop: reason and, for reason SIGTERM (the run was asked to stop, and goes on whe
     found, a list of rank, rows (shard file → rows in it, from 0) and anomaly (text, or null).
 """
 
+from collections.abc import Sequence
+
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -29,3 +31,11 @@ TRAIN = "train"
 EVAL = "eval"
 CHECKPOINT = "checkpoint"
 STOP = "stop"
+
+_ROWS_SHOWN = 20
+
+
+def rows_text(rows: Sequence[int]) -> str:
+    """Rows of a shard file as a person is told them: `rows 1, 7, 8`, the first of many."""
+    more = f" and {len(rows) - _ROWS_SHOWN:,} more" if len(rows) > _ROWS_SHOWN else ""
+    return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:_ROWS_SHOWN]))}{more}"

@@ -10,7 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import checkpoint, claims, diagnoses, model, sequences, shards, training_log, vocabulary
+from schemas import (
+    checkpoint,
+    claims,
+    diagnoses,
+    learned_codes,
+    model,
+    sequences,
+    shards,
+    training_log,
+    vocabulary,
+)
 from schemas.manifest import Manifest, describe_file, join, publish_manifest
 from schemas.model_config import BertConfig
 
@@ -18,6 +28,17 @@ STAGES = ("claims", "ingest", "vocabulary", "sequences", "shards", "pretrain", "
 CODES = {"ICD10CM//I10": 7000, "ICD9CM//401.9": 4100, "ICD10CM//E11.9": 3000, "ICD10CM//C25.0": 12}
 LENGTHS = {"train": {4: 1000, 15: 8000, 40: 4000, 600: 1000}, "valid": {9: 1950, 70: 50}, "test": {20: 4000}}
 STEPS = 400
+LEARNED = learned_codes.LearnedCodes(
+    STEPS,
+    (
+        learned_codes.Confusion("ICD9CM//401.9", "ICD10CM//I10", 120, 400),
+        learned_codes.Confusion("ICD10CM//C25.0", "ICD10CM//E11.9", 11, 11),
+    ),
+    (
+        learned_codes.Neighbourhood("ICD10CM//I10", (learned_codes.Neighbour("ICD9CM//401.9", 0.81),)),
+        learned_codes.Neighbourhood("ICD10CM//E11.9", (learned_codes.Neighbour("ICD10CM//C25.0", -0.1),)),
+    ),
+)
 SPECIAL = vars(vocabulary.STANDARD_SPECIAL_TOKENS)
 
 
@@ -137,6 +158,7 @@ class FakeRun:
     def write_pretrain(self) -> None:
         log = "".join(json.dumps(line) + "\n" for line in metrics(sum(self.lengths["train"].values())))
         self.write_file(f"pretrain/{training_log.METRICS_FILE}", log.encode())
+        self.write_file(f"pretrain/{learned_codes.LEARNED_CODES_FILE}", LEARNED.to_json().encode())
         options = {
             "data": {"shards": "/somewhere/shards", "max_seq_length": 512},
             "backend": "torch",

@@ -10,6 +10,7 @@ import pytest
 from reports.drift import DriftLimits, compare
 from reports.page import render
 from reports.profile_page import render_profile
+from reports.training_page import render_training
 from schemas.manifest import Manifest
 from tests.reports.profiles import a_profile, without_months
 
@@ -39,11 +40,13 @@ document.querySelector("iframe").onload = event => {{
 </body>"""
 
 
-@pytest.fixture(params=["run", "profile"])
+@pytest.fixture(params=["run", "training", "profile"])
 def page(request, whole_run) -> tuple[str, int]:
     """A page, and how many pictures it has."""
     if request.param == "run":
         return render(whole_run.uri), 13
+    if request.param == "training":
+        return render_training(f"{whole_run.uri}/pretrain"), 12
     made = without_months(a_profile(), "2015-03")
     drift = compare(made, a_profile(), DriftLimits())
     return render_profile(made, Manifest("profile"), a_profile(), drift), 5

@@ -133,8 +133,8 @@ def test_no_job_hides_a_module_of_pythons_own(project_root):
 
 
 def test_training_is_launched_under_horovod_only_with_several_processes(commands):
-    (alone,) = commands("pretrain", "NP=1")
-    (together,) = commands("pretrain", "NP=2")
+    alone, _ = commands("pretrain", "NP=1")
+    together, _ = commands("pretrain", "NP=2")
     assert alone[0].endswith("python")
     assert together[1:5] == ["-m", "trainer.launch", "-np", "2"]
     assert together[-len(alone) :] == alone
@@ -154,7 +154,7 @@ def test_every_command_of_the_demo_is_one_that_its_program_understands(commands,
             PARSERS[command[start]]().parse_args(command[start + 1 :])
             understood.append(command[start])
     jobs = ("generate_claims", "ingest_claims", "build_vocabulary", "build_sequences", "write_shards")
-    programs = ["trainer", "conversion", "reports", "reports"]
+    programs = ["trainer", "reports", "conversion", "reports", "reports"]
     assert understood == [f"spark_jobs/{job}.py" for job in jobs] + programs
 
 

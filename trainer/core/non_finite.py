@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from schemas.errors import ContractError
+from schemas.training_log import rows_text
 from trainer.core.backend import Backend, StepTotals
 from trainer.core.batch import MaskedBatch, RaggedBatch
 from trainer.core.order import Position
@@ -20,7 +21,6 @@ from trainer.readers.base import ShardReader
 
 _MOST_RERUNS = 256
 """Reruns spent on finding the patients, at most: where all are bad, it would take two for each."""
-_ROWS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Finding:
     """The operation, layer or weight that made the first such value; None if it was not asked for."""
 
     def __str__(self) -> str:
-        shown = [f"{file} {_row_list(rows)}" for file, rows in self.rows.items()]
+        shown = [f"{file} {rows_text(rows)}" for file, rows in self.rows.items()]
         parts = [f"rank {self.rank}: {'; '.join(shown)}"] + ([self.anomaly] if self.anomaly else [])
         return ", ".join(parts)
 
@@ -118,9 +118,3 @@ class Diagnosis:
             else:
                 groups += reversed(np.array_split(group, 2))
         return np.sort(np.concatenate(bad + groups)) if bad + groups else np.arange(batch.num_patients)
-
-
-def _row_list(rows: Sequence[int]) -> str:
-    """`rows 1, 7, 8`, the first of many."""
-    more = f" and {len(rows) - _ROWS_SHOWN} more" if len(rows) > _ROWS_SHOWN else ""
-    return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:_ROWS_SHOWN]))}{more}"
