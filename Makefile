@@ -213,6 +213,15 @@ shrink: setup ## a model without codes of fewer than MIN_PATIENTS: MODEL, VOCABU
 	"$(BIN)/python" -m conversion shrink --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
 		--min_patients $(MIN_PATIENTS) --output "$(CHANGED_MODEL)" $(CONVERT_ARGS)
 
+.PHONY: embed
+embed: setup ## vectors of the patients of $(RUN)/sequences, and of the codes, to Parquet: MODEL -> $(RUN)/embeddings
+	"$(BIN)/python" -m conversion embed --model "$(MODEL)" --patients "$(RUN)/sequences" \
+		--output "$(RUN)/embeddings" $(CONVERT_ARGS)
+
+.PHONY: export-onnx
+export-onnx: setup ## the model's encoder for onnxruntime, proven equal: MODEL -> $(RUN)/onnx
+	"$(BIN)/python" -m conversion export-onnx --model "$(MODEL)" --output "$(RUN)/onnx" $(CONVERT_ARGS)
+
 .PHONY: report
 report: setup ## one HTML page on the run -> $(RUN)/report.html
 	"$(BIN)/python" -m reports run --run "$(RUN)" --output "$(RUN)/report.html"
@@ -255,6 +264,11 @@ bench-refresh: setup ## time 1% of new claims against a full build: PATIENTS, BE
 .PHONY: bench-train
 bench-train: setup ## time training beside transformers' Trainer and padding to 512: BENCH_ARGS -> runs/bench-train
 	"$(BIN)/python" -m benchmarks.train --seed $(SEED) --output runs/bench-train $(BENCH_ARGS)
+
+.PHONY: bench-encode
+bench-encode: setup ## time vectors of RUN's test patients, PyTorch beside onnxruntime: MODEL, BENCH_ARGS -> runs/bench-encode
+	"$(BIN)/python" -m benchmarks.encode_patients --model "$(MODEL)" --patients "$(RUN)/shards/test" \
+		--output runs/bench-encode $(BENCH_ARGS)
 
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change

@@ -11,7 +11,9 @@ from typing import Any
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from conversion.convert import ConvertConfig, convert
+from conversion.embed import EmbedConfig, embed
 from conversion.errors import ProcessFailed
+from conversion.export_onnx import ExportOnnxConfig, export_onnx
 from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.forward import ForwardConfig, run_forward
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
@@ -28,6 +30,12 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
     "to-tensorflow": (ToTensorflowConfig, to_tensorflow, "write a model folder as a TensorFlow checkpoint"),
     "extend-vocabulary": (ExtendConfig, extend_vocabulary, "append another database's codes to a model"),
     "shrink": (ShrinkConfig, shrink, "drop the codes of too few patients from a model"),
+    "embed": (EmbedConfig, embed, "write a model's vectors of patients and of codes to Parquet"),
+    "export-onnx": (
+        ExportOnnxConfig,
+        export_onnx,
+        "export a model's encoder for onnxruntime, and prove it equal",
+    ),
     "forward": (ForwardConfig, run_forward, "run a model folder on stored inputs"),
 }
 

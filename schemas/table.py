@@ -15,6 +15,7 @@ _ARROW_TYPES = {
     "bigint": pa.int64(),
     "boolean": pa.bool_(),
     "array<int>": pa.list_(pa.int32()),
+    "array<float>": pa.list_(pa.float32()),
     "array<date>": pa.list_(pa.date32()),
 }
 
@@ -48,6 +49,15 @@ class TableSchema:
     @property
     def arrow(self) -> pa.Schema:
         return pa.schema([pa.field(c.name, _ARROW_TYPES[c.type], c.nullable) for c in self.columns])
+
+    def check_arrow(self, found: pa.Schema, where: str) -> None:
+        """As check_columns, for the schema of an Arrow table or Parquet file."""
+        names = {kind: name for name, kind in _ARROW_TYPES.items()}
+        kinds = {
+            field.name: field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            for field in found
+        }
+        self.check_columns({name: names.get(kind, str(kind)) for name, kind in kinds.items()}, where)
 
     def check_columns(self, found: dict[str, str], where: str) -> None:
         """Refuse a table that lacks one of the columns or has it in another type.

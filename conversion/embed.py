@@ -1,0 +1,171 @@
+"""`python -m conversion embed`: vectors of patients and codes, to Parquet."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from conversion.bundle import staged_folder
+from conversion.encoders import Encoder, OnnxEncoder, Pooling, TorchEncoder
+from conversion.model_folder import WORDS, ModelFolder, open_model
+from conversion.patient_blocks import blocks
+from conversion.patient_files import VOCABULARY, PatientFile, Patients, open_patients
+from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, patients_name
+from schemas.errors import ContractError
+from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
+from schemas.onnx_model import KIND as ONNX_KIND
+from schemas.sequences import SPLITS
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """One folder of vectors."""
+
+    model: str
+    """The local model folder."""
+    patients: str
+    """A sequences folder, or one split's shards (Parquet), of the model's vocabulary."""
+    output: str
+    """The folder to write; an older one of embeddings there is replaced."""
+    splits: list[str] = field(default_factory=lambda: list(SPLITS))
+    """Of sequences: which splits."""
+    pooling: Pooling = "mean"
+    """A patient's vector: the mean of the encoder's output over its codes, or that of the first code."""
+    device: str = "cpu"
+    """Where PyTorch runs: cpu, cuda, cuda:1, …"""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What PyTorch computes in; the vectors are float32."""
+    onnx: str | None = None
+    """An ONNX folder of the same model, to run with onnxruntime on the CPU in place of PyTorch."""
+    slots: int = 8192
+    """Codes and padding of one pass at most."""
+
+
+def embed(config: EmbedConfig) -> dict[str, Any]:
+    """Encode every patient, write, publish; returns the counts. Raises ContractError."""
+    model = open_model(config.model)
+    source, files = open_patients(config.patients, tuple(config.splits))
+    check_vocabulary(model, source, config.patients)
+    encoder = _encoder(config, model)
+    started = time.monotonic()
+    num_patients = num_codes = 0
+    with staged_folder(config.output, KIND) as staging:
+        rows = {CODES_FILE: _write_codes(staging, model)}
+        for number, file in enumerate(files):
+            name = patients_name(number)
+            rows[name], codes = _write_patients(os.path.join(staging, name), model, file, encoder, config)
+            num_patients, num_codes = num_patients + rows[name], num_codes + codes
+        seconds = time.monotonic() - started
+        counts = {"patients": num_patients, "codes": num_codes, "tokens": rows[CODES_FILE]}
+        manifest = Manifest(
+            kind=KIND,
+            parameters={
+                "pooling": config.pooling,
+                "precision": config.precision,
+                "runtime": "onnxruntime" if config.onnx else "torch",
+            },
+            inputs={"model": model.manifest.fingerprint, source.kind: source.fingerprint},
+            files=tuple(describe_file(staging, name, count) for name, count in rows.items()),
+            counts=counts,
+            details={"hidden_size": model.config.hidden_size, "source": source.kind},
+        )
+        publish_manifest(staging, manifest)
+    _log.info("%s: %d patients, %.0f a second", config.output, num_patients, num_patients / seconds)
+    return {**counts, "seconds": round(seconds, 2)}
+
+
+def check_vocabulary(model: ModelFolder, source: Manifest, where: str) -> None:
+    """Refuse patients whose ids mean another vocabulary's codes. Raises ContractError."""
+    inputs = model.manifest.inputs
+    known = {inputs[name] for name in (VOCABULARY, "extended_with") if name in inputs}
+    stated = source.inputs.get(VOCABULARY)
+    if known and stated not in known:
+        raise ContractError(
+            f"{where} has vocabulary {str(stated)[:12]}…, {model.path} another",
+            "ids mean the codes of the model's own vocabulary",
+            "write the sequences with the vocabulary that the model was trained with",
+        )
+
+
+def _encoder(config: EmbedConfig, model: ModelFolder) -> Encoder:
+    if config.onnx is None:
+        return TorchEncoder(config.model, config.device, config.precision, config.pooling)
+    of_model = read_manifest(config.onnx, ONNX_KIND, verify=True).inputs["model"]
+    if of_model != model.manifest.fingerprint:
+        raise ContractError(
+            f"{config.onnx} was exported from another model than {config.model}",
+            "both are one model",
+            "export it again (python -m conversion export-onnx)",
+        )
+    return OnnxEncoder(config.onnx, config.pooling)
+
+
+def encode_all(
+    patients: Patients, model: ModelFolder, encoder: Encoder, slots: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(P, H) float32 vectors and (P,) the number of codes each is of. Raises ContractError."""
+    if len(patients.token_ids) and patients.token_ids.max() >= len(model.tokens):
+        raise ContractError(
+            f"a patient has token id {patients.token_ids.max()}, and the model {len(model.tokens)} tokens",
+            "every id has a token",
+            "give patients of the model's vocabulary",
+        )
+    vectors = np.zeros((len(patients), model.config.hidden_size), np.float32)
+    num_codes = np.zeros(len(patients), np.int32)
+    for block in blocks(patients, model.config.max_position_embeddings, model.special.pad, slots):
+        if block.visit_numbers.max() >= model.config.type_vocab_size:
+            raise ContractError(
+                f"a patient has {block.visit_numbers.max()} visits",
+                f"the model takes fewer than {model.config.type_vocab_size}",
+                "leave such patients out",
+            )
+        vectors[block.rows] = encoder.encode(block)
+        num_codes[block.rows] = block.lengths
+    return vectors, num_codes
+
+
+def _write_codes(folder: str, model: ModelFolder) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = model.read_arrays()[WORDS][: len(model.tokens)]
+    columns = [pa.array(range(len(rows)), pa.int32()), pa.array(model.tokens), _lists(rows)]
+    pq.write_table(pa.table(columns, schema=CODES.arrow), os.path.join(folder, CODES_FILE))
+    return len(rows)
+
+
+def _write_patients(
+    path: str, model: ModelFolder, file: PatientFile, encoder: Encoder, config: EmbedConfig
+) -> tuple[int, int]:
+    """Patients and codes written."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    num_patients = total_codes = 0
+    with pq.ParquetWriter(path, PATIENTS.arrow) as writer:
+        for patients in file.read():
+            vectors, num_codes = encode_all(patients, model, encoder, config.slots)
+            columns = {
+                "patient_id": pa.array(patients.patient_ids or [None] * len(patients), pa.string()),
+                "split": pa.array([file.split] * len(patients), pa.string()),
+                "num_codes": num_codes,
+                EMBEDDING: _lists(vectors),
+            }
+            writer.write_table(pa.table(columns, schema=PATIENTS.arrow))
+            num_patients, total_codes = num_patients + len(patients), total_codes + int(num_codes.sum())
+    return num_patients, total_codes
+
+
+def _lists(rows: np.ndarray) -> Any:
+    """(N, H) → an Arrow column of lists."""
+    import pyarrow as pa
+
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(offsets, pa.array(rows.ravel(), pa.float32()))

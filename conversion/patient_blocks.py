@@ -1,0 +1,54 @@
+"""Patients as dense blocks with few empty slots: those of like length together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from conversion.patient_files import Patients
+
+
+@dataclass(frozen=True)
+class Block:
+    """rows: (B,) which patients. input_ids, visit_numbers: (B, T), padded; lengths: (B,), ascending."""
+
+    rows: np.ndarray
+    input_ids: np.ndarray
+    visit_numbers: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def attention_mask(self) -> np.ndarray:
+        """(B, T), 1 where a code is."""
+        return (np.arange(self.input_ids.shape[1]) < self.lengths[:, np.newaxis]).astype(np.int64)
+
+
+def blocks(patients: Patients, max_codes: int, pad_id: int, max_slots: int) -> Iterator[Block]:
+    """Every patient with a code in one block, in blocks of at most max_slots slots or one patient.
+
+    Of a patient of more than max_codes the latest are kept, and the first visit of these has number 1, as in
+    training.
+    """
+    lengths = np.minimum(np.diff(patients.offsets), max_codes)
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    stop = len(order)
+    while stop:  # from the longest down: the last row kept is the widest
+        width = int(lengths[order[stop - 1]])
+        start = max(0, stop - max(1, max_slots // width))
+        yield _block(patients, order[start:stop], lengths[order[start:stop]], width, pad_id)
+        stop = start
+
+
+def _block(patients: Patients, rows: np.ndarray, lengths: np.ndarray, width: int, pad_id: int) -> Block:
+    starts = patients.offsets[rows + 1] - lengths
+    real = np.arange(width) < lengths[:, np.newaxis]  # (B, T)
+    source = (starts[:, np.newaxis] + np.arange(width))[real]
+    input_ids = np.full(real.shape, pad_id, np.int64)
+    visit_numbers = np.zeros(real.shape, np.int64)
+    input_ids[real] = patients.token_ids[source]
+    before = patients.visit_numbers[starts] - 1
+    visit_numbers[real] = patients.visit_numbers[source] - np.repeat(before, lengths)
+    return Block(rows, input_ids, visit_numbers, lengths)

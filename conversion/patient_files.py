@@ -1,0 +1,88 @@
+"""Patients out of a sequences or a shards folder, on flat buffers: no loop over patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import fsspec
+import numpy as np
+
+from schemas import sequences, shards
+from schemas.errors import ContractError
+from schemas.manifest import Manifest, join, read_manifest
+
+ROWS_A_CHUNK = 20_000
+VOCABULARY = "vocabulary"
+
+
+@dataclass(frozen=True)
+class Patients:
+    """P patients. token_ids, visit_numbers: (codes,), patient i's from offsets[i] to offsets[i + 1].
+
+    patient_ids: (P,) text, None from shards.
+    """
+
+    token_ids: np.ndarray
+    visit_numbers: np.ndarray
+    offsets: np.ndarray
+    patient_ids: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True)
+class PatientFile:
+    """One file of a folder. split: None of shards."""
+
+    uri: str
+    path: str
+    split: str | None
+
+    def read(self, rows: int = ROWS_A_CHUNK) -> Iterator[Patients]:
+        """Its patients in order, so many at a time."""
+        import pyarrow.parquet as pq
+
+        columns = [shards.TOKEN_IDS, shards.VISIT_NUMBERS]
+        if self.split is not None:
+            columns.append("patient_id")
+        filesystem, root = fsspec.core.url_to_fs(self.uri)
+        with filesystem.open(join(root, self.path), "rb") as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(rows, columns=columns):
+                tokens, visits = batch[shards.TOKEN_IDS], batch[shards.VISIT_NUMBERS]
+                yield Patients(
+                    token_ids=tokens.flatten().to_numpy(),
+                    visit_numbers=visits.flatten().to_numpy(),
+                    offsets=np.concatenate([[0], np.cumsum(tokens.value_lengths().to_numpy())]),
+                    patient_ids=batch["patient_id"].to_pylist() if self.split is not None else None,
+                )
+
+
+def open_patients(uri: str, splits: tuple[str, ...] = sequences.SPLITS) -> tuple[Manifest, list[PatientFile]]:
+    """The folder's manifest, and its Parquet files in order; of sequences, those of `splits`.
+
+    Raises ContractError for a folder that is neither kind.
+    """
+    try:
+        manifest = read_manifest(uri, sequences.KIND)
+    except ContractError as not_sequences:
+        try:
+            manifest = read_manifest(uri, shards.KIND)
+        except ContractError:
+            raise not_sequences from None
+    paths = sorted(file.path for file in manifest.files if file.path.endswith(f".{shards.PARQUET}"))
+    if not paths:
+        raise ContractError(
+            f"{uri} has no Parquet files",
+            "patients are read from sequences, or from one split's shards in Parquet",
+            "give runs/…/sequences or runs/…/shards/test",
+        )
+    found = [PatientFile(uri, path, _split_of(path)) for path in paths]
+    return manifest, [file for file in found if file.split is None or file.split in splits]
+
+
+def _split_of(path: str) -> str | None:
+    """`train` of `split=train/part-00000.parquet`; None of a shard."""
+    folder, _, _ = path.rpartition("/")
+    return folder.removeprefix(f"{sequences.SPLIT}=") if folder else None
