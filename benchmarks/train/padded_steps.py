@@ -17,7 +17,8 @@ from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import Setting, options_parser, plan_of, run_steps, setting_of, write_result
 from trainer.core.batch import MaskedBatch
 from trainer.core.training_input import StepInput
-from trainer.torch_backend.model import build_model, to_block
+from trainer.torch_backend.model import build_model
+from trainer.torch_backend.slots import to_tensor
 
 
 def pad_to(block: MaskedBatch, width: int, pad_id: int) -> MaskedBatch:
@@ -65,15 +66,19 @@ class PaddedTraining:
 
     def __call__(self, step_input: StepInput, step: int) -> None:
         padded = join_blocks([pad_to(block, self._width, self._pad_id) for block in step_input.blocks])
-        block = to_block(padded, self._device)
-        hidden, pooled = self._model.bert(
-            input_ids=block.input_ids,
-            token_type_ids=block.visit_numbers,
-            attention_mask=block.real.long(),
-            return_dict=False,
+        real = np.arange(self._width) < padded.lengths[:, None]
+        arrays = (
+            padded.input_ids, padded.visit_numbers, real.astype(np.int64),
+            padded.masked_positions, padded.masked_labels, padded.prolonged_los,
+        )  # fmt: skip
+        input_ids, visit_numbers, seen, masked, labels, prolonged_los = (
+            to_tensor(array, self._device) for array in arrays
         )
-        scores, los_logits = self._model.cls(hidden.flatten(0, 1)[block.masked_positions], pooled)
-        loss = cross_entropy(scores, block.masked_labels) + cross_entropy(los_logits, block.prolonged_los)
+        hidden, pooled = self._model.bert(
+            input_ids=input_ids, token_type_ids=visit_numbers, attention_mask=seen, return_dict=False
+        )
+        scores, los_logits = self._model.cls(hidden.flatten(0, 1)[masked], pooled)
+        loss = cross_entropy(scores, labels) + cross_entropy(los_logits, prolonged_los)
         self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)

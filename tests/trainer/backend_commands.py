@@ -21,10 +21,10 @@ from tests.trainer.small_models import (
     make_block,
     patients_of,
     totals_of,
+    under,
     wider,
     without_masks,
 )
-from trainer.config import OptimizerConfig
 from trainer.core import backend_rules
 from trainer.core.backend import Backend, StepTotals
 from trainer.core.world import detect_world
@@ -34,38 +34,17 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
     """Everything that one process can show without reference data."""
     results: dict[str, np.ndarray] = {}
     for pooling in ("first", "mean", "sum"):
-        results |= _under(f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling))))
-    results |= _under("predictions", _predictions(build(backend, SMALL)))
-    results |= _under("forward", build(backend, STILL).forward(_forward_inputs()))
+        results |= under(f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling))))
+    results |= under("predictions", _predictions(build(backend, SMALL)))
+    results |= under("forward", build(backend, STILL).forward(_forward_inputs()))
     model = build(backend, STILL)
-    results |= _under("blocks", _blocks(model))
-    results |= _under("non_finite", _non_finite(model, poisoned=True))
+    results |= under("blocks", _blocks(model))
+    results |= under("non_finite", _non_finite(model, poisoned=True))
     if backend == "tensorflow":
         results["tracings"] = np.array(model._gradients._encode.experimental_get_tracing_count())
-    results |= _under("resume", _resume(backend, folder))
-    results |= _under("five_steps", _five_steps(build(backend, STILL), slice(None)))
-    results |= _under("refusals", _refusals(backend, folder))
-    return results
-
-
-def precisions(backend: str, folder: str) -> dict[str, np.ndarray]:
-    """A step's gradients and the losses of 30 steps, in float32 and in bfloat16. PyTorch's alone."""
-    from trainer.torch_backend.backend import TorchBackend
-
-    blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
-    results: dict[str, np.ndarray] = {}
-    for precision in ("float32", "bfloat16"):
-        model = TorchBackend(STILL, OptimizerConfig(), detect_world(), 0, precision)
-        gradients = model.named_gradients(blocks, totals_of(blocks), 1)
-        with mock.patch.object(backend_rules, "_MAX_LOGITS", 4 * SMALL.vocab_size):
-            in_chunks = model.named_gradients(blocks, totals_of(blocks), 1)
-        losses = [
-            [step.mlm_loss, step.los_loss]
-            for step in (model.train_step(blocks, totals_of(blocks), LEARNING_RATE, n + 1) for n in range(30))
-        ]
-        results |= _under(f"{precision}/gradients", gradients) | {f"{precision}/losses": np.array(losses)}
-        results |= _under(f"{precision}/in_chunks", in_chunks)
-        results |= {f"{precision}/is_float32": np.array([w.dtype == np.float32 for w in gradients.values()])}
+    results |= under("resume", _resume(backend, folder))
+    results |= under("five_steps", _five_steps(build(backend, STILL), slice(None)))
+    results |= under("refusals", _refusals(backend, folder))
     return results
 
 
@@ -73,18 +52,18 @@ def anomalies(backend: str, folder: str) -> dict[str, np.ndarray]:
     """Whether a step is finite and what find_anomaly says of it, spoilt in several ways."""
     model = build(backend, SMALL)
     before = model.named_weights()
-    results = _under("nothing", _anomaly(model))
+    results = under("nothing", _anomaly(model))
     for name, weight, value in (
         ("weight", "bert/embeddings/token_type_embeddings", np.nan),
         ("overflow", "bert/encoder/layer_1/intermediate/dense/kernel", 1e38),
     ):
         variable = _variable(model, weight)
         _fill(variable, value)
-        results |= _under(name, _anomaly(model))
+        results |= under(name, _anomaly(model))
         _fill(variable, before[weight])
     with mock.patch(_HEADS[backend], _SPOILT_HEADS[backend]()):
-        results |= _under("head", _anomaly(model))
-    results |= _under("nothing_again", _anomaly(model))
+        results |= under("head", _anomaly(model))
+    results |= under("nothing_again", _anomaly(model))
     after = model.named_weights()
     changed = [name for name in before if not np.array_equal(before[name], after[name])]
     return results | {"changed": np.array(changed, dtype=str)}
@@ -161,7 +140,7 @@ def pretrained(backend: str, folder: str) -> dict[str, np.ndarray]:
             **{name: torch.tensor(inputs[name]).long() for name in names}
         )
     masked = outputs.prediction_logits[inputs["masked_rows"], inputs["masked_columns"]]
-    return _under("backend", model.forward(inputs)) | {
+    return under("backend", model.forward(inputs)) | {
         "mlm_log_probs": masked.log_softmax(-1).numpy(),
         "los_log_probs": outputs.seq_relationship_logits.log_softmax(-1).numpy(),
     }
@@ -186,12 +165,12 @@ def together(backend: str, folder: str) -> dict[str, np.ndarray]:
     before = model.named_weights()
     model.broadcast_weights()
     half = slice(0, 4) if first else slice(4, None)
-    results = _under("five_steps", _five_steps(model, half))
-    results |= _under("one_idle", _five_steps(build(backend, STILL), slice(None) if first else slice(0, 0)))
+    results = under("five_steps", _five_steps(model, half))
+    results |= under("one_idle", _five_steps(build(backend, STILL), slice(None) if first else slice(0, 0)))
     model = build(backend, SMALL)
-    results |= _under("with_dropout", _five_steps(model, half))
-    results |= _under("non_finite", _non_finite(model, poisoned=not first))
-    results |= _under("own_part", _anomaly(model))
+    results |= under("with_dropout", _five_steps(model, half))
+    results |= under("non_finite", _non_finite(model, poisoned=not first))
+    results |= under("own_part", _anomaly(model))
     return results | {
         "before_broadcast": before["bert/pooler/dense/kernel"],
         "sums": model.all_reduce("test sums/1", np.array([1.5, 2.0**40 + world.rank])),
@@ -226,10 +205,10 @@ def _parity(model: Backend) -> dict[str, np.ndarray]:
     blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
     gradients = model.named_gradients(blocks, totals_of(blocks), 1)
     result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, 1)
-    return _under("gradients", gradients) | {
+    return under("gradients", gradients) | {
         "losses": np.array([result.mlm_loss, result.los_loss]),
         "gradient_norm": np.array(result.gradient_norm),
-        **_under("weights", model.named_weights()),
+        **under("weights", model.named_weights()),
     }
 
 
@@ -270,9 +249,9 @@ def _blocks(model: Backend) -> dict[str, np.ndarray]:
     }
     results: dict[str, np.ndarray] = {}
     for name, blocks in cuts.items():
-        results |= _under(name, model.named_gradients(blocks, totals, 1))
+        results |= under(name, model.named_gradients(blocks, totals, 1))
     with mock.patch.object(backend_rules, "_MAX_LOGITS", 4 * SMALL.vocab_size):
-        results |= _under("head_in_chunks", model.named_gradients([whole], totals, 1))
+        results |= under("head_in_chunks", model.named_gradients([whole], totals, 1))
         predictions = model.predict(whole)
     results["top_codes/in_chunks"] = predictions.top_codes
     results["top_codes/at_once"] = model.predict(whole).top_codes
@@ -290,13 +269,13 @@ def _resume(backend: str, folder: str) -> dict[str, np.ndarray]:
             files = model.save(f"{folder}/checkpoint", 3)
             model.save("memory://checkpoint", 3)
     results = {"files": np.array(files), "undisturbed/last_loss": undisturbed}
-    results |= _under("undisturbed", model.named_weights())
+    results |= under("undisturbed", model.named_weights())
     model = build(backend, SMALL)
     for name, source in (("resumed", f"{folder}/checkpoint"), ("from_memory", "memory://checkpoint")):
         model.load(source, 3)
         for step in (4, 5):
             last = _step(model, step)
-        results |= _under(name, model.named_weights()) | {f"{name}/last_loss": last}
+        results |= under(name, model.named_weights()) | {f"{name}/last_loss": last}
     return results
 
 
@@ -312,7 +291,7 @@ def _five_steps(model: Backend, rows: slice) -> dict[str, np.ndarray]:
         whole = make_block(step, 9, 14)
         result = model.train_step([patients_of(whole, rows)], totals_of([whole]), LEARNING_RATE, step)
         results.append([result.mlm_loss, result.los_loss, result.gradient_norm])
-    return _under("weights", model.named_weights()) | {"results": np.array(results)}
+    return under("weights", model.named_weights()) | {"results": np.array(results)}
 
 
 def _first_gradient(model: Backend) -> np.ndarray:
@@ -354,7 +333,7 @@ def _refusals(backend: str, folder: str) -> dict[str, np.ndarray]:
             messages[name] = np.array(f"{type(error).__name__}: {error}")
     kept = build(backend, SMALL, seed=8)
     kept.load_weights(prefix)
-    return messages | _under("loaded", kept.named_weights())
+    return messages | under("loaded", kept.named_weights())
 
 
 def _truncated(source: str, target: str) -> str:
@@ -365,7 +344,3 @@ def _truncated(source: str, target: str) -> str:
         with open(f"{target}/{name}", "wb") as stream:
             stream.write(content[: len(content) // 2])
     return target
-
-
-def _under(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{name}/{key}": value for key, value in arrays.items()}

@@ -1,4 +1,4 @@
-"""Runs a command of backend_commands.py on a backend in a process of its own; it is for tests, and is none.
+"""Runs a command of backend_commands.py or torch_commands.py in a process of its own. For tests.
 
     python backend_process.py BACKEND COMMAND OUTPUT_FOLDER [SHARED_FOLDER]
 
@@ -12,12 +12,13 @@ import sys
 
 import numpy as np
 
-from tests.trainer import backend_commands
+from tests.trainer import backend_commands, torch_commands
 from trainer.core.world import detect_world
 
 
 def main(backend: str, command: str, output: str, *rest: str) -> None:
-    found = getattr(backend_commands, command)(backend, output, *rest)
+    module = backend_commands if hasattr(backend_commands, command) else torch_commands
+    found = getattr(module, command)(backend, output, *rest)
     np.savez(f"{output}/{detect_world().rank}.npz", **found)
 
 

@@ -79,6 +79,11 @@ def totals_of(blocks: list[MaskedBatch]) -> StepTotals:
     return StepTotals(sum(len(b.masked_labels) for b in blocks), sum(len(b.lengths) for b in blocks))
 
 
+def under(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays with `name/` before their names."""
+    return {f"{name}/{key}": value for key, value in arrays.items()}
+
+
 EMPTY = patients_of(make_block(0, 1, 5), slice(0, 0))
 
 

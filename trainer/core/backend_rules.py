@@ -14,6 +14,8 @@ TOP_CODES = 10
 
 _MAX_LOGITS = 1 << 25
 """Logits that are in memory at once: 128 MiB in float32."""
+_LOGITS_IN_CACHE = 1 << 19
+"""Logits that stay in a core's cache: 2 MiB in float32."""
 
 
 def is_decayed(variable: str) -> bool:
@@ -30,6 +32,12 @@ def vocabulary_head_chunks(num_masked: int, vocab_size: int) -> list[slice]:
     """Slices of the masked slots whose logits over the whole vocabulary are computed together."""
     rows = max(1, _MAX_LOGITS // vocab_size)
     return [slice(start, min(start + rows, num_masked)) for start in range(0, num_masked, rows)]
+
+
+def vocabulary_parts(num_masked: int, vocab_size: int, *, in_cache: bool) -> list[slice]:
+    """Slices of the vocabulary whose logits for all masked slots (at least one) are computed together."""
+    rows = max(1, min(_MAX_LOGITS, _LOGITS_IN_CACHE if in_cache else _MAX_LOGITS) // num_masked)
+    return [slice(start, min(start + rows, vocab_size)) for start in range(0, vocab_size, rows)]
 
 
 def pad_top_codes(top_codes: np.ndarray) -> np.ndarray:

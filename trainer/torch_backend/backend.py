@@ -22,16 +22,16 @@ from trainer.torch_backend.collectives import Collectives
 from trainer.torch_backend.gradients import step_gradients
 from trainer.torch_backend.memory import keep_freed_memory
 from trainer.torch_backend.model import (
-    Block,
+    Encoded,
+    Encoder,
+    Watch,
     build_model,
-    encode,
     from_tensorflow,
     look_up_words,
     tensorflow_named_parameters,
-    to_block,
-    to_tensor,
     to_tensorflow,
 )
+from trainer.torch_backend.slots import Slots, block_slots
 
 
 class TorchBackend:
@@ -79,14 +79,13 @@ class TorchBackend:
     def predict(self, block: MaskedBatch) -> Predictions:
         if not len(block.lengths):
             return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
-        tensors = to_block(block, self._device)
-        self._model.eval()
-        encoded = encode(self._model, tensors, look_up_words(self._model, tensors.input_ids))
+        slots = block_slots(block, self._device)
+        encoded = self._encode(slots)
         mlm_loss_sum, top_codes = vocabulary_head.loss_and_top_codes(
-            encoded.masked_hidden, *self._head_weights(), tensors.masked_labels
+            encoded.masked_hidden, *self._head_weights(), slots.masked_labels
         )
         los_loss_sum = torch.nn.functional.cross_entropy(
-            encoded.los_logits, tensors.prolonged_los, reduction="sum"
+            encoded.los_logits, slots.prolonged_los, reduction="sum"
         )
         return Predictions(
             mlm_loss_sum=mlm_loss_sum.item(),
@@ -100,35 +99,37 @@ class TorchBackend:
         return all(bool(tensor.isfinite().all()) for tensor in (loss_sums, *gradients.values()))
 
     def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
-        return anomaly.find(self._model, self._parameters, lambda: self._step_gradients(blocks, totals, step))
+        return anomaly.find(
+            self._model, self._parameters, lambda watch: self._step_gradients(blocks, totals, step, watch)
+        )
 
     @torch.inference_mode()
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""
-        tensors = {name: to_tensor(array, self._device) for name, array in inputs.items()}
-        length = tensors["input_ids"].shape[1]
-        block = Block(
-            input_ids=tensors["input_ids"],
-            visit_numbers=tensors["token_type_ids"],
-            real=tensors["attention_mask"] > 0,
-            masked_positions=tensors["masked_rows"] * length + tensors["masked_columns"],
-            masked_labels=tensors["masked_labels"],
-            prolonged_los=tensors["prolonged_los"],
+        patients, length = inputs["input_ids"].shape
+        block = MaskedBatch(
+            input_ids=inputs["input_ids"],
+            visit_numbers=inputs["token_type_ids"],
+            lengths=inputs["attention_mask"].sum(axis=1),
+            masked_positions=inputs["masked_rows"] * length + inputs["masked_columns"],
+            masked_labels=inputs["masked_labels"],
+            prolonged_los=inputs["prolonged_los"],
         )
-        self._model.eval()
-        encoded = encode(self._model, block, look_up_words(self._model, block.input_ids))
+        slots = block_slots(block, self._device)
+        encoded = self._encode(slots)
         mlm_log_probs = vocabulary_head.all_log_probs(encoded.masked_hidden, *self._head_weights())
         los_log_probs = torch.log_softmax(encoded.los_logits, dim=1)
-        embeddings, *layers = encoded.layers
+        embeddings, *layers = (layer.view(patients, length, -1) for layer in encoded.layers)
+        sequence_output = layers[-1] if layers else embeddings
         results = {
             "embeddings": embeddings,
             **{f"layer_{number}": layer for number, layer in enumerate(layers)},
-            "sequence_output": layers[-1] if layers else embeddings,
-            "pooled_output": self._model.bert.pooler(encoded.layers[-1]),
+            "sequence_output": sequence_output,
+            "pooled_output": self._model.bert.pooler(sequence_output),
             "mlm_log_probs": mlm_log_probs,
             "los_log_probs": los_log_probs,
-            "mlm_loss": torch.nn.functional.nll_loss(mlm_log_probs, block.masked_labels),
-            "los_loss": torch.nn.functional.nll_loss(los_log_probs, block.prolonged_los),
+            "mlm_loss": torch.nn.functional.nll_loss(mlm_log_probs, slots.masked_labels),
+            "los_loss": torch.nn.functional.nll_loss(los_log_probs, slots.prolonged_los),
         }
         return {name: tensor.cpu().numpy() for name, tensor in results.items()}
 
@@ -180,10 +181,14 @@ class TorchBackend:
         )
 
     def _step_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int, watch: Watch | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
-        return step_gradients(self._model, self._parameters, blocks, totals, seeds, self._precision)
+        seed = dropout_seed(self._seed, step, self._world.rank, 0)
+        return step_gradients(self._model, self._parameters, blocks, totals, seed, self._precision, watch)
+
+    def _encode(self, slots: Slots) -> Encoded:
+        """Dropout off, in float32."""
+        return Encoder(self._model).encode(slots, look_up_words(self._model, slots.input_ids))
 
     @torch.no_grad()
     def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.profiler import record_function
 
 from trainer.core.together import RankLost
 from trainer.core.world import World
@@ -27,7 +28,7 @@ class Collectives:
     def sum_in_place(self, name: str, tensors: list[torch.Tensor]) -> None:
         """Each tensor becomes its sum over the ranks, in one fused operation."""
         if self._horovod:
-            with _ranks_answer():
+            with _ranks_answer(), record_function("all-reduce"):
                 self._horovod.grouped_allreduce_(tensors, name=name, op=self._horovod.Sum)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:

@@ -1,50 +1,35 @@
-"""transformers' BertForPreTraining, run block by block with its vocabulary head kept apart."""
+"""transformers' BertForPreTraining: its parameters, run over a flat array of slots."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import transformers
+from torch.nn.functional import embedding, layer_norm, linear
 
 from schemas.bert_names import Operation, rows_for
 from schemas.model_config import BertConfig
-from trainer.core.batch import MaskedBatch
+from trainer.torch_backend.attention import attend
+from trainer.torch_backend.dropout import Dropout
+from trainer.torch_backend.slots import Slots
 
-
-class Block(NamedTuple):
-    """One block as tensors on the device; shapes as in trainer.core.batch.MaskedBatch."""
-
-    input_ids: torch.Tensor
-    """(B, T) int64"""
-    visit_numbers: torch.Tensor
-    """(B, T) int64"""
-    real: torch.Tensor
-    """(B, T) bool: slots that hold a code; at least one in a row"""
-    masked_positions: torch.Tensor
-    """(M,) int64"""
-    masked_labels: torch.Tensor
-    """(M,) int64"""
-    prolonged_los: torch.Tensor
-    """(B,) int64"""
+Watch = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], None]
+"""Is shown each module's input and output."""
 
 
 class Encoded(NamedTuple):
-    """What the two heads make of one block."""
+    """What the two heads make of P patients; all float32, whatever the matrix products were in."""
 
     masked_hidden: torch.Tensor
     """(M, H): what the vocabulary head multiplies with the word embeddings"""
     los_logits: torch.Tensor
-    """(B, 2)"""
+    """(P, 2)"""
     layers: tuple[torch.Tensor, ...]
-    """(B, T, H) each: the embeddings, then every layer's output"""
-    pooled_output: torch.Tensor | None
-    """(B, H): the pooler's output for the first token, unless the LOS head does not read it"""
-
-    def in_float32(self) -> Encoded:
-        """What the heads read, in float32 whatever the matrix products were in."""
-        return self._replace(masked_hidden=self.masked_hidden.float(), los_logits=self.los_logits.float())
+    """(N, H) each: the embeddings, then every layer's output"""
 
 
 def build_model(config: BertConfig) -> transformers.BertForPreTraining:
@@ -59,55 +44,109 @@ def build_model(config: BertConfig) -> transformers.BertForPreTraining:
     )
 
 
-def to_block(batch: MaskedBatch, device: torch.device) -> Block:
-    length = batch.input_ids.shape[1]
-    real = np.arange(length) < np.maximum(batch.lengths, 1)[:, None]
-    arrays = (
-        batch.input_ids, batch.visit_numbers, real,
-        batch.masked_positions, batch.masked_labels, batch.prolonged_los,
-    )  # fmt: skip
-    return Block(*(to_tensor(array, device) for array in arrays))
-
-
-def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """A bool or int64 tensor."""
-    plain = torch.from_numpy(np.ascontiguousarray(array, dtype=bool if array.dtype == bool else np.int64))
-    if device.type == "cuda":
-        plain = plain.pin_memory()  # without this the copy would wait for the GPU
-    return plain.to(device, non_blocking=True)
-
-
 def look_up_words(model: transformers.BertForPreTraining, input_ids: torch.Tensor) -> torch.Tensor:
-    """(B, T, H) word embeddings, cut off from the embedding table.
+    """(N, H) word embeddings, cut off from the embedding table.
 
     The tied vocabulary head makes the table's gradient dense already, and these slots' share is added to it
     in place (gradients.py), not as a second array of the table's size.
     """
-    table = model.bert.embeddings.word_embeddings.weight.detach()
-    return torch.nn.functional.embedding(input_ids, table)
+    return embedding(input_ids, model.bert.embeddings.word_embeddings.weight.detach())
 
 
-def encode(model: transformers.BertForPreTraining, block: Block, words: torch.Tensor) -> Encoded:
-    """Run one block, B ≥ 1, up to both heads. Dropout is on where the model is in training mode."""
-    bert, heads = model.bert, model.cls
-    hidden = bert.embeddings(inputs_embeds=words, token_type_ids=block.visit_numbers)
-    layers = [hidden]
-    visible = block.real[:, None, None, :]
-    for layer in bert.encoder.layer:
-        hidden = layer(hidden, visible)
-        layers.append(hidden)
-    masked = hidden.reshape(-1, hidden.shape[-1])[block.masked_positions]
-    pooled_output = None
-    if model.config.los_pooling == "first":
-        pooled = pooled_output = bert.pooler(hidden)
-    else:
-        real = block.real[:, :, None].to(hidden.dtype)
-        pooled = (hidden * real).sum(dim=1)
-        if model.config.los_pooling == "mean":
-            pooled = pooled / real.sum(dim=1)
-    return Encoded(
-        heads.predictions.transform(masked), heads.seq_relationship(pooled), tuple(layers), pooled_output
-    )
+class Encoder:
+    """BERT up to its heads. Slots stand in one flat array all the way; only attention sees them by row."""
+
+    def __init__(
+        self,
+        model: transformers.BertForPreTraining,
+        dropout: Dropout | None = None,
+        precision: torch.dtype = torch.float32,
+        watch: Watch | None = None,
+    ) -> None:
+        """dropout: None for none. precision: of the layers between the embeddings and the heads."""
+        self._model, self._dropout, self._precision, self._watch = model, dropout, precision, watch
+
+    def encode(self, slots: Slots, words: torch.Tensor) -> Encoded:
+        """words: (N, H)."""
+        bert, heads = self._model.bert, self._model.cls
+        slots = slots.with_hidden_as(self._precision)
+        hidden = self._embed(bert.embeddings, slots, words).to(self._precision)
+        layers = [hidden]
+        for layer in bert.encoder.layer:
+            hidden = self._layer(layer, hidden, slots)
+            layers.append(hidden)
+        masked = self._call(heads.predictions.transform, hidden[slots.masked_slots].float())
+        los_logits = self._call(heads.seq_relationship, self._pool(hidden, slots))
+        return Encoded(masked, los_logits, tuple(layers))
+
+    def _embed(self, embeddings: torch.nn.Module, slots: Slots, words: torch.Tensor) -> torch.Tensor:
+        """(N, H)"""
+        visits = embedding(slots.visit_numbers, embeddings.token_type_embeddings.weight)
+        places = embedding(slots.positions, embeddings.position_embeddings.weight)
+        hidden = self._call(embeddings.LayerNorm, words + visits + places)
+        rate = self._model.config.hidden_dropout_prob
+        kept = self._kept(hidden, rate)
+        return hidden if kept is None else hidden * (kept * Dropout.scale(rate))
+
+    def _layer(self, layer: torch.nn.Module, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
+        """(N, H) → (N, H)"""
+        attended = self._add(
+            layer.attention.output, self._attend(layer.attention.self, hidden, slots), hidden
+        )
+        inner = layer.intermediate.intermediate_act_fn(self._dense(layer.intermediate.dense, attended))
+        return self._add(layer.output, inner, attended)
+
+    def _attend(self, attention: torch.nn.Module, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
+        """(N, H) → (N, H)"""
+        config = self._model.config
+        heads = config.num_attention_heads
+        scale = 1 / math.sqrt(config.hidden_size // heads)
+        query, key, value = attention.query, attention.key, attention.value
+        weights = torch.cat([query.weight * scale, key.weight, value.weight])
+        biases = torch.cat([query.bias * scale, key.bias, value.bias])
+        projected = linear(hidden, weights.to(self._precision), biases.to(self._precision))
+        context = attend(projected, slots, heads, config.attention_probs_dropout_prob, self._dropout)
+        return self._seen(attention, hidden, context)
+
+    def _add(self, output: torch.nn.Module, values: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """(N, any) → (N, H): dense, dropout, plus the residual, layer norm."""
+        values = self._dense(output.dense, values)
+        rate = self._model.config.hidden_dropout_prob
+        kept = self._kept(values, rate)
+        total = (
+            residual + values
+            if kept is None
+            else torch.addcmul(residual, values, kept, value=Dropout.scale(rate))
+        )
+        norm = output.LayerNorm
+        weight, bias = norm.weight.to(self._precision), norm.bias.to(self._precision)
+        return self._seen(norm, total, layer_norm(total, norm.normalized_shape, weight, bias, norm.eps))
+
+    def _dense(self, dense: torch.nn.Linear, values: torch.Tensor) -> torch.Tensor:
+        weight, bias = dense.weight.to(self._precision), dense.bias.to(self._precision)
+        return self._seen(dense, values, linear(values, weight, bias))
+
+    def _call(self, module: torch.nn.Module, values: torch.Tensor) -> torch.Tensor:
+        return self._seen(module, values, module(values))
+
+    def _seen(self, module: torch.nn.Module, read: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+        if self._watch:
+            self._watch(module, read, made)
+        return made
+
+    def _kept(self, values: torch.Tensor, rate: float) -> torch.Tensor | None:
+        return self._dropout.kept(values.shape, rate, values.dtype) if self._dropout else None
+
+    def _pool(self, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
+        """(P, H): what the prolonged-stay head reads."""
+        if self._model.config.los_pooling == "first":
+            return self._call(self._model.bert.pooler, hidden[slots.first_slots].float()[:, None])
+        patients = len(slots.first_slots)
+        sums = torch.zeros(patients + 1, hidden.shape[1], device=hidden.device)
+        sums = sums.index_add(0, slots.patients, hidden.float())[:patients]
+        if self._model.config.los_pooling == "sum":
+            return sums
+        return sums / torch.bincount(slots.patients, minlength=patients + 1)[:patients, None]
 
 
 def tensorflow_named_parameters(

@@ -1,8 +1,8 @@
-"""The last step of the masked-code head: scores over the whole vocabulary, (M, V), the largest array of all.
+"""The last step of the masked-code head: scores over the whole vocabulary, the largest array of all.
 
-It is computed in chunks, and its gradient by hand: a chunk's scores are overwritten by their own gradient,
-and the gradient of the tied embedding table is accumulated in place. Nothing of size M × V outlives a
-chunk.
+Its gradient is made by hand, a part of the vocabulary at a time: the part's scores, (part, M), stay in the
+processor's cache until they have become their own gradient. The first pass sums e to the scores, the second
+makes the gradients; the scores are computed anew for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from trainer.core.backend_rules import TOP_CODES, vocabulary_head_chunks
+from trainer.core.backend_rules import TOP_CODES, vocabulary_head_chunks, vocabulary_parts
 
 
 class HeadGradients(NamedTuple):
@@ -36,33 +36,41 @@ def loss_and_gradients(
     scale: float,
     precision: torch.dtype = torch.float32,
 ) -> HeadGradients:
-    """Negative log-likelihood of labels (M,) given hidden (M, H), table (V, H), bias (V,). M may be 0.
+    """Negative log-likelihood of labels (M,) given hidden (M, H), table (V, H), bias (V,).
 
-    precision: of what the matrix products read; scores, softmax and gradients are float32 in any case.
+    A label below 0 counts for nothing. M may be 0. precision: of what the matrix products read and give;
+    softmax and sums are float32 in any case.
     """
-    hidden_gradient = torch.empty_like(hidden)
-    table_gradient = torch.empty_like(table) if len(labels) else torch.zeros_like(table)
-    bias_gradient = torch.zeros_like(bias)
-    loss_sum = torch.zeros((), device=hidden.device)
+    if not len(labels):
+        return HeadGradients(bias.new_zeros(()), hidden, torch.zeros_like(table), torch.zeros_like(bias))
+    is_label = labels >= 0
+    true_codes = labels.clamp(min=0)
     read_hidden, read_table = hidden.to(precision), table.to(precision)
-    for rows, log_probs in _log_probs(read_hidden, read_table, bias):
-        true_codes = labels[rows, None]
-        loss_sum -= log_probs.gather(1, true_codes).sum()
-        gradient = log_probs.exp_().scatter_add_(
-            1, true_codes, torch.full_like(true_codes, -1, dtype=hidden.dtype)
-        )
-        bias_gradient.add_(gradient.sum(dim=0), alpha=scale)
-        gradient = gradient.to(precision)
-        hidden_gradient[rows] = gradient @ read_table
-        if precision == table.dtype:
-            table_gradient.addmm_(gradient.T, hidden[rows], beta=0 if rows.start == 0 else 1, alpha=scale)
-        else:
-            products = gradient.T @ read_hidden[rows]
-            if rows.start == 0:
-                table_gradient.copy_(products).mul_(scale)
-            else:
-                table_gradient.add_(products, alpha=scale)
-    return HeadGradients(loss_sum, hidden_gradient.mul_(scale), table_gradient, bias_gradient)
+    parts = vocabulary_parts(len(labels), len(table), in_cache=not table.is_cuda)
+
+    def scores_of(part: slice) -> torch.Tensor:
+        return (read_table[part] @ read_hidden.T).float().add_(bias[part, None])
+
+    log_sums = torch.stack([scores_of(part).logsumexp(dim=0) for part in parts]).logsumexp(dim=0)
+    true_scores = (read_hidden.float() * read_table[true_codes].float()).sum(dim=1) + bias[true_codes]
+    loss_sum = ((log_sums - true_scores) * is_label).sum()
+
+    log_sums.masked_fill_(~is_label, torch.inf)
+    scaled_hidden = (hidden * scale).to(precision)
+    hidden_gradient = torch.zeros_like(hidden)
+    table_gradient, bias_gradient = torch.empty_like(table), torch.empty_like(bias)
+    for part in parts:
+        chances = scores_of(part).sub_(log_sums).exp_()
+        torch.sum(chances, dim=1, out=bias_gradient[part])
+        chances = chances.to(precision)
+        table_gradient[part] = chances @ scaled_hidden
+        hidden_gradient += chances.T @ read_table[part]
+    # What is left of the gradient, softmax minus one-hot.
+    expected = is_label[:, None].to(hidden.dtype)
+    table_gradient.index_add_(0, true_codes, hidden * expected, alpha=-scale)
+    bias_gradient.index_add_(0, true_codes, -expected[:, 0]).mul_(scale)
+    hidden_gradient.sub_(table[true_codes] * expected).mul_(scale)
+    return HeadGradients(loss_sum, hidden_gradient, table_gradient, bias_gradient)
 
 
 @torch.no_grad()
