@@ -25,6 +25,7 @@ from collections.abc import Sequence
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
 TENSORBOARD_FOLDER = "tensorboard"
+PROFILE_FOLDER = "profile"
 
 START = "start"
 TRAIN = "train"

@@ -9,6 +9,7 @@ from typing import Literal
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
+from trainer.core.step_trace import Tracer
 from trainer.core.world import World
 
 BackendName = Literal["tensorflow", "torch"]
@@ -24,6 +25,17 @@ def backend_class(name: BackendName) -> type[Backend]:
     from trainer.torch_backend.backend import TorchBackend
 
     return TorchBackend
+
+
+def make_tracer(name: BackendName) -> Tracer:
+    """The profiler of a backend's framework."""
+    if name == "tensorflow":
+        from trainer.tf_backend.tracer import TensorFlowTracer
+
+        return TensorFlowTracer()
+    from trainer.torch_backend.tracer import TorchTracer
+
+    return TorchTracer()
 
 
 def backend_maker(config: PretrainConfig) -> MakeBackend:

@@ -110,7 +110,7 @@ class PretrainConfig:
 
     data: DataConfig
     output: str
-    """The run's folder: checkpoints/, metrics.jsonl, tensorboard/, config.json."""
+    """The run's folder: checkpoints/, metrics.jsonl, tensorboard/, config.json, learned_codes.json."""
     backend: Literal["tensorflow", "torch"] = "torch"
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the matrix products in training (PyTorch); weights, sums, softmax and evaluation stay float32."""
@@ -126,6 +126,8 @@ class PretrainConfig:
     """Start from these weights: a TensorFlow checkpoint prefix, or a checkpoint folder of this backend."""
     detect_anomaly: bool = False
     """After a step that gave a value that is not finite, run it again, slowly, to name the operation."""
+    profile_steps: int = 0
+    """Steps to trace, soon after a process begins: profile/ gets a file a rank that Perfetto opens."""
     log_every: int = 20
     """Steps between progress lines."""
     eval_every: int = 1_000
@@ -167,5 +169,7 @@ class PretrainConfig:
                 "it trains in float32 alone",
                 "use the PyTorch backend, or float32",
             )
-        if self.keep_best < 0:
-            raise ContractError(f"keep_best is {self.keep_best}", "it is at least 0", "raise keep_best")
+        for name in ("keep_best", "profile_steps"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ContractError(f"{name} is {value}", "it is at least 0", f"raise {name}")

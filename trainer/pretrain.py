@@ -16,7 +16,7 @@ from schemas.manifest import MANIFEST_NAME, join
 from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
 from schemas.vocabulary import Vocabulary, read_vocabulary
-from trainer.backends import backend_maker
+from trainer.backends import backend_maker, make_tracer
 from trainer.config import DataConfig, MaskingConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
@@ -30,6 +30,7 @@ from trainer.core.non_finite import Diagnosis
 from trainer.core.order import Position
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
+from trainer.core.step_trace import StepTrace
 from trainer.core.stop import StopRequest, stop_on_sigterm
 from trainer.core.storage import file_system, reading, retried
 from trainer.core.together import on_first_rank
@@ -99,6 +100,12 @@ def pretrain(
             detect_anomaly=config.detect_anomaly,
         ),
         stop=stop,
+        trace=StepTrace(
+            make_tracer(config.backend) if config.profile_steps else None,
+            config.profile_steps,
+            config.output,
+            world,
+        ),
         commits=commits,
     )
     progress = _start(run, train_reader)

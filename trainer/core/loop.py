@@ -29,13 +29,15 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
             with clock.aside():
                 evaluate(run, progress, log)
         while progress.step < run.config.steps:
-            rate = _step(run, progress, prefetched, clock, log)
-            if _is_due(run, progress, run.config.log_every):
-                log_training(run, progress, clock, log, rate, first_step)
-            with clock.aside():
-                _boundary(run, progress, log)
+            with run.trace.step(progress.step + 1):
+                rate = _step(run, progress, prefetched, clock, log)
+                if _is_due(run, progress, run.config.log_every):
+                    log_training(run, progress, clock, log, rate, first_step)
+                with clock.aside():
+                    _boundary(run, progress, log)
     finally:
         prefetched.close()
+        run.trace.close()
 
 
 def _step(run: Run, progress: Progress, steps: Prefetch[StepInput], clock: Clock, log: RunLog) -> float:
@@ -57,9 +59,11 @@ def _step(run: Run, progress: Progress, steps: Prefetch[StepInput], clock: Clock
 def _boundary(run: Run, progress: Progress, log: RunLog) -> None:
     """Evaluate, save and commit what is due after a step."""
     if _is_due(run, progress, run.config.eval_every):
-        evaluate(run, progress, log)
+        with run.trace.span("evaluate"):
+            evaluate(run, progress, log)
     if _is_due(run, progress, run.config.checkpoint_every):
-        save(run, progress, log)
+        with run.trace.span("save checkpoint"):
+            save(run, progress, log)
     if progress.step % run.config.commit_every == 0:
         commit(run, progress)
 

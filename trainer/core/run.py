@@ -15,6 +15,7 @@ from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import Diagnosis
 from trainer.core.order import Position
 from trainer.core.schedule import learning_rate
+from trainer.core.step_trace import StepTrace
 from trainer.core.stop import StopRequest
 from trainer.core.world import World
 
@@ -51,6 +52,7 @@ class Run:
     checkpoints: CheckpointStore
     diagnosis: Diagnosis
     stop: StopRequest
+    trace: StepTrace
     commits: Commits | None
     """Of an elastic run."""
 

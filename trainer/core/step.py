@@ -54,14 +54,17 @@ def next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTot
     step_input = None
     local = RankTotals()
     try:
-        step_input = next(steps)
+        with run.trace.span("wait for input"):
+            step_input = next(steps)
         local = RankTotals.of(step_input)
     except Exception as caught:  # raised again below, once all ranks know
         error = caught
     numbers = [getattr(local, field.name) for field in fields(RankTotals)]
     hosts_changed = run.commits is not None and run.commits.hosts_changed
     flags = [failure_flags(run.world, flag) for flag in (error is not None, run.stop.asked, hosts_changed)]
-    summed = run.backend.all_reduce("step_totals", np.concatenate([np.asarray(numbers, np.int64), *flags]))
+    values = np.concatenate([np.asarray(numbers, np.int64), *flags])
+    with run.trace.span("agree with the other ranks"):
+        summed = run.backend.all_reduce("step_totals", values)
     if error is not None:
         raise error
     failed, asked, changed = (np.flatnonzero(part).tolist() for part in np.split(summed[len(numbers) :], 3))
@@ -77,7 +80,8 @@ def train_step(
     """The next step. Raises NotFinite, on every rank."""
     step, blocks = progress.step + 1, step_input.blocks
     divisors = StepTotals(totals.masked_codes, totals.patients)
-    result = run.backend.train_step(blocks, divisors, rate, step)
+    with run.trace.span("train step"):
+        result = run.backend.train_step(blocks, divisors, rate, step)
     if not result.applied:
         error = run.diagnosis.explain(step, progress.position, blocks, divisors)
         log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})

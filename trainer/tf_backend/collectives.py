@@ -38,7 +38,7 @@ class Collectives:
             self._traced[name] = tf.function(
                 lambda values: self._horovod.grouped_allreduce(values, op=self._horovod.Sum, name=operation)
             )
-        with _ranks_answer():
+        with _ranks_answer(), tf.profiler.experimental.Trace("all-reduce"):
             return self._traced[name](tensors)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
