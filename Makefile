@@ -116,6 +116,11 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
+up_to_sequences = --ingest.source $(SOURCE) --ingest.input "$(INPUT)" --ingest.output "$(RUN)/diagnoses" \
+	--vocabulary.diagnoses "$(RUN)/diagnoses" --vocabulary.min_patients $(MIN_PATIENTS) \
+	--vocabulary.output "$(RUN)/vocabulary" --sequences.diagnoses "$(RUN)/diagnoses" \
+	--sequences.vocabulary "$(RUN)/vocabulary" --sequences.min_codes $(MIN_CODES) \
+	--sequences.visits $(VISITS) --sequences.output "$(RUN)/sequences"
 # A checkpoint of the run's own says itself what its configuration and vocabulary are.
 foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)") \
 	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
@@ -133,7 +138,7 @@ demo: RUN := runs/demo
 demo: CONFIG := configs/demo.yaml
 demo: NP := 2
 demo: setup ## everything on 20,000 synthetic patients: claims to a converted model and a report
-	@$(MAKE) --no-print-directory claims ingest vocabulary sequences shards pretrain convert report \
+	@$(MAKE) --no-print-directory claims preprocess pretrain convert report \
 		RUN="$(RUN)" INPUT="$(RUN)/claims" SOURCE=claims CONFIG="$(CONFIG)" NP="$(NP)" PATIENTS="$(PATIENTS)"
 	@"$(BIN)/python" -m reports demo-summary --run "$(RUN)"
 
@@ -171,13 +176,15 @@ shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards
 	$(submit) spark_jobs/write_shards.py --sequences "$(RUN)/sequences" --vocabulary "$(run_vocabulary)" \
 		--formats '$(FORMATS)' --seed $(SEED) --output "$(RUN)/shards" $(JOB_ARGS)
 
+.PHONY: preprocess
+preprocess: setup package ## ingest, vocabulary, sequences and shards in one program, which starts Spark once
+	$(submit) spark_jobs/preprocess.py $(up_to_sequences) --shards.sequences "$(RUN)/sequences" \
+		--shards.vocabulary "$(RUN)/vocabulary" --shards.output "$(RUN)/shards" \
+		--shards.formats '$(FORMATS)' --shards.seed $(SEED) $(JOB_ARGS)
+
 .PHONY: refresh
 refresh: setup package ## what is new in INPUT through diagnoses, vocabulary and sequences, in one program; also the first time
-	$(submit) spark_jobs/refresh_run.py --ingest.source $(SOURCE) --ingest.input "$(INPUT)" \
-		--ingest.output "$(RUN)/diagnoses" --vocabulary.output "$(RUN)/vocabulary" \
-		--vocabulary.min_patients $(MIN_PATIENTS) --sequences.diagnoses "$(RUN)/diagnoses" \
-		--sequences.vocabulary "$(RUN)/vocabulary" --sequences.output "$(RUN)/sequences" \
-		--sequences.min_codes $(MIN_CODES) --sequences.visits $(VISITS) $(JOB_ARGS)
+	$(submit) spark_jobs/preprocess.py $(up_to_sequences) --ingest.follow now $(JOB_ARGS)
 
 .PHONY: profile
 profile: setup package ## one HTML page on a stage's data, a gate with REFERENCE: STAGE -> $(RUN)/profile

@@ -18,6 +18,7 @@ from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.publish import Published, Target, publish, start_output, write_parts
 from spark_jobs.refresh_sequences import refresh
 from spark_jobs.transforms.layout import num_partitions_for
+from spark_jobs.transforms.sequences import columns_needed
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
         return
     output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
     parameters["num_partitions"] = num_partitions = _num_partitions(inputs.source, config.num_partitions)
-    frame, patient_rows = frame_of_patients(spark, inputs.source, num_partitions)
+    columns = columns_needed(config.visits)
+    frame, patient_rows = frame_of_patients(spark, inputs.source, num_partitions, columns)
     task = assembling_task(inputs, parameters, patient_rows, config.output)
     written = write_parts(frame, {sequences.KIND: Target(output, schema=SEQUENCES)}, task)
     files = tuple(written.files[sequences.KIND])

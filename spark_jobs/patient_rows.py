@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from schemas.diagnoses import DIAGNOSES, PATIENT_ID
+from schemas.diagnoses import CODE, DIAGNOSES, PATIENT_ID
 from schemas.layout import has_whole_patients
 from schemas.manifest import join
 from schemas.rules import check_diagnoses
@@ -45,7 +45,8 @@ class PatientRows:
         for numbers in partition:
             for number in numbers[0].to_pylist():
                 with fsspec.open(self.paths[number], "rb") as file:
-                    parquet = pq.ParquetFile(file)
+                    parquet = pq.ParquetFile(file, read_dictionary=[CODE])
+                    DIAGNOSES.check_arrow(parquet.schema_arrow, self.where)
                     yield from parquet.iter_batches(ROWS_PER_BATCH, columns=list(self.columns))
 
 
@@ -64,12 +65,12 @@ def frame_of_patients(
 ) -> tuple[DataFrame, PatientRows]:
     """Published diagnoses. num_partitions: of partitions_to_shuffle.
 
-    Raises ContractError for a missing column.
+    Raises ContractError for a missing column: here, or where the files are read.
     """
-    rows = read_table(spark, source, DIAGNOSES).select(*columns)
     if num_partitions is None:
         root = Folder(spark, source.uri).qualified
         paths = tuple(join(root, file.path) for file in source.manifest.files)
         return spark.range(0, len(paths), 1, len(paths)).toDF("file"), PatientRows(source.uri, paths, columns)
+    rows = read_table(spark, source, DIAGNOSES).select(*columns)
     shuffled = rows.repartition(num_partitions, PATIENT_ID).sortWithinPartitions(PATIENT_ID)
     return shuffled, PatientRows(source.uri, columns=columns)

@@ -1,4 +1,4 @@
-"""The project's own stages, each as a user starts it: one spark-submit a stage."""
+"""The project's own stages, as a user starts them: one spark-submit a stage, or one for several."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ class Chain:
         }[stage]
         output = f"{folder}/{'diagnoses' if stage == 'ingest' else stage}"
         return self.submit(stage, job, [*options, "--output", output])
+
+    def run_up_to_sequences(self) -> StageResult:
+        """What `make preprocess` does, but for the shards."""
+        folder = self.folder
+        options = {
+            "ingest.source": "claims",
+            "ingest.input": f"{folder}/claims",
+            "ingest.output": f"{folder}/diagnoses",
+            "vocabulary.diagnoses": f"{folder}/diagnoses",
+            "vocabulary.output": f"{folder}/vocabulary",
+            "sequences.diagnoses": f"{folder}/diagnoses",
+            "sequences.vocabulary": f"{folder}/vocabulary",
+            "sequences.output": f"{folder}/sequences",
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return self.submit("up-to-sequences", "preprocess", words)
 
     def submit(self, name: str, job: str, options: list[str]) -> StageResult:
         """Run a job of spark_jobs under any name."""

@@ -71,12 +71,13 @@ def parse() -> argparse.Namespace:
 def refresh(chain: Chain, name: str, landing: str, folder: str) -> StageResult:
     """What `make refresh` does."""
     options = [
-        *("--ingest.source", "claims", "--ingest.input", landing),
-        *("--ingest.output", f"{folder}/diagnoses", "--vocabulary.output", f"{folder}/vocabulary"),
+        *("--ingest.source", "claims", "--ingest.input", landing, "--ingest.follow", "now"),
+        *("--ingest.output", f"{folder}/diagnoses"),
+        *("--vocabulary.diagnoses", f"{folder}/diagnoses", "--vocabulary.output", f"{folder}/vocabulary"),
         *("--sequences.diagnoses", f"{folder}/diagnoses", "--sequences.vocabulary", f"{folder}/vocabulary"),
         *("--sequences.output", f"{folder}/sequences"),
     ]
-    return chain.submit(name, "refresh_run", options)
+    return chain.submit(name, "preprocess", options)
 
 
 def full_build(chain: Chain, landing: str, folder: str, vocabulary: str) -> list[StageResult]:

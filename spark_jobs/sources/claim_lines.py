@@ -102,10 +102,8 @@ def code_system(claims_map: ClaimsMap) -> Column:
     if system.constant:
         return F.lit(system.constant)
     value = F.lower(filled(F.col(plain(system.column or "")), claims_map))
-    found = F.lit(None).cast("string")
-    for spelt, name in system.values.items():
-        found = F.when(value == spelt.strip().lower(), F.lit(name)).otherwise(found)
-    return found
+    names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
+    return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
 
 
 def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | None) -> DataFrame:

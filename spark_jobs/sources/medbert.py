@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from schemas.medbert_types import PREFIXES
 from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
 from spark_jobs.sources.tables import CORRUPT, RawInput
+from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, MALFORMED, ORDERS, PATIENT, SOURCE_ROWS, SYSTEM
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
@@ -23,7 +24,7 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     require_columns(table, COLUMNS, raw.uri)
     system, code = _split_diag()
     said = {
-        PATIENT: F.col("patient_id"),
+        PATIENT: empty_as_null(F.col("patient_id").cast("string")),
         ADMIT: F.col("vadate"),
         DISCHARGE: F.col("vddate"),
         SYSTEM: system,

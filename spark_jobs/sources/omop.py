@@ -126,7 +126,7 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
         ),
     )
     patients = reduce(DataFrame.unionByName, (found.select("person_id") for found in rows.values()))
-    known = tables[PERSONS].select(F.trim("person_id").alias("person_id"))
+    known = tables[PERSONS].select(empty_as_null(F.col("person_id")).alias("person_id"))
     unknown = (
         patients.select(empty_as_null(F.col("person_id")).alias("person_id"))
         .dropna()
@@ -189,7 +189,7 @@ def _entries(
         *domain.columns,
         domain.end,
         CORRUPT,
-        F.trim("person_id").alias(PATIENT),
+        empty_as_null(F.col("person_id")).alias(PATIENT),
         VISIT,
         F.when(has_stay, F.col("stay_start")).otherwise(F.col(domain.start)).alias(ADMIT),
         F.when(has_stay, F.col("stay_end")).otherwise(own_end).alias(DISCHARGE),
@@ -227,7 +227,8 @@ def _with_births(events: DataFrame, persons: DataFrame) -> DataFrame:
     born = F.concat_ws("-", year, part("month_of_birth"), part("day_of_birth")).try_cast("date")
     known = (
         persons.select(
-            F.trim("person_id").alias("born_person"), F.when(year.isNotNull(), born).alias(BIRTH_DATE)
+            empty_as_null(F.col("person_id")).alias("born_person"),
+            F.when(year.isNotNull(), born).alias(BIRTH_DATE),
         )
         .groupBy("born_person")
         .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))

@@ -11,8 +11,7 @@ from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from spark_jobs.sources.tables import CORRUPT
-from spark_jobs.transforms.codes import empty_as_null
-from spark_jobs.transforms.diagnoses import PATIENT, VISIT
+from spark_jobs.transforms.diagnoses import PATIENT
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,15 @@ def raw_diagnoses(
     flags: tuple[str, ...] = (),
     **more: Any,
 ) -> RawDiagnoses:
-    """RawDiagnoses of what a source says. said: by name, what RawDiagnoses.rows is to say, and flags."""
+    """RawDiagnoses of what a source says.
+
+    said: by name, what RawDiagnoses.rows is to say, and flags; ids are text, trimmed, null for none.
+    """
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
-    chosen = {PATIENT: F.coalesce(empty_as_null(said[PATIENT].cast("string")), F.lit(""))}
-    if VISIT in said:
-        chosen[VISIT] = empty_as_null(said[VISIT].cast("string"))
+    known = said | {PATIENT: F.coalesce(said[PATIENT], F.lit(""))}
     selected = rows.select(
         *dict.fromkeys((*shown, *codes.values())),
-        *(column.alias(name) for name, column in (said | chosen).items()),
+        *(column.alias(name) for name, column in known.items()),
     )
     return RawDiagnoses(selected, dict(codes), shown, counts, flags, **more)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.diagnoses import ADMIT_DATE, DISCHARGE_DATE, ORDER_COLUMNS
+from schemas.diagnoses import ADMIT_DATE, DIAGNOSES, DISCHARGE_DATE, ORDER_COLUMNS
 from schemas.diagnoses import VISIT_ID as SOURCE_VISIT
 from schemas.rules import check_sequences
 from schemas.sequences import BY_OVERLAP, BY_VISIT_ID, KIND, SEQUENCES, SPLIT, SPLITS
@@ -37,6 +37,12 @@ from spark_jobs.transforms.visits import (
 )
 
 Ints = npt.NDArray[np.int64]
+
+
+def columns_needed(visits: str) -> tuple[str, ...]:
+    """Of diagnoses, by the rule for visits: one of schemas.sequences.VISIT_RULES."""
+    unused = () if visits == BY_VISIT_ID else (SOURCE_VISIT,)
+    return tuple(name for name in DIAGNOSES.column_names if name not in unused)
 
 
 class Codebook:
@@ -94,8 +100,9 @@ class AssembleSequences:
         discharge, admit = days(rows[DISCHARGE_DATE]), days(rows[ADMIT_DATE])
         place, token = self.codebook.look_up(rows["code"])
         orders = [rows[name].cast(pa.int64()).fill_null(MISSING).to_numpy() for name in ORDER_COLUMNS]  # last
-        visit_ids = rows[SOURCE_VISIT].fill_null("")
+        columns = {}
         if self.visits == BY_VISIT_ID:
+            visit_ids = rows[SOURCE_VISIT].fill_null("")
             visit = pc.rank(visit_ids, tiebreaker="dense").to_numpy().astype(np.int64)
             nameless = pc.equal(visit_ids, "").to_numpy(zero_copy_only=False)
             self.counts["rows_without_visit_id"] += int(np.count_nonzero(nameless))
@@ -103,15 +110,10 @@ class AssembleSequences:
         else:
             of_visit = [] if self.visits == BY_OVERLAP else [discharge]
         order = sorted_by(patient, *of_visit, *orders, place)
-        return pa.RecordBatch.from_pydict(
-            {
-                PATIENT_ID: rows[PATIENT_ID].take(order),
-                ADMIT: admit[order],
-                DISCHARGE: discharge[order],
-                TOKEN_ID: token[order],
-                VISIT_ID: visit_ids.take(order),
-            }
-        )
+        if self.visits == BY_VISIT_ID:
+            columns[VISIT_ID] = visit_ids.take(order)
+        columns |= {ADMIT: admit[order], DISCHARGE: discharge[order], TOKEN_ID: token[order]}
+        return pa.RecordBatch.from_pydict({PATIENT_ID: rows[PATIENT_ID], **columns})  # in order as they are
 
     def _counted(self, every: pa.RecordBatch) -> pa.RecordBatch:
         """The contract's columns of the patients with enough codes."""

@@ -14,7 +14,7 @@ from schemas.sequences import SPLITS, TRAIN
 from schemas.vocabulary import SPECIAL_TOKENS, VOCABULARY
 from spark_jobs.patient_rows import PatientRows
 from spark_jobs.transforms.splits import split_of
-from spark_jobs.transforms.visit_rules import numbered
+from spark_jobs.transforms.visit_rules import begins_run, numbered
 from spark_jobs.transforms.visits import begins_text_run
 
 NO_MINIMUM = 1
@@ -49,7 +49,8 @@ def count_batch(rows: pa.RecordBatch, salt: str, only_training: bool) -> pa.Reco
     patient = numbered(new_patient)
     in_training = split_of(salt, rows["patient_id"].filter(pa.array(new_patient))) == SPLITS.index(TRAIN)
     training = in_training[patient]
-    pairs = np.unique((patient * num_codes + code)[training])
+    pairs = np.sort((patient * num_codes + code)[training])
+    pairs = pairs[begins_run(pairs)]  # np.unique hashes, which takes ten times as long
     counted = pa.RecordBatch.from_pydict(
         {
             "token": codes.dictionary,

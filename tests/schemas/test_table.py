@@ -1,3 +1,4 @@
+import pyarrow as pa
 import pytest
 
 from schemas import claims, diagnoses, sequences, shards, vocabulary
@@ -35,3 +36,12 @@ def test_a_missing_column_is_named_with_what_was_found():
 def test_another_type_is_refused():
     with pytest.raises(ContractError, match="born is string, not date"):
         TABLE.check_columns({"name": "string", "born": "string"}, "here")
+
+
+def test_arrow_columns_are_checked_by_the_same_names_dictionaries_by_what_they_hold():
+    names, days = pa.array(["a"]).dictionary_encode(), pa.array([0], pa.date32())
+    TABLE.check_arrow(pa.table({"name": names, "born": days, "colour": days}).schema, "here")
+    with pytest.raises(ContractError, match="born is string, not date"):
+        TABLE.check_arrow(pa.table({"name": names, "born": names}).schema, "here")
+    with pytest.raises(ContractError, match="born is double, not date"):
+        TABLE.check_arrow(pa.table({"name": names, "born": pa.array([0.5])}).schema, "here")

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from schemas.errors import ContractError
-from spark_jobs import refresh_run, refresh_sequences, replacing
+from spark_jobs import preprocess, refresh_sequences, replacing
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.ingest_claims import IngestClaims
@@ -209,17 +209,17 @@ def replace_options(lake: Lake, **options) -> Lake:
     return other
 
 
-def test_one_program_for_all_stages_the_first_time_and_later(run, tmp_path):
+def test_one_program_follows_extends_and_refreshes_the_first_time_and_later(run, tmp_path):
     lake = Lake(run, tmp_path)
-    config = refresh_run.RefreshRun(
-        IngestClaims("medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2),
-        BuildVocabulary(run.path("vocabulary"), min_patients=3),
+    config = preprocess.Preprocess(
+        IngestClaims("medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2, follow="now"),
+        BuildVocabulary(run.path("vocabulary"), run.path("diagnoses"), min_patients=3),
         BuildSequences(run.path("diagnoses"), run.path("vocabulary"), run.path("sequences"), **lake.options),
     )
     for number in range(2):
         lake.write(f"{number}.tsv", lines_of(number, 100))
-        refresh_run.main(run.spark, config)
-        refresh_run.main(run.spark, config)  # nothing new
+        preprocess.main(run.spark, config)
+        preprocess.main(run.spark, config)  # nothing new
         assert run.manifest("sequences").fingerprint == lake.full(f"full{number}").fingerprint
     assert len(run.manifest("diagnoses").details["batches"]) == 2
     assert len(run.manifest("vocabulary").details["extends"]) == 1

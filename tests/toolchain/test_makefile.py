@@ -153,7 +153,7 @@ def test_every_command_of_the_demo_is_one_that_its_program_understands(commands,
             start = len(command) - command[::-1].index("-m")  # the launcher's -m comes before
             PARSERS[command[start]]().parse_args(command[start + 1 :])
             understood.append(command[start])
-    jobs = ("generate_claims", "ingest_claims", "build_vocabulary", "build_sequences", "write_shards")
+    jobs = ("generate_claims", "preprocess")
     programs = ["trainer", "reports", "conversion", "reports", "reports"]
     assert understood == [f"spark_jobs/{job}.py" for job in jobs] + programs
 

@@ -1,0 +1,78 @@
+"""Claims through all stages up to the shards in one program, which starts Spark once.
+
+With --ingest.follow now, for a scheduled run: the first time it builds the folders, after that it takes in
+what is new, extends the vocabulary in place and refreshes the sequences. Killed at any moment, it goes on
+the next time.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+
+from pyspark.sql import SparkSession
+
+from schemas import sequences, vocabulary
+from schemas.manifest import MANIFEST_NAME
+from spark_jobs import build_sequences, build_vocabulary, ingest_claims, write_shards
+from spark_jobs.build_sequences import BuildSequences
+from spark_jobs.build_vocabulary import BuildVocabulary
+from spark_jobs.checks import check_choice
+from spark_jobs.config import run_job
+from spark_jobs.follow_claims import NOW
+from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.replacing import take_over
+from spark_jobs.storage import Folder
+from spark_jobs.write_shards import WriteShards
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Run the stages one after another.
+
+    Args:
+        ingest: options of ingest_claims; follow is `now`, or left out.
+        vocabulary: options of build_vocabulary. Where claims are followed, it extends its own output.
+        sequences: options of build_sequences. Where claims are followed, they are refreshed.
+        shards: options of write_shards; null ends with the sequences.
+    """
+
+    ingest: IngestClaims
+    vocabulary: BuildVocabulary
+    sequences: BuildSequences
+    shards: WriteShards | None = None
+
+
+def main(spark: SparkSession, config: Preprocess) -> None:
+    codes, patients, follows = config.vocabulary, config.sequences, config.ingest.follow
+    if follows:
+        check_choice("ingest.follow", [follows], (NOW,))
+
+    _show(spark, "ingest")
+    ingest_claims.main(spark, config.ingest)
+
+    _show(spark, "vocabulary")
+    grows = bool(follows) and _is_published(spark, codes.output, vocabulary.KIND)
+    build_vocabulary.main(spark, replace(codes, extend=codes.output) if grows else codes)
+
+    _show(spark, "sequences")
+    grows = bool(follows) and _is_published(spark, patients.output, sequences.KIND)
+    build_sequences.main(spark, replace(patients, refresh=grows))
+
+    if config.shards:
+        _show(spark, "shards")
+        write_shards.main(spark, config.shards)
+
+
+def _show(spark: SparkSession, stage: str) -> None:
+    """Name the stage in Spark's own pages and event log."""
+    spark.sparkContext.setJobDescription(stage)
+
+
+def _is_published(spark: SparkSession, uri: str, kind: str) -> bool:
+    take_over(spark, uri, kind)
+    return Folder(spark, uri).exists(MANIFEST_NAME)
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(Preprocess, main))
