@@ -1,0 +1,74 @@
+"""deploy/mpijob.yaml, filled in: `python deploy/render_mpijob.py --image … --run … | kubectl apply -f -`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from string import Template
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mpijob.yaml")
+
+
+@dataclass(frozen=True)
+class MpiJob:
+    """One training run on Kubernetes."""
+
+    image: str
+    """With this project and an ssh server in it."""
+    run: str
+    """The run's folder, on a store or a volume that every pod sees: shards/ and vocabulary/ are in it."""
+    name: str = "medbert-pretrain"
+    workers: int = 2
+    """Pods that train."""
+    ranks_per_worker: int = 1
+    """Processes in each; with GPUs, one a GPU."""
+    gpus: int = 0
+    """GPUs of a worker."""
+    cpus: int = 4
+    """Cores of a worker."""
+    memory: str = "16Gi"
+    """Memory of a worker."""
+    config: str = "configs/base.yaml"
+    """A preset of the trainer, in the image."""
+    options: list[str] = field(default_factory=list)
+    """More options of the trainer, e.g. [--steps=5000]."""
+    secret: str = "medbert-store"
+    """The launcher's environment, if there is a secret of that name: credentials and address of the store."""
+    service_account: str = "default"
+    retries: int = 20
+    """How often a launcher that ended with an error is started again."""
+    home: str = "/opt/medbert-lake"
+    """Where the project is in the image."""
+
+
+def render(job: MpiJob) -> dict[str, Any]:
+    """The job as an object of Kubernetes."""
+    run = job.run.rstrip("/")
+    folders = {"shards": f"{run}/shards", "vocabulary": f"{run}/vocabulary", "output": f"{run}/pretrain"}
+    values = asdict(job) | folders | {"ranks": job.workers * job.ranks_per_worker}
+    with open(TEMPLATE, encoding="utf-8") as stream:
+        # JSON's strings and numbers are YAML's too, whatever stands in them.
+        text = Template(stream.read()).substitute({name: json.dumps(value) for name, value in values.items()})
+    filled = yaml.safe_load(text)
+    (launcher,) = filled["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"]
+    launcher["args"] += job.options
+    return filled
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(description="Fill in deploy/mpijob.yaml.")
+    parser.add_class_arguments(MpiJob, None)
+    job = MpiJob(**parser.parse_args(arguments))
+    yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
+
+
+if __name__ == "__main__":
+    main()
