@@ -37,7 +37,7 @@ def package(project_root: str, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def run_backend(project_root: str, tmp_path_factory) -> Callable[..., list[dict[str, np.ndarray]]]:
-    """run_backend(backend, command, *arguments, ranks=1): a command of tests/trainer/backend_commands.py.
+    """run_backend(backend, command, *arguments, ranks=1): a command of tests/trainer/*_commands.py.
 
     Run once in a process of its own, or in several under horovodrun. Result: what each rank left behind.
     """

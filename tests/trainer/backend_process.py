@@ -1,4 +1,4 @@
-"""Runs a command of backend_commands.py or torch_commands.py in a process of its own. For tests.
+"""Runs a command of one of the *_commands.py in a process of its own. For tests.
 
     python backend_process.py BACKEND COMMAND OUTPUT_FOLDER [SHARED_FOLDER]
 
@@ -12,13 +12,21 @@ import sys
 
 import numpy as np
 
-from tests.trainer import backend_commands, torch_commands
+from tests.trainer import (
+    anomaly_commands,
+    backend_commands,
+    checkpoint_commands,
+    large_batch_commands,
+    torch_commands,
+)
 from trainer.core.world import detect_world
+
+MODULES = (backend_commands, anomaly_commands, checkpoint_commands, large_batch_commands, torch_commands)
 
 
 def main(backend: str, command: str, output: str, *rest: str) -> None:
-    module = backend_commands if hasattr(backend_commands, command) else torch_commands
-    found = getattr(module, command)(backend, output, *rest)
+    (run,) = {getattr(module, command) for module in MODULES if hasattr(module, command)}
+    found = run(backend, output, *rest)
     np.savez(f"{output}/{detect_world().rank}.npz", **found)
 
 

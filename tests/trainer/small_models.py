@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -88,10 +89,29 @@ EMPTY = patients_of(make_block(0, 1, 5), slice(0, 0))
 
 
 def build(
-    backend: str, config: BertConfig, seed: int = 5, optimizer: OptimizerConfig | None = None
+    backend: str,
+    config: BertConfig,
+    seed: int = 5,
+    optimizer: OptimizerConfig | None = None,
+    **options: Any,
 ) -> Backend:
     if backend == "tensorflow":
         from trainer.tf_backend.backend import TensorFlowBackend as Chosen
     else:
         from trainer.torch_backend.backend import TorchBackend as Chosen
-    return Chosen(config, optimizer or OptimizerConfig(), detect_world(), seed)
+    return Chosen(config, optimizer or OptimizerConfig(), detect_world(), seed, **options)
+
+
+def forward_inputs() -> dict[str, np.ndarray]:
+    """Of Backend.forward, for six patients."""
+    block = make_block(4, 6, 12)
+    rows, columns = np.divmod(block.masked_positions, 12)
+    return {
+        "input_ids": block.input_ids,
+        "attention_mask": (np.arange(12) < block.lengths[:, None]).astype(np.int32),
+        "token_type_ids": block.visit_numbers,
+        "masked_rows": rows,
+        "masked_columns": columns,
+        "masked_labels": block.masked_labels,
+        "prolonged_los": block.prolonged_los,
+    }

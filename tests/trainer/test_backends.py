@@ -72,7 +72,7 @@ def test_an_update_that_is_not_finite_is_not_applied(results):
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def anomalies(request, run_backend):
-    """Of backend_commands.anomalies."""
+    """Of anomaly_commands.anomalies."""
     return run_backend(request.param, "anomalies")[0] | {"backend": request.param}
 
 
