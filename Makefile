@@ -229,6 +229,12 @@ embed: setup ## vectors of the patients of $(RUN)/sequences, and of the codes, t
 export-onnx: setup ## the model's encoder for onnxruntime, proven equal: MODEL -> $(RUN)/onnx
 	"$(BIN)/python" -m conversion export-onnx --model "$(MODEL)" --output "$(RUN)/onnx" $(CONVERT_ARGS)
 
+.PHONY: release-check
+release-check: setup ## may $(MODEL) be given away? checks, written into its card; an error where one fails: MIN_PATIENTS
+	"$(BIN)/python" -m conversion release-check --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
+		--sequences "$(RUN)/sequences" --shards "$(RUN)/shards" --metrics "$(RUN)/pretrain/metrics.jsonl" \
+		--min_patients $(MIN_PATIENTS) $(CONVERT_ARGS) >/dev/null
+
 .PHONY: report
 report: setup ## one HTML page on the run -> $(RUN)/report.html
 	"$(BIN)/python" -m reports run --run "$(RUN)" --output "$(RUN)/report.html"

@@ -39,7 +39,9 @@ class Measured:
     cpu_seconds: float
 
 
-def main(model: str, patients: str, output: str, repetitions: int = 3, slots: int = 8192) -> None:
+def main(
+    model: str, patients: str, output: str, repetitions: int = 3, slots: int = 8192, threads: int = 1
+) -> None:
     """Measure and write results.json and results.md below `output`.
 
     Args:
@@ -48,11 +50,13 @@ def main(model: str, patients: str, output: str, repetitions: int = 3, slots: in
         output: the folder to write.
         repetitions: of each runtime; the median counts.
         slots: codes and padding of one pass at most.
+        threads: of the CPU, for either.
     """
     os.makedirs(output, exist_ok=True)
     onnx = join(output, "onnx")
     _conversion("export-onnx", "--model", model, "--output", onnx)
     arguments = ["--model", model, "--patients", patients, "--slots", str(slots)]
+    arguments += ["--threads", str(threads)]
     found: dict[str, list[Measured]] = {runtime: [] for runtime in RUNTIMES}
     for _ in range(repetitions):
         for runtime in RUNTIMES:

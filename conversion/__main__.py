@@ -16,6 +16,7 @@ from conversion.errors import ProcessFailed
 from conversion.export_onnx import ExportOnnxConfig, export_onnx
 from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.forward import ForwardConfig, run_forward
+from conversion.release.release_check import ReleaseConfig, release_check
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
 from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow
 from conversion.verify_folder import VerifyConfig, verify_folder
@@ -36,6 +37,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
         export_onnx,
         "export a model's encoder for onnxruntime, and prove it equal",
     ),
+    "release-check": (ReleaseConfig, release_check, "may a model be given away? Its card then says why"),
     "forward": (ForwardConfig, run_forward, "run a model folder on stored inputs"),
 }
 

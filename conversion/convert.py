@@ -21,7 +21,7 @@ from conversion.source import Source, SourceOptions, open_source
 from conversion.tokenizer import write_tokenizer
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.manifest import Manifest, describe_file, publish_manifest
-from schemas.model import CARD_FILE, CONFIG_FILE, HELPER_FILES, KIND, REPORT_FILE, WEIGHTS_FILE
+from schemas.model import ABOUT_FILES, CARD_FILE, CONFIG_FILE, HELPER_FILES, KIND, WEIGHTS_FILE
 from schemas.model_config import BertConfig
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens
 
@@ -97,7 +97,7 @@ def transformers_config(config: BertConfig, special: SpecialTokens) -> dict[str,
 
 
 def _manifest(folder: str, source: Source, mapped: Mapped) -> Manifest:
-    names = sorted(set(os.listdir(folder)) - {REPORT_FILE})
+    names = sorted(set(os.listdir(folder)) - ABOUT_FILES)
     rows = {VOCAB_FILE: len(source.vocabulary.tokens)}
     inputs = {"checkpoint": source.fingerprint}
     if source.vocabulary.fingerprint is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from conversion.bundle import staged_folder
 from conversion.encoders import Encoder, OnnxEncoder, Pooling, TorchEncoder
 from conversion.model_folder import WORDS, ModelFolder, open_model
-from conversion.patient_blocks import blocks
+from conversion.patient_blocks import blocks_for
 from conversion.patient_files import VOCABULARY, PatientFile, Patients, open_patients
 from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, patients_name
 from schemas.errors import ContractError
@@ -44,6 +44,8 @@ class EmbedConfig:
     """What PyTorch computes in; the vectors are float32."""
     onnx: str | None = None
     """An ONNX folder of the same model, to run with onnxruntime on the CPU in place of PyTorch."""
+    threads: int | None = None
+    """Of the CPU; by default what the runtime takes, which is all cores."""
     slots: int = 8192
     """Codes and padding of one pass at most."""
 
@@ -96,7 +98,7 @@ def check_vocabulary(model: ModelFolder, source: Manifest, where: str) -> None:
 
 def _encoder(config: EmbedConfig, model: ModelFolder) -> Encoder:
     if config.onnx is None:
-        return TorchEncoder(config.model, config.device, config.precision, config.pooling)
+        return TorchEncoder(config.model, config.device, config.precision, config.threads, config.pooling)
     of_model = read_manifest(config.onnx, ONNX_KIND, verify=True).inputs["model"]
     if of_model != model.manifest.fingerprint:
         raise ContractError(
@@ -104,28 +106,16 @@ def _encoder(config: EmbedConfig, model: ModelFolder) -> Encoder:
             "both are one model",
             "export it again (python -m conversion export-onnx)",
         )
-    return OnnxEncoder(config.onnx, config.pooling)
+    return OnnxEncoder(config.onnx, config.threads, config.pooling)
 
 
 def encode_all(
     patients: Patients, model: ModelFolder, encoder: Encoder, slots: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(P, H) float32 vectors and (P,) the number of codes each is of. Raises ContractError."""
-    if len(patients.token_ids) and patients.token_ids.max() >= len(model.tokens):
-        raise ContractError(
-            f"a patient has token id {patients.token_ids.max()}, and the model {len(model.tokens)} tokens",
-            "every id has a token",
-            "give patients of the model's vocabulary",
-        )
     vectors = np.zeros((len(patients), model.config.hidden_size), np.float32)
     num_codes = np.zeros(len(patients), np.int32)
-    for block in blocks(patients, model.config.max_position_embeddings, model.special.pad, slots):
-        if block.visit_numbers.max() >= model.config.type_vocab_size:
-            raise ContractError(
-                f"a patient has {block.visit_numbers.max()} visits",
-                f"the model takes fewer than {model.config.type_vocab_size}",
-                "leave such patients out",
-            )
+    for block in blocks_for(model, patients, slots):
         vectors[block.rows] = encoder.encode(block)
         num_codes[block.rows] = block.lengths
     return vectors, num_codes

@@ -23,7 +23,9 @@ class Encoder(Protocol):
 class TorchEncoder:
     """transformers' own model. Half precision is for GPUs."""
 
-    def __init__(self, model: str, device: str, precision: str, pooling: Pooling) -> None:
+    def __init__(
+        self, model: str, device: str, precision: str, threads: int | None, pooling: Pooling
+    ) -> None:
         import torch
         from transformers import AutoModel
         from transformers.utils import logging as transformers_logging
@@ -31,6 +33,8 @@ class TorchEncoder:
         # It would list the heads, which an encoder has no place for.
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._torch = torch
         self._pooling = pooling
         self._device = torch.device(device)
@@ -58,12 +62,16 @@ class TorchEncoder:
 class OnnxEncoder:
     """The exported encoder, on the CPU."""
 
-    def __init__(self, onnx_folder: str, pooling: Pooling) -> None:
+    def __init__(self, onnx_folder: str, threads: int | None, pooling: Pooling) -> None:
         import onnxruntime
 
         self._pooling = pooling
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        # Threads that wait for work let others have the core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            join(onnx_folder, ONNX_FILE), providers=["CPUExecutionProvider"]
+            join(onnx_folder, ONNX_FILE), options, providers=["CPUExecutionProvider"]
         )
 
     def encode(self, block: Block) -> np.ndarray:

@@ -91,7 +91,8 @@ def _encoder(folder: str) -> Any:
 def _export(encoder: Any, model: ModelFolder, path: str) -> None:
     import torch
 
-    logging.getLogger("onnxscript").setLevel(logging.WARNING)
+    for library in ("onnxscript", "onnx_ir"):  # their notes on each graph pass
+        logging.getLogger(library).setLevel(logging.WARNING)
 
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
     # An example of a size that is neither 1 nor the longest: those would become constants of the graph.

@@ -64,8 +64,9 @@ is no medical device and must not decide on anybody's care.
 - It knows only the codes of its vocabulary, and the coding habits of the data that it was trained on;
   these differ between countries, payers and years.
 - Codes are billed diagnoses, not findings: what was not coded was not seen.
-- The folder does not say whose data the model was trained on. Before it is given away, the vocabulary
-  must hold no code of fewer patients than the data owner allows to be shown.
+- Before it is given away it must pass the release check (`python -m conversion release-check`), which adds to
+  this card what it was trained on, how accurate it is and what was checked. Until then nothing says that no
+  code is of fewer patients than may be shown, or that no patient can be recognised.
 
 ## How it was made
 

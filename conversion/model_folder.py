@@ -15,6 +15,7 @@ from conversion.safetensors_file import read_safetensors, write_safetensors
 from conversion.tokenizer import write_tokenizer
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import (
+    ABOUT_FILES,
     CARD_FILE,
     CONFIG_FILE,
     HELPER_FILES,
@@ -99,7 +100,7 @@ def publish_changed(
     report = json.loads(model.read_text(REPORT_FILE))
     changes = [*report.get("vocabulary_changes", []), dict(change)]
     write_report(folder, {**report, "vocabulary_changes": changes})
-    names = sorted(set(os.listdir(folder)) - {REPORT_FILE})
+    names = sorted(set(os.listdir(folder)) - ABOUT_FILES)
     manifest = Manifest(
         kind=KIND,
         parameters={**model.manifest.parameters, "vocabulary_change": change["change"]},

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from conversion.model_folder import ModelFolder
 from conversion.patient_files import Patients
+from schemas.errors import ContractError
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,24 @@ def blocks(patients: Patients, max_codes: int, pad_id: int, max_slots: int) -> I
         start = max(0, stop - max(1, max_slots // width))
         yield _block(patients, order[start:stop], lengths[order[start:stop]], width, pad_id)
         stop = start
+
+
+def blocks_for(model: ModelFolder, patients: Patients, max_slots: int) -> Iterator[Block]:
+    """Blocks as `model` takes them. Raises ContractError for a token or a visit that it does not know."""
+    if len(patients.token_ids) and patients.token_ids.max() >= len(model.tokens):
+        raise ContractError(
+            f"a patient has token id {patients.token_ids.max()}, and the model {len(model.tokens)} tokens",
+            "every id has a token",
+            "give patients of the model's vocabulary",
+        )
+    for block in blocks(patients, model.config.max_position_embeddings, model.special.pad, max_slots):
+        if block.visit_numbers.max() >= model.config.type_vocab_size:
+            raise ContractError(
+                f"a patient has {block.visit_numbers.max()} visits",
+                f"the model takes fewer than {model.config.type_vocab_size}",
+                "leave such patients out",
+            )
+        yield block
 
 
 def _block(patients: Patients, rows: np.ndarray, lengths: np.ndarray, width: int, pad_id: int) -> Block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -14,6 +15,7 @@ from schemas.manifest import Manifest, join, read_manifest
 
 ROWS_A_CHUNK = 20_000
 VOCABULARY = "vocabulary"
+PATIENT_ID = "patient_id"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class PatientFile:
 
         columns = [shards.TOKEN_IDS, shards.VISIT_NUMBERS]
         if self.split is not None:
-            columns.append("patient_id")
+            columns.append(PATIENT_ID)
         filesystem, root = fsspec.core.url_to_fs(self.uri)
         with filesystem.open(join(root, self.path), "rb") as stream:
             for batch in pq.ParquetFile(stream).iter_batches(rows, columns=columns):
@@ -55,8 +57,17 @@ class PatientFile:
                     token_ids=tokens.flatten().to_numpy(),
                     visit_numbers=visits.flatten().to_numpy(),
                     offsets=np.concatenate([[0], np.cumsum(tokens.value_lengths().to_numpy())]),
-                    patient_ids=batch["patient_id"].to_pylist() if self.split is not None else None,
+                    patient_ids=batch[PATIENT_ID].to_pylist() if self.split is not None else None,
                 )
+
+    def read_ids(self) -> Iterator[Any]:
+        """The patients' ids alone, as Arrow text arrays. Of a sequences' file."""
+        import pyarrow.parquet as pq
+
+        filesystem, root = fsspec.core.url_to_fs(self.uri)
+        with filesystem.open(join(root, self.path), "rb") as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(columns=[PATIENT_ID]):
+                yield batch[PATIENT_ID]
 
 
 def open_patients(uri: str, splits: tuple[str, ...] = sequences.SPLITS) -> tuple[Manifest, list[PatientFile]]:

@@ -8,8 +8,8 @@
 | encode_patient.py, los_head.py | copies of conversion's: visits to inputs, and the prolonged-stay head |
 | vocab.txt | a token a line; the line number from 0 is the id |
 | README.md | the model card |
-| conversion_report.json | how this conversion went: not part of the content, so not in the manifest's files |
-| manifest.json | written last |
+| conversion_report.json, release_report.json | how the conversion and the release check went |
+| manifest.json | written last; card and reports are no part of the content, so not in its files |
 """
 
 KIND = "model"
@@ -20,3 +20,5 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 HELPER_FILES = ("encode_patient.py", "los_head.py")
 CARD_FILE = "README.md"
 REPORT_FILE = "conversion_report.json"
+RELEASE_REPORT_FILE = "release_report.json"
+ABOUT_FILES = frozenset({CARD_FILE, REPORT_FILE, RELEASE_REPORT_FILE})

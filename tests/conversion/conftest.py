@@ -28,9 +28,10 @@ from schemas.checkpoint import (
     folder_name,
 )
 from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.model import ABOUT_FILES, REPORT_FILE
 from schemas.model import KIND as MODEL_KIND
-from schemas.model import REPORT_FILE
 from schemas.model_config import BertConfig
+from schemas.sequences import KIND as SEQUENCES_KIND
 from schemas.shards import KIND as SHARDS_KIND
 from schemas.shards import SHARDS, shard_details
 from schemas.vocabulary import KIND as VOCABULARY_KIND
@@ -204,16 +205,46 @@ def write_model(tmp_path):
 
 
 @pytest.fixture
-def published_model(write_model, variables):
-    """A finished model folder of the tiny configuration over CODES, unverified."""
-    tokens = (*SPECIAL_TOKENS, *CODES)
-    folder = write_model(variables, ModelVocabulary(tokens, STANDARD_SPECIAL_TOKENS, "test"))
-    files = tuple(describe_file(folder, name, 0) for name in sorted(os.listdir(folder)))
-    details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "step": STEP}
-    publish_manifest(folder, Manifest(kind=MODEL_KIND, files=files, details=details))
-    with open(f"{folder}/{REPORT_FILE}", "w") as stream:
-        json.dump({"verification": {"passed": True}}, stream)
-    return folder
+def publish_model(write_model):
+    """Write variables as a finished model folder over CODES, unverified; returns the folder."""
+
+    def publish(variables):
+        tokens = (*SPECIAL_TOKENS, *CODES)
+        folder = write_model(variables, ModelVocabulary(tokens, STANDARD_SPECIAL_TOKENS, "test"))
+        names = sorted(set(os.listdir(folder)) - ABOUT_FILES)
+        files = tuple(describe_file(folder, name, 0) for name in names)
+        details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "step": STEP}
+        publish_manifest(folder, Manifest(kind=MODEL_KIND, files=files, details=details))
+        with open(f"{folder}/{REPORT_FILE}", "w") as stream:
+            json.dump({"verification": {"passed": True}}, stream)
+        return folder
+
+    return publish
+
+
+@pytest.fixture
+def published_model(publish_model, variables):
+    """A finished model folder of the tiny configuration."""
+    return publish_model(variables)
+
+
+@pytest.fixture
+def write_sequences(tmp_path):
+    """Write {split: {patient: (token_ids, visit_numbers)}} as a sequences folder; returns the folder."""
+
+    def write(rows):
+        folder, files = tmp_path / "sequences", []
+        for split, patients in rows.items():
+            (folder / f"split={split}").mkdir(parents=True)
+            path = f"split={split}/part-00000.parquet"
+            ids, visits = ([row[column] for row in patients.values()] for column in (0, 1))
+            columns = {"patient_id": list(patients), "token_ids": ids, "visit_numbers": visits}
+            pq.write_table(pa.table(columns), folder / path)
+            files.append(describe_file(str(folder), path, len(patients)))
+        publish_manifest(str(folder), Manifest(kind=SEQUENCES_KIND, files=tuple(files)))
+        return str(folder)
+
+    return write
 
 
 @pytest.fixture
@@ -243,16 +274,16 @@ def write_vocabulary(tmp_path):
 
 @pytest.fixture
 def write_shards(tmp_path):
-    """Write four patients' shards for a vocabulary of so many tokens; returns the folder."""
+    """Write four patients' shards (3, 40, 1 and 16 codes) for so many tokens; returns the folder."""
 
-    def write(vocabulary_size, fingerprint="f" * 64):
-        folder = tmp_path / "run" / "shards" / "valid"
+    def write(vocabulary_size, fingerprint="f" * 64, split="valid", token_ids=None):
+        folder = tmp_path / "run" / "shards" / split
         folder.mkdir(parents=True)
         rng = np.random.default_rng(0)
         lengths = [3, 40, 1, 16]
         columns = {
-            "token_ids": [rng.integers(4, 24, length) for length in lengths],
-            "visit_numbers": [np.arange(length) + 1 for length in lengths],
+            "token_ids": token_ids or [rng.integers(4, 24, length) for length in lengths],
+            "visit_numbers": [np.minimum(np.arange(length) + 1, 8) for length in lengths],
             "prolonged_los": [0, 1, 1, 0],
         }
         pq.write_table(pa.table(columns, schema=SHARDS.arrow), folder / "part-00000.parquet")

@@ -12,7 +12,7 @@ from conversion.errors import ConversionRefused, ProcessFailed, VerificationFail
 from conversion.verify_folder import VerifyConfig, verify_folder
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
-from schemas.model import KIND
+from schemas.model import ABOUT_FILES, KIND
 from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 
 FILES = [
@@ -43,7 +43,7 @@ def test_the_folder_is_whole_and_says_how_it_was_made(converted):
     folder, report = converted
     assert sorted(os.listdir(folder)) == FILES
     manifest = read_manifest(folder, KIND, verify=True)
-    assert {file.path for file in manifest.files} == set(FILES) - {"manifest.json", "conversion_report.json"}
+    assert {file.path for file in manifest.files} == set(FILES) - {"manifest.json", *ABOUT_FILES}
     with open(f"{folder}/conversion_report.json") as stream:
         assert json.load(stream) == report
     assert report["variables"] == {

@@ -15,9 +15,8 @@ from conversion.patient_blocks import blocks
 from conversion.patient_files import Patients, open_patients
 from schemas.embeddings import CODES, KIND, PATIENTS
 from schemas.errors import ContractError
-from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
+from schemas.manifest import Manifest, read_manifest
 from schemas.onnx_model import KIND as ONNX_KIND
-from schemas.sequences import KIND as SEQUENCES_KIND
 from trainer.core.batch import RaggedBatch
 from trainer.core.ragged import cut, take
 
@@ -32,21 +31,20 @@ print("0")
 
 
 @pytest.fixture
-def sequences(tmp_path):
+def sequences(write_sequences):
     """A sequences folder of six patients, and their rows by patient id."""
-    folder, rng, rows, files = tmp_path / "sequences", np.random.default_rng(0), {}, []
-    for split, lengths in LENGTHS.items():
-        (folder / f"split={split}").mkdir(parents=True)
-        ids = [rng.integers(4, 24, length).tolist() for length in lengths]
-        visits = [np.minimum(np.arange(length) + 1, 8).tolist() for length in lengths]
-        names = [f"{split}{number}" for number in range(len(lengths))]
-        rows |= dict(zip(names, zip(ids, visits, strict=True), strict=True))
-        path = f"split={split}/part-00000.parquet"
-        columns = {"patient_id": names, "token_ids": ids, "visit_numbers": visits}
-        pq.write_table(pa.table(columns), folder / path)
-        files.append(describe_file(str(folder), path, len(lengths)))
-    publish_manifest(str(folder), Manifest(kind=SEQUENCES_KIND, files=tuple(files)))
-    return str(folder), rows
+    rng = np.random.default_rng(0)
+    rows = {
+        split: {
+            f"{split}{number}": (
+                rng.integers(4, 24, length).tolist(),
+                np.minimum(np.arange(length) + 1, 8).tolist(),
+            )
+            for number, length in enumerate(lengths)
+        }
+        for split, lengths in LENGTHS.items()
+    }
+    return write_sequences(rows), rows["train"] | rows["test"]
 
 
 def test_vectors_are_those_of_the_model(
