@@ -224,6 +224,7 @@ shrink: setup ## a model without codes of fewer than MIN_PATIENTS: MODEL, VOCABU
 embed: setup ## vectors of the patients of $(RUN)/sequences, and of the codes, to Parquet: MODEL -> $(RUN)/embeddings
 	"$(BIN)/python" -m conversion embed --model "$(MODEL)" --patients "$(RUN)/sequences" \
 		--output "$(RUN)/embeddings" $(CONVERT_ARGS)
+	"$(BIN)/python" -m reports embeddings --embeddings "$(RUN)/embeddings" --output "$(RUN)/embeddings.html"
 
 .PHONY: export-onnx
 export-onnx: setup ## the model's encoder for onnxruntime, proven equal: MODEL -> $(RUN)/onnx

@@ -1,4 +1,4 @@
-"""`python -m reports run | training | profile | demo-summary`: the command line."""
+"""`python -m reports run | training | profile | embeddings | demo-summary`: the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import fsspec
 from jsonargparse import ArgumentParser
 
 from reports.drift import DriftLimits, compare, verdict_lines
+from reports.embeddings_page import render_embeddings
 from reports.page import render
 from reports.profile_page import render_profile
 from reports.summary import summarise
@@ -69,6 +70,22 @@ class ProfileConfig:
     limits: DriftLimits = field(default_factory=DriftLimits)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingsConfig:
+    """One page on vectors."""
+
+    embeddings: str
+    """The embeddings' folder."""
+    output: str
+    """The HTML file to write."""
+
+
+def write_embeddings(config: EmbeddingsConfig) -> int:
+    """Render the page of a model's vectors and write it. Raises ContractError."""
+    _write_page(config.output, render_embeddings(config.embeddings))
+    return OK
+
+
 def write_report(config: ReportConfig) -> int:
     """Render a run's page and write it. Raises ContractError when the folder is no run."""
     _write_page(config.output, render(config.run))
@@ -114,6 +131,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "run": (ReportConfig, write_report, "one self-contained HTML page on a run"),
     "training": (TrainingReportConfig, write_training_report, "one page on a pretraining alone"),
     "profile": (ProfileConfig, write_profile, "one page on a stage's data; a gate, with a reference"),
+    "embeddings": (EmbeddingsConfig, write_embeddings, "one page on a model's vectors of codes"),
     "demo-summary": (SummaryConfig, show_summary, "what a run made, where it lies, how to load the model"),
 }
 
