@@ -39,6 +39,8 @@ def make_tracer(name: BackendName) -> Tracer:
 
 
 def backend_maker(config: PretrainConfig) -> MakeBackend:
-    """What makes a run's backend, of the precision that the run asks for."""
-    found = backend_class(config.backend)
-    return found if config.precision == "float32" else partial(found, precision=config.precision)
+    """What makes a run's backend, with the options that the run asks for."""
+    options = {"compression": config.compression, "max_slots": config.max_slots}
+    if config.backend == "torch":
+        options["precision"] = config.precision
+    return partial(backend_class(config.backend), **options)

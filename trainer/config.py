@@ -9,6 +9,8 @@ from schemas.errors import ContractError
 from schemas.model_config import BertConfig, LosPooling
 
 MAX_SEQ_LENGTH = 1 << 14
+MAX_SLOTS = 1 << 14
+Compression = Literal["none", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW as in BERT: no bias correction, no decay on biases and layer norms; linear warm-up and decay."""
+    """No decay on biases and layer norms; linear warm-up and decay."""
 
+    name: Literal["adamw", "lamb"] = "adamw"
+    """adamw: as in BERT, without bias correction. lamb: You et al. 2020, for very large batches."""
     learning_rate: float = 5e-5
     weight_decay: float = 0.01
     beta_1: float = 0.9
@@ -113,7 +117,12 @@ class PretrainConfig:
     """The run's folder: checkpoints/, metrics.jsonl, tensorboard/, config.json, learned_codes.json."""
     backend: Literal["tensorflow", "torch"] = "torch"
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the matrix products in training (PyTorch); weights, sums, softmax and evaluation stay float32."""
+    """Of the layers in training (PyTorch); weights, sums, heads and evaluation stay float32."""
+    compression: Compression = "none"
+    """fp16: gradients travel between ranks in 16 bits, scaled to fit."""
+    max_slots: int = MAX_SLOTS
+    """Slots (codes and padding) of a rank's step that are in the network at once. A larger step is run in
+    parts whose gradients are added up: memory stays bounded whatever the batch."""
     seed: int = 0
     steps: int = 100_000
     """Optimiser steps in all."""
@@ -159,6 +168,7 @@ class PretrainConfig:
             "checkpoint_every",
             "commit_every",
             "keep_checkpoints",
+            "max_slots",
         ):
             value = getattr(self, name)
             if value < 1:

@@ -19,7 +19,7 @@ def precisions(backend: str, folder: str) -> dict[str, np.ndarray]:
     blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
     results: dict[str, np.ndarray] = {}
     for precision in ("float32", "bfloat16"):
-        model = TorchBackend(STILL, OptimizerConfig(), detect_world(), 0, precision)
+        model = TorchBackend(STILL, OptimizerConfig(), detect_world(), 0, precision=precision)
         gradients = model.named_gradients(blocks, totals_of(blocks), 1)
         with mock.patch.object(backend_rules, "_MAX_LOGITS", 4 * SMALL.vocab_size):
             in_chunks = model.named_gradients(blocks, totals_of(blocks), 1)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from schemas.model_config import BertConfig
-from trainer.config import OptimizerConfig
+from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
 from trainer.core.batch import MaskedBatch
 from trainer.core.world import World
 
@@ -59,8 +59,20 @@ class Backend(Protocol):
 
     name: str
 
-    def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
-        """Build the model with seeded initial weights (truncated normal), equal on every rank."""
+    def __init__(
+        self,
+        config: BertConfig,
+        optimizer: OptimizerConfig,
+        world: World,
+        seed: int,
+        *,
+        compression: Compression = "none",
+        max_slots: int = MAX_SLOTS,
+    ) -> None:
+        """Build the model with seeded initial weights (truncated normal), equal on every rank.
+
+        compression, max_slots: see PretrainConfig.
+        """
         ...
 
     def train_step(

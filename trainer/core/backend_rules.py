@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ TOP_CODES = 10
 
 _MAX_LOGITS = 1 << 25
 """Logits that are in memory at once: 128 MiB in float32."""
+_LARGEST_FLOAT16 = 32_768.0
+"""Half of it, for rounding."""
 _LOGITS_IN_CACHE = 1 << 19
 """Logits that stay in a core's cache: 2 MiB in float32."""
 
@@ -56,6 +59,16 @@ def step_result(
         gradient_norm=gradient_norm,
         applied=bool(np.isfinite([mlm_loss_sum, los_loss_sum, gradient_norm]).all()),
     )
+
+
+def float16_scale(largest: float, ranks: int) -> float:
+    """A power of two that takes gradients near the upper end of float16, but no sum over the ranks beyond it.
+
+    largest: absolute value of any rank's gradient. Near 0 float16 has no bits left for what is small.
+    """
+    if not 0 < largest < math.inf:
+        return 1.0
+    return 2.0 ** max(-100, min(100, math.floor(math.log2(_LARGEST_FLOAT16 / (largest * ranks)))))
 
 
 def weights_not_finite(names: Sequence[str]) -> str | None:

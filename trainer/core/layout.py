@@ -5,6 +5,8 @@ A batch is sorted by length and cut into the fewest blocks of which enough slots
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from trainer.core.batch import MaskedBatch, RaggedBatch
@@ -21,6 +23,40 @@ _MAX_EDGES = 128
 def num_slots(blocks: list[MaskedBatch]) -> int:
     """Slots of all blocks, empty ones included."""
     return sum(block.input_ids.size for block in blocks)
+
+
+def parts_of(blocks: Sequence[MaskedBatch], max_slots: int) -> list[list[MaskedBatch]]:
+    """Blocks in groups of at most so many slots each (or one patient); a larger block is cut by patients."""
+    parts: list[list[MaskedBatch]] = []
+    slots = 0
+    for block in blocks:
+        width = block.input_ids.shape[1]
+        for piece in _rows_at_a_time(block, max(1, max_slots // width)):
+            if not parts or slots + piece.input_ids.size > max_slots:
+                parts.append([])
+                slots = 0
+            parts[-1].append(piece)
+            slots += piece.input_ids.size
+    return parts
+
+
+def _rows_at_a_time(block: MaskedBatch, most: int) -> Iterator[MaskedBatch]:
+    patients, width = block.input_ids.shape
+    if patients <= most:
+        yield block
+        return
+    for start in range(0, patients, most):
+        rows = slice(start, start + most)
+        places = block.masked_positions - np.int32(start * width)
+        masked = (places >= 0) & (places < most * width)
+        yield MaskedBatch(
+            block.input_ids[rows],
+            block.visit_numbers[rows],
+            block.lengths[rows],
+            places[masked],
+            block.masked_labels[masked],
+            block.prolonged_los[rows],
+        )
 
 
 def lay_out(

@@ -19,8 +19,10 @@ class AdamW:
         self.v = {name: tf.Variable(tf.zeros(w.shape), trainable=False) for name, w in weights.items()}
         self._update = tf.function(self._update_all)
 
-    def apply(self, gradients: Mapping[str, tf.Tensor], norm: tf.Tensor, learning_rate: float) -> None:
-        """Update every variable in place. norm (): of the whole gradient."""
+    def apply(
+        self, gradients: Mapping[str, tf.Tensor], norm: tf.Tensor, learning_rate: float, step: int
+    ) -> None:
+        """Update every variable in place. norm (): of the whole gradient. step: not needed."""
         scale = 1.0 / tf.maximum(norm / self._config.clip_norm, 1.0)
         self._update(dict(gradients), scale, tf.constant(learning_rate, tf.float32))
 

@@ -10,20 +10,24 @@ import tensorflow as tf
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, tensorflow_shapes
 from schemas.checkpoint import ADAM_M, ADAM_V, GLOBAL_STEP, TENSORFLOW
 from schemas.model_config import BertConfig
-from trainer.config import OptimizerConfig
+from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
 from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
+from trainer.core.layout import parts_of
 from trainer.core.world import World
 from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW
 from trainer.tf_backend.collectives import Collectives
 from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.gradients import BLOCK_SPEC, StepGradients
+from trainer.tf_backend.lamb import Lamb
 from trainer.tf_backend.model import Bert, Block, Encoded, look_up_words, to_block
 from trainer.tf_backend.runtime import configure
 from trainer.tf_backend.vocabulary_head import VocabularyHead
+
+OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
 
 
 class TensorFlowBackend:
@@ -31,9 +35,19 @@ class TensorFlowBackend:
 
     name = TENSORFLOW
 
-    def __init__(self, config: BertConfig, optimizer: OptimizerConfig, world: World, seed: int) -> None:
+    def __init__(
+        self,
+        config: BertConfig,
+        optimizer: OptimizerConfig,
+        world: World,
+        seed: int,
+        *,
+        compression: Compression = "none",
+        max_slots: int = MAX_SLOTS,
+    ) -> None:
         configure(world)
         self._config, self._world, self._seed = config, world, seed
+        self._max_slots, self._compression = max_slots, compression
         self._collectives = Collectives(world)
         self._weights = {
             name: tf.Variable(array, name=name) for name, array in initial_weights(config, seed).items()
@@ -41,7 +55,7 @@ class TensorFlowBackend:
         self._network = Bert(config, self._weights)
         self._head = VocabularyHead(self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS])
         self._gradients = StepGradients(config, self._weights, self._network, self._head)
-        self._optimizer = AdamW(self._weights, optimizer)
+        self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
         self._encode_without_dropout = tf.function(self._encode, input_signature=[BLOCK_SPEC])
         self._norm = tf.function(tf.linalg.global_norm)
 
@@ -49,12 +63,14 @@ class TensorFlowBackend:
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
         loss_sums, gradients = self._step_gradients(blocks, totals, step)
-        *summed, loss_sums = self._collectives.sum("step", [*gradients.values(), loss_sums])
+        *summed, loss_sums = self._collectives.sum(
+            "step", [*gradients.values(), loss_sums], self._compression
+        )
         gradients = dict(zip(gradients, summed, strict=True))
         norm = self._norm(summed)
         result = step_result(*loss_sums.numpy().tolist(), float(norm), totals)
         if result.applied:
-            self._optimizer.apply(gradients, norm, learning_rate)
+            self._optimizer.apply(gradients, norm, learning_rate, step)
         return result
 
     def predict(self, block: MaskedBatch) -> Predictions:
@@ -157,8 +173,18 @@ class TensorFlowBackend:
     def _step_gradients(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        seeds = [dropout_seed(self._seed, step, self._world.rank, block) for block in range(len(blocks))]
-        return self._gradients(blocks, totals, seeds)
+        results, first = [], 0
+        for part in parts_of(blocks, self._max_slots) or [[]]:
+            numbers = range(first, first + len(part))
+            seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in numbers]
+            results.append(self._gradients(part, totals, seeds))
+            first += len(part)
+        if len(results) == 1:
+            return results[0]
+        loss_sums, gradients = zip(*results, strict=True)
+        return tf.add_n(loss_sums), {
+            name: tf.add_n([part[name] for part in gradients]) for name in self._weights
+        }
 
     def _encode(self, block: Block) -> Encoded:
         return self._network.encode(block, look_up_words(self._weights, block.input_ids), Dropout(None))

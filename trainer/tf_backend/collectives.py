@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainer.config import Compression
+from trainer.core.backend_rules import float16_scale
 from trainer.core.together import RankLost
 from trainer.core.world import World
 
@@ -29,17 +31,46 @@ class Collectives:
             horovod.tensorflow.init()
             self._horovod = horovod.tensorflow
 
-    def sum(self, name: str, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Each tensor's sum over the ranks, in one fused operation."""
+    def sum(self, name: str, tensors: list[tf.Tensor], compression: Compression = "none") -> list[tf.Tensor]:
+        """Each tensor's sum over the ranks, in one fused operation.
+
+        compression fp16: all but the last tensor travel as float16.
+        """
         if not self._horovod:
             return tensors
         operation = _graph_name(name)
         if name not in self._traced:
-            self._traced[name] = tf.function(
-                lambda values: self._horovod.grouped_allreduce(values, op=self._horovod.Sum, name=operation)
+            self._traced[name] = (
+                self._sum_as_float16(operation)
+                if compression == "fp16"
+                else tf.function(
+                    lambda values: self._horovod.grouped_allreduce(
+                        values, op=self._horovod.Sum, name=operation
+                    )
+                )
             )
         with _ranks_answer(), tf.profiler.experimental.Trace("all-reduce"):
             return self._traced[name](tensors)
+
+    def _sum_as_float16(self, operation: str) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
+        @tf.function
+        def largest_of(values: list[tf.Tensor]) -> tf.Tensor:
+            largest = tf.reduce_max([tf.reduce_max(tf.abs(value)) for value in values])
+            return self._horovod.allreduce(largest, op=self._horovod.Max, name=f"{operation}.largest")
+
+        @tf.function
+        def sum_scaled(values: list[tf.Tensor], last: tf.Tensor, scale: tf.Tensor) -> list[tf.Tensor]:
+            halves = [tf.cast(value * scale, tf.float16) for value in values]
+            sums = self._horovod.grouped_allreduce(halves, op=self._horovod.Sum, name=f"{operation}.float16")
+            last = self._horovod.allreduce(last, op=self._horovod.Sum, name=operation)
+            return [*(tf.cast(value, tf.float32) / scale for value in sums), last]
+
+        def summed(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+            *large, last = tensors
+            scale = float16_scale(float(largest_of(large)), self._horovod.size())
+            return sum_scaled(large, last, tf.constant(scale, tf.float32))
+
+        return summed
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
         """The sum of an array that has the same shape on every rank, though not in every call."""

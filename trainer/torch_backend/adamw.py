@@ -22,8 +22,13 @@ class AdamW:
         self._step = torch.tensor(_LATE, device=next(iter(parameters.values())).device)
 
     @torch.no_grad()
-    def apply(self, gradients: dict[str, torch.Tensor], norm: torch.Tensor, learning_rate: float) -> None:
-        """Update every parameter in place. norm (): of the whole gradient. The gradients are used up."""
+    def apply(
+        self, gradients: dict[str, torch.Tensor], norm: torch.Tensor, learning_rate: float, step: int
+    ) -> None:
+        """Update every parameter in place. norm (): of the whole gradient. step: not needed.
+
+        The gradients are used up.
+        """
         divisor = (norm / self._config.clip_norm).clamp(min=1.0)
         for decayed in (True, False):
             names = [name for name in self._parameters if is_decayed(name) == decayed]

@@ -10,16 +10,18 @@ import torch
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, Row, rows_for
 from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OPTIMIZER_FILE
 from schemas.model_config import BertConfig
-from trainer.config import OptimizerConfig
+from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
 from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result, threads_per_process
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
+from trainer.core.layout import parts_of
 from trainer.core.world import World
 from trainer.torch_backend import anomaly, vocabulary_head, weights_files
 from trainer.torch_backend.adamw import AdamW
 from trainer.torch_backend.collectives import Collectives
 from trainer.torch_backend.gradients import step_gradients
+from trainer.torch_backend.lamb import Lamb
 from trainer.torch_backend.memory import keep_freed_memory
 from trainer.torch_backend.model import (
     Encoded,
@@ -33,6 +35,8 @@ from trainer.torch_backend.model import (
 )
 from trainer.torch_backend.slots import Slots, block_slots
 
+OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
+
 
 class TorchBackend:
     """transformers' BertForPreTraining, trained on the GPU of this process's local rank if there is one."""
@@ -45,9 +49,12 @@ class TorchBackend:
         optimizer: OptimizerConfig,
         world: World,
         seed: int,
+        *,
+        compression: Compression = "none",
+        max_slots: int = MAX_SLOTS,
         precision: str = "float32",
     ) -> None:
-        """precision: of the matrix products in training, float32 or bfloat16."""
+        """precision: of the layers in training, float32 or bfloat16."""
         torch.set_num_threads(threads_per_process())
         device = torch.device("cpu")
         if torch.cuda.is_available():
@@ -57,22 +64,23 @@ class TorchBackend:
             keep_freed_memory()
         self._config, self._world, self._seed, self._device = config, world, seed, device
         self._precision = getattr(torch, precision)
+        self._max_slots, self._compression = max_slots, compression
         self._collectives = Collectives(world)
         self._model = build_model(config)
         self._set_weights(from_tensorflow(initial_weights(config, seed), config))
         self._model.to(device)
         self._parameters = tensorflow_named_parameters(self._model, config)
-        self._optimizer = AdamW(self._parameters, optimizer)
+        self._optimizer = OPTIMIZERS[optimizer.name](self._parameters, optimizer)
 
     def train_step(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
         loss_sums, gradients = self._step_gradients(blocks, totals, step)
-        self._collectives.sum_in_place("step", [*gradients.values(), loss_sums])
+        self._collectives.sum_in_place("step", [*gradients.values(), loss_sums], self._compression)
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
         result = step_result(*torch.cat([loss_sums, norm[None]]).tolist(), totals)
         if result.applied:
-            self._optimizer.apply(gradients, norm, learning_rate)
+            self._optimizer.apply(gradients, norm, learning_rate, step)
         return result
 
     @torch.inference_mode()
@@ -183,8 +191,19 @@ class TorchBackend:
     def _step_gradients(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int, watch: Watch | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        seed = dropout_seed(self._seed, step, self._world.rank, 0)
-        return step_gradients(self._model, self._parameters, blocks, totals, seed, self._precision, watch)
+        loss_sums, gradients = None, {}
+        for number, part in enumerate(parts_of(blocks, self._max_slots) or [[]]):
+            seed = dropout_seed(self._seed, step, self._world.rank, number)
+            sums, found = step_gradients(
+                self._model, self._parameters, part, totals, seed, self._precision, watch
+            )
+            if loss_sums is None:
+                loss_sums, gradients = sums, found
+            else:
+                loss_sums += sums
+                torch._foreach_add_(list(gradients.values()), list(found.values()))
+        assert loss_sums is not None
+        return loss_sums, gradients
 
     def _encode(self, slots: Slots) -> Encoded:
         """Dropout off, in float32."""

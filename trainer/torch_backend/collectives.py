@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.profiler import record_function
 
+from trainer.config import Compression
+from trainer.core.backend_rules import float16_scale
 from trainer.core.together import RankLost
 from trainer.core.world import World
 
@@ -25,11 +27,29 @@ class Collectives:
             horovod.torch.init()
             self._horovod = horovod.torch
 
-    def sum_in_place(self, name: str, tensors: list[torch.Tensor]) -> None:
-        """Each tensor becomes its sum over the ranks, in one fused operation."""
-        if self._horovod:
-            with _ranks_answer(), record_function("all-reduce"):
+    def sum_in_place(self, name: str, tensors: list[torch.Tensor], compression: Compression = "none") -> None:
+        """Each tensor becomes its sum over the ranks, in one fused operation.
+
+        compression fp16: all but the last tensor travel as float16.
+        """
+        if not self._horovod:
+            return
+        with _ranks_answer(), record_function("all-reduce"):
+            if compression == "none":
                 self._horovod.grouped_allreduce_(tensors, name=name, op=self._horovod.Sum)
+            else:
+                self._sum_as_float16(name, tensors)
+
+    def _sum_as_float16(self, name: str, tensors: list[torch.Tensor]) -> None:
+        large, last = tensors[:-1], tensors[-1]
+        largest = torch.stack(torch._foreach_norm(large, torch.inf)).max()
+        largest = self._horovod.allreduce(largest, name=f"{name}.largest", op=self._horovod.Max)
+        scale = float16_scale(float(largest), self._horovod.size())
+        halves = [(tensor * scale).half() for tensor in large]
+        self._horovod.grouped_allreduce_(halves, name=f"{name}.float16", op=self._horovod.Sum)
+        self._horovod.allreduce_(last, name=name, op=self._horovod.Sum)
+        for tensor, half in zip(large, halves, strict=True):
+            tensor.copy_(half).div_(scale)
 
     def sum_array(self, name: str, values: np.ndarray) -> np.ndarray:
         """The sum of an array that has the same shape on every rank, though not in every call."""

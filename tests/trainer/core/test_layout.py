@@ -7,9 +7,10 @@ import pytest
 
 from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 from tests.trainer.core.batches import patients_of, random_batch
+from tests.trainer.small_models import make_block
 from trainer.config import MaskingConfig
 from trainer.core import layout
-from trainer.core.layout import block_cuts, lay_out, num_slots
+from trainer.core.layout import block_cuts, lay_out, num_slots, parts_of
 from trainer.core.masking import Masker, training_key
 from trainer.core.ragged import empty_batch
 
@@ -102,3 +103,23 @@ def test_a_block_has_a_largest_size(monkeypatch):
 
 def test_no_patients_no_blocks():
     assert lay_out(empty_batch(), masked(empty_batch()), pad_id=0) == []
+
+
+@pytest.mark.parametrize("max_slots", [1, 40, 300, 100_000])
+def test_parts_hold_every_patient_once_and_no_more_slots(max_slots):
+    blocks = [make_block(1, 9, 20), make_block(2, 3, 30), make_block(3, 4, 8)]
+    parts = parts_of(blocks, max_slots)
+    for part in parts:
+        patients = sum(len(block.lengths) for block in part)
+        assert num_slots(part) <= max_slots or patients == 1
+    pieces = [block for part in parts for block in part]
+    for name in ("lengths", "prolonged_los", "masked_labels"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        np.testing.assert_array_equal(joined, np.concatenate([getattr(block, name) for block in blocks]))
+    ids = [piece.input_ids.ravel()[piece.masked_positions] for piece in pieces]
+    expected = [block.input_ids.ravel()[block.masked_positions] for block in blocks]
+    np.testing.assert_array_equal(np.concatenate(ids), np.concatenate(expected))
+
+
+def test_nobody_makes_no_parts():
+    assert parts_of([], 10) == []
