@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from schemas.checkpoint import list_checkpoints
-from tests.trainer.processes import STEPS, finish, losses, start, wait_for_step
+from tests.trainer.interrupted import ON_EACH_BACKEND, check_it_repeats_an_undisturbed_run, started
+from tests.trainer.processes import STEPS, finish, losses
 from tests.trainer.runs import read_log, run_ranks
 from trainer.core.stop import Stopped, StopRequest, stop_on_sigterm
 from trainer.exit_codes import STOPPED
@@ -107,26 +108,14 @@ def test_the_signal_may_come_twice_and_its_handler_goes():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-@pytest.mark.parametrize(
-    ("backend", "ranks"),
-    [
-        ("torch", 1),
-        ("tensorflow", 1),
-        pytest.param("torch", 2, marks=[pytest.mark.horovod, pytest.mark.slow]),
-    ],
-)
+@ON_EACH_BACKEND
 def test_sigterm_in_a_real_run(data_set, tmp_path, backend, ranks):
-    undisturbed, stopped = str(tmp_path / "undisturbed"), str(tmp_path / "stopped")
-    process = start(data_set, stopped, backend, ranks)
-    wait_for_step(process, stopped, 10)
+    stopped = str(tmp_path / "stopped")
+    process = started(data_set, stopped, backend, ranks, 10)
     os.kill(process.pid, signal.SIGTERM)  # of two ranks, the launcher alone
     said = finish(process, STOPPED)
     reached = losses(stopped)[-1][0]
     assert 10 <= reached < STEPS
     assert f"stopped at step {reached} (SIGTERM on rank " in said
     assert list_checkpoints(stopped)[-1][0] == reached
-
-    finish(start(data_set, stopped, backend, ranks))
-    finish(start(data_set, undisturbed, backend, ranks))
-    assert losses(stopped) == losses(undisturbed)
-    assert losses(stopped, "eval") == losses(undisturbed, "eval")
+    check_it_repeats_an_undisturbed_run(data_set, stopped, str(tmp_path / "undisturbed"), backend, ranks)
