@@ -12,6 +12,19 @@ from schemas.errors import ContractError
 
 LosPooling = Literal["first", "mean", "sum"]
 
+# Each size with its smallest value: a network without layers is one of embeddings and heads.
+_SIZES = {
+    "vocab_size": 1,
+    "hidden_size": 1,
+    "num_hidden_layers": 0,
+    "num_attention_heads": 1,
+    "intermediate_size": 1,
+    "max_position_embeddings": 1,
+    "type_vocab_size": 1,
+}
+_LARGEST_SIZE = 2**31 - 1
+_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps")
+
 
 @dataclass(frozen=True)
 class BertConfig:
@@ -38,6 +51,8 @@ class BertConfig:
     los_pooling: LosPooling = "first"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_value(field.name, getattr(self, field.name))
         if self.hidden_size % self.num_attention_heads:
             raise ContractError(
                 f"hidden_size {self.hidden_size} with num_attention_heads {self.num_attention_heads}",
@@ -56,6 +71,20 @@ class BertConfig:
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
+def _check_value(name: str, value: Any) -> None:
+    """Refuse a value that no network can have. Raises ContractError."""
+    if name in _SIZES:
+        allowed = type(value) is int and _SIZES[name] <= value <= _LARGEST_SIZE
+        rule = f"it is a whole number from {_SIZES[name]} to {_LARGEST_SIZE}"
+    elif name in _RATES:
+        allowed = type(value) in (int, float) and 0 <= value <= 1
+        rule = "it is a number from 0 to 1"
+    else:
+        allowed, rule = isinstance(value, str), "it is a text"
+    if not allowed:
+        raise ContractError(f"{name} is {str(value)[:40]}", rule, "mend bert_config.json")
+
+
 def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> BertConfig:
     """Read a `bert_config.json` (Google's, Med-BERT's or ours).
 
@@ -69,10 +98,12 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
         raise ContractError(
             f"{uri} does not exist", "a model has a bert_config.json", "check the path"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(
             f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file"
         ) from error
+    if not isinstance(plain, dict):
+        raise ContractError(f"{uri} is no object", "bert_config.json is a JSON object", "check the file")
     known = {field.name for field in fields(BertConfig)}
     kept = {key: value for key, value in plain.items() if key in known}
     if "vocab_size" not in kept:

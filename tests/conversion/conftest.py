@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pyarrow as pa
@@ -180,12 +181,11 @@ def torch_checkpoint(tmp_path):
 
 @pytest.fixture
 def write_model(tmp_path):
-    """Write variables of the tiny configuration as a model folder, unverified; returns the folder."""
+    """Write variables (by default of the tiny configuration) as a model folder, unverified."""
 
-    def write(variables, vocabulary=None, los_pooling="first"):
-        config = tiny_config(los_pooling=los_pooling)
-        folder = tmp_path / "written_model"
-        folder.mkdir()
+    def write(variables, vocabulary=None, los_pooling="first", config=None):
+        config = config or tiny_config(los_pooling=los_pooling)
+        folder = tempfile.mkdtemp(prefix="written_model", dir=tmp_path)
         source = Source(
             path="model.ckpt-7",
             states_itself=False,
@@ -198,8 +198,8 @@ def write_model(tmp_path):
             fingerprint="0" * 64,
         )
         mapped = map_arrays(variables, config, "tensorflow", "transformers", "test")
-        convert.write_model(str(folder), source, mapped)
-        return str(folder)
+        convert.write_model(folder, source, mapped)
+        return folder
 
     return write
 
