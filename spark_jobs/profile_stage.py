@@ -16,19 +16,25 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas import claims, diagnoses, profile, sequences, shards, vocabulary
 from schemas.errors import ContractError
-from schemas.layout import has_whole_patients
 from schemas.manifest import MANIFEST_NAME, Manifest, no_manifest
 from schemas.profile import Profile, Rejects
-from schemas.rules import check_claims, check_diagnoses, check_sequences, check_shards
+from schemas.rules import check_claims, check_sequences, check_shards
 from spark_jobs.checks import check_built_with, checked
 from spark_jobs.config import run_job
+from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.profiles import MOST_SHAPES, profile_of, profile_of_vocabulary, rejects
 from spark_jobs.publish import Published, publish, read_published, read_table, start_output, write_file
 from spark_jobs.storage import Folder
 from spark_jobs.transforms.layout import num_partitions_for
-from spark_jobs.transforms.profile import count_rows, count_sequences, rows_of_claims, rows_of_diagnoses
+from spark_jobs.transforms.profile import (
+    DIAGNOSIS_COLUMNS_READ,
+    count_claims,
+    count_diagnoses,
+    count_sequences,
+)
 from spark_jobs.transforms.shapes import reject_shapes
 from spark_jobs.vocabularies import read_tokens
+from spark_jobs.worker_errors import errors_of_workers
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class ProfileStage:
 def main(spark: SparkSession, config: ProfileStage) -> None:
     source = read_published(spark, config.input, _kind(spark, config.input))
     output = start_output(spark, config.output, [config.input])
-    found = _PROFILERS[source.manifest.kind](spark, source, config)
+    with errors_of_workers():
+        found = _PROFILERS[source.manifest.kind](spark, source, config)
     content = found.to_json().encode()
     files = (write_file(output, profile.PROFILE_FILE, content, 1),)
     publish(output, Manifest(profile.KIND, {}, {source.manifest.kind: source.manifest.fingerprint}, files))
@@ -59,18 +66,16 @@ def main(spark: SparkSession, config: ProfileStage) -> None:
 
 def _of_claims(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
     rows = read_table(spark, source, claims.CLAIMS, subfolder=f"{claims.CLAIMS_FOLDER}/")
-    rows = rows_of_claims(checked(rows, check_claims, source.uri))
     num_rows = source.manifest.counts.get("diagnoses", source.manifest.num_rows)
-    counts = count_rows(rows, num_partitions_for(num_rows)).toArrow()
+    rows = checked(rows, check_claims, source.uri)
+    counts = count_claims(rows, num_partitions_for(num_rows)).toArrow()
     return profile_of(claims.KIND, counts, {})
 
 
 def _of_diagnoses(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:
-    together = has_whole_patients(source.manifest)
-    table = read_table(spark, source, diagnoses.DIAGNOSES, whole_files=together)
-    rows = rows_of_diagnoses(checked(table, check_diagnoses, source.uri))
-    num_partitions = None if together else num_partitions_for(source.manifest.num_rows)
-    counts = count_rows(rows, num_partitions).toArrow()
+    num_partitions = partitions_to_shuffle(source)
+    frame, patient_rows = frame_of_patients(spark, source, num_partitions, DIAGNOSIS_COLUMNS_READ)
+    counts = count_diagnoses(frame, patient_rows).toArrow()
     return profile_of(diagnoses.KIND, counts, _rejects(spark, source, config))
 
 

@@ -178,12 +178,10 @@ def read_table(
     *,
     subfolder: str = "",
     partition: str = "",
-    whole_files: bool = False,
 ) -> DataFrame:
     """The contract's columns of the Parquet files that the manifest lists (and of no stray file beside them).
 
-    partition: a Hive partition column, which is read too. whole_files: a file's rows come in one partition,
-    in their order. Raises ContractError for a missing column.
+    partition: a Hive partition column, which is read too. Raises ContractError for a missing column.
     """
     wanted = [
         f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)
@@ -192,11 +190,6 @@ def read_table(
     if not wanted:
         ddl = schema.ddl + (f", {partition} string" if partition else "")
         return spark.createDataFrame([], ddl)
-    if whole_files:
-        # Spark cuts a file that is longer than its share of a task; these two settings rule that out.
-        longest = max(file.bytes for file in source.manifest.files)
-        spark.conf.set("spark.sql.files.minPartitionNum", "1")
-        spark.conf.set("spark.sql.files.maxPartitionBytes", str(longest))
     rows = spark.read.option("basePath", source.uri).parquet(*(join(source.uri, path) for path in wanted))
     schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
     return rows.select(*columns)

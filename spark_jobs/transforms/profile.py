@@ -15,22 +15,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.claims import DIAGNOSIS_COLUMNS
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
+from schemas.diagnoses import ADMIT_DATE, DISCHARGE_DATE, PATIENT_ID
 from schemas.profile import LOS_BINS
 from schemas.sequences import SEQUENCES
 from schemas.shards import SHARDS
-from spark_jobs.transforms.codes import empty_as_null, normalised_code
-from spark_jobs.transforms.visits import whole_patients
+from spark_jobs.patient_rows import PatientRows
+from spark_jobs.transforms.codes import empty_as_null, normalised_code, numbers_of
+from spark_jobs.transforms.parse import days
+from spark_jobs.transforms.visit_rules import begins_run, numbered
+from spark_jobs.transforms.visits import begins_text_run, whole_patients
 
 # Sections of the counts; `part` is a code system in MONTH, and empty elsewhere.
 TOTAL, CODE, MONTH, SYSTEM, LOS, VISITS_EACH, CODES_EACH = (
     "total", "code", "month", "system", "los", "visits each", "codes each",
 )  # fmt: skip
 COUNTS_DDL = "section string, key string, part string, patients bigint, number bigint"
+DIAGNOSIS_COLUMNS_READ = (PATIENT_ID, ADMIT_DATE, DISCHARGE_DATE, "code")
+VISIT = "visit"
 NO_SYSTEM = "unknown codes"  # [UNK], and what could not be read
 
 Ints = npt.NDArray[np.int64]
@@ -53,42 +59,40 @@ class Flat:
     codes: Sequence[str]
 
 
-def rows_of_claims(claims: DataFrame) -> DataFrame:
-    """Claims → (patient_id, visit, admit, discharge, code): a row for each code; a claim is a visit."""
+def count_claims(claims: DataFrame, num_partitions: int) -> DataFrame:
+    """Claims, shuffled into so many partitions → counts (COUNTS_DDL); a claim is a visit."""
     version = F.col("icd_version")
     system = F.when(version == 9, ICD9CM).when(version == 10, ICD10CM)
     written = F.explode(F.filter(F.array(*map(_trimmed, DIAGNOSIS_COLUMNS)), lambda code: code.isNotNull()))
-    return claims.withColumn("written", written).select(
-        "patient_id",
-        F.xxhash64("claim_id").alias("visit"),
-        *_days(),
+    rows = claims.withColumn("written", written).select(
+        PATIENT_ID,
+        F.xxhash64("claim_id").alias(VISIT),
+        ADMIT_DATE,
+        DISCHARGE_DATE,
         F.coalesce(normalised_code(system, F.col("written")), F.lit("[malformed]")).alias("code"),
     )
+    together = rows.repartition(num_partitions, PATIENT_ID).sortWithinPartitions(PATIENT_ID)
+    return _added_up(together, lambda batches: map(_of_claims, whole_patients(batches)))
 
 
-def _trimmed(name: str):
+def _of_claims(rows: pa.RecordBatch) -> Flat:
+    return _flat(rows, rows[VISIT].to_numpy())
+
+
+def _trimmed(name: str) -> Column:
     return empty_as_null(F.col(name))
 
 
-def rows_of_diagnoses(diagnoses: DataFrame) -> DataFrame:
-    """Diagnoses → the same; a discharge date is a visit, as in sequences."""
-    visit = F.unix_date("discharge_date").cast("bigint").alias("visit")
-    return diagnoses.select("patient_id", visit, *_days(), "code")
+def count_diagnoses(frame: DataFrame, patient_rows: PatientRows) -> DataFrame:
+    """Diagnoses → counts (COUNTS_DDL); a discharge date is a visit, as in sequences.
 
-
-def _days():
-    return F.unix_date("admit_date").alias("admit"), F.unix_date("discharge_date").alias("discharge")
-
-
-def count_rows(rows: DataFrame, num_partitions: int | None = None) -> DataFrame:
-    """(patient_id, visit, admit, discharge, code) → counts (COUNTS_DDL).
-
-    num_partitions: into how many patients are shuffled; None where each patient's rows lie together in one
-    partition already, by visit.
+    frame, patient_rows: of patient_rows.frame_of_patients, with DIAGNOSIS_COLUMNS_READ.
     """
-    if num_partitions is not None:
-        rows = rows.repartition(num_partitions, "patient_id").sortWithinPartitions("patient_id", "visit")
-    return _added_up(rows, _of_rows)
+    return _added_up(frame, lambda batches: map(_of_diagnoses, patient_rows.batches(batches)))
+
+
+def _of_diagnoses(rows: pa.RecordBatch) -> Flat:
+    return _flat(rows, days(rows[DISCHARGE_DATE]))
 
 
 def count_sequences(sequences: DataFrame, tokens: Sequence[str]) -> DataFrame:
@@ -109,24 +113,24 @@ def _added_up(rows: DataFrame, flatten: Callable[[Iterator[pa.RecordBatch]], Ite
     )
 
 
-def _of_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Flat]:
-    for rows in whole_patients(batches):
-        ids, visits = rows["patient_id"], rows["visit"].to_numpy()
-        new_patient = np.ones(len(ids), bool)
-        new_patient[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
-        new_visit = new_patient.copy()
-        new_visit[1:] |= visits[1:] != visits[:-1]
-        starts = np.flatnonzero(new_visit)
-        codes = pc.dictionary_encode(rows["code"])
-        yield Flat(
-            int(new_patient.sum()),
-            (np.cumsum(new_patient) - 1)[starts],
-            np.minimum.reduceat(rows["admit"].to_numpy().astype(np.int64), starts),
-            np.maximum.reduceat(rows["discharge"].to_numpy().astype(np.int64), starts),
-            np.cumsum(new_visit) - 1,
-            codes.indices.to_numpy().astype(np.int64),
-            codes.dictionary.to_pylist(),
-        )
+def _flat(rows: pa.RecordBatch, visit: Ints) -> Flat:
+    """Whole patients' rows, in order of patients. visit: (N,) any number of each row's visit."""
+    patient = numbered(begins_text_run(rows[PATIENT_ID]))
+    codes = rows["code"].dictionary_encode()
+    columns = (patient, visit, days(rows[ADMIT_DATE]), days(rows[DISCHARGE_DATE]), numbers_of(codes))
+    order = np.lexsort((visit, patient))
+    patient, visit, admit, discharge, code = (column[order] for column in columns)
+    begins = begins_run(patient, visit)
+    starts = np.flatnonzero(begins)
+    return Flat(
+        int(patient[-1]) + 1,
+        patient[starts],
+        np.minimum.reduceat(admit, starts),
+        np.maximum.reduceat(discharge, starts),
+        numbered(begins),
+        code,
+        codes.dictionary.to_pylist(),
+    )
 
 
 def _of_sequences(batches: Iterator[pa.RecordBatch], tokens: Sequence[str]) -> Iterator[Flat]:

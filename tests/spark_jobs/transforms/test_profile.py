@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from schemas.diagnoses import DIAGNOSES
 from schemas.profile import LOS_BINS
-from spark_jobs.transforms.profile import NO_SYSTEM, count_rows, count_sequences, rows_of_diagnoses
+from spark_jobs.patient_rows import PatientRows
+from spark_jobs.transforms.profile import NO_SYSTEM, count_diagnoses, count_sequences
 
 pytestmark = pytest.mark.spark
 
@@ -70,16 +71,9 @@ def as_dict(counted) -> dict[tuple[str, str, str], tuple[int, int]]:
 def test_counts_of_diagnoses(spark, partitions):
     rows = some_diagnoses()
     table = [(p, None, admit, discharge, code, None, None, None) for p, admit, discharge, code in rows]
-    diagnoses = spark.createDataFrame(table, DIAGNOSES.ddl).repartition(partitions)
-    found = as_dict(count_rows(rows_of_diagnoses(diagnoses), partitions))
+    diagnoses = spark.createDataFrame(table, DIAGNOSES.ddl).repartition(partitions, "patient_id")
+    found = as_dict(count_diagnoses(diagnoses.sortWithinPartitions("patient_id"), PatientRows("here")))
     assert found == counts_in_plain_python(rows, lambda discharge: discharge)
-
-
-def test_rows_that_lie_by_patient_are_not_moved(spark):
-    rows = sorted(some_diagnoses(), key=lambda row: (row[0], row[2]))
-    table = [(p, None, admit, discharge, code, None, None, None) for p, admit, discharge, code in rows]
-    counted = count_rows(rows_of_diagnoses(spark.createDataFrame(table, DIAGNOSES.ddl).coalesce(1)))
-    assert as_dict(counted) == counts_in_plain_python(rows, lambda discharge: discharge)
 
 
 def test_counts_of_sequences_and_of_shards_without_dates(spark):
@@ -105,4 +99,5 @@ def test_counts_of_sequences_and_of_shards_without_dates(spark):
 
 
 def test_nothing_has_no_counts(spark):
-    assert as_dict(count_rows(rows_of_diagnoses(spark.createDataFrame([], DIAGNOSES.ddl)), 2)) == {}
+    nothing = spark.createDataFrame([], DIAGNOSES.ddl)
+    assert as_dict(count_diagnoses(nothing, PatientRows("here"))) == {}
