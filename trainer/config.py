@@ -106,6 +106,8 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     """Largest norm of the whole gradient."""
     warmup_steps: int = 10_000
+    warmup_patients: int | None = None
+    """Of all ranks, instead of steps: see PretrainConfig.patients."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,17 @@ class PretrainConfig:
     seed: int = 0
     steps: int = 100_000
     """Optimiser steps in all."""
+    patients: int | None = None
+    """Patients in all, counted as often as they are seen, instead of steps: warm-up and decay are counted in
+    them, so that a recipe holds for any batch_size and number of ranks."""
     batch_size: int = 32
     """Patients a step on each rank."""
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     init_checkpoint: str | None = None
-    """Start from these weights: a TensorFlow checkpoint prefix, or a checkpoint folder of this backend."""
+    """Start from these weights: a TensorFlow checkpoint prefix, a checkpoint folder of this backend, or
+    (PyTorch) a model folder that the conversion wrote."""
     detect_anomaly: bool = False
     """After a step that gave a value that is not finite, run it again, slowly, to name the operation."""
     profile_steps: int = 0
@@ -173,6 +179,18 @@ class PretrainConfig:
             value = getattr(self, name)
             if value < 1:
                 raise ContractError(f"{name} is {value}", "it is at least 1", f"raise {name}")
+        if (self.patients is None) != (self.optimizer.warmup_patients is None):
+            raise ContractError(
+                f"patients is {self.patients} and optimizer.warmup_patients {self.optimizer.warmup_patients}",
+                "a run and its warm-up are both counted in steps, or both in patients",
+                "set both of them or neither",
+            )
+        for name, patients in (
+            ("patients", self.patients),
+            ("optimizer.warmup_patients", self.optimizer.warmup_patients),
+        ):
+            if patients is not None and patients < 1:
+                raise ContractError(f"{name} is {patients}", "it is at least 1", f"raise {name}")
         if self.backend == "tensorflow" and self.precision != "float32":
             raise ContractError(
                 f"precision is {self.precision} with the TensorFlow backend",

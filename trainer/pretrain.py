@@ -13,9 +13,10 @@ import fsspec
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
+from schemas.model import TOKENIZER_FILE
 from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
-from schemas.vocabulary import Vocabulary, read_vocabulary
+from schemas.vocabulary import VOCAB_FILE, Vocabulary, parse_vocab_txt, read_vocabulary
 from trainer.backends import backend_maker, make_tracer
 from trainer.config import DataConfig, MaskingConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
@@ -106,10 +107,12 @@ def pretrain(
             config.output,
             world,
         ),
+        steps=config.steps,
         commits=commits,
     )
     progress = _start(run, train_reader)
-    if progress.step >= config.steps and not progress.evaluation_due:
+    run = run.with_steps(progress)
+    if progress.step >= run.steps and not progress.evaluation_due:
         LOG.info("%s is already trained to step %d; nothing is left to do", config.output, progress.step)
         return
     log = RunLog(config.output, progress.step, writes=world.is_first, evaluation_due=progress.evaluation_due)
@@ -181,7 +184,9 @@ def _load_initial_weights(run: Run) -> None:
     source = run.config.init_checkpoint
     if source is None:
         return
-    if is_checkpoint_folder(source):
+    if _is_model_folder(source):
+        _check_tokens(source, run.vocabulary)
+    elif is_checkpoint_folder(source):
         checkpoint = open_checkpoint(source)
         if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
             raise ContractError(
@@ -192,6 +197,25 @@ def _load_initial_weights(run: Run) -> None:
             )
     reading(source, lambda: run.backend.load_weights(source))
     LOG.info("starting from the weights of %s", source)
+
+
+def _is_model_folder(source: str) -> bool:
+    """What the conversion wrote: of a checkpoint, or of another model with a changed vocabulary."""
+    filesystem, root = fsspec.core.url_to_fs(source)
+    return filesystem.exists(join(root, TOKENIZER_FILE))
+
+
+def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
+    """Raises ContractError for a model folder of other tokens."""
+    filesystem, root = fsspec.core.url_to_fs(model)
+    text = filesystem.cat_file(join(root, VOCAB_FILE)).decode()
+    if parse_vocab_txt(text, join(model, VOCAB_FILE)) != vocabulary.tokens:
+        raise ContractError(
+            f"{model} has other tokens than the vocabulary of the shards",
+            "a model's ids mean the codes of its own vocabulary",
+            "extend the model's vocabulary (make vocabulary EXTEND=…), write the shards with that, and extend the "
+            "model by it (make extend-vocabulary)",
+        )
 
 
 def is_checkpoint_folder(source: str) -> bool:

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from schemas.checkpoint import latest_checkpoint, list_checkpoints
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
+from schemas.model import TOKENIZER_FILE
 from schemas.training_log import CONFIG_FILE, METRICS_FILE
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import random_patients, write_split, write_vocabulary
@@ -215,6 +216,21 @@ def test_weights_of_another_run_start_a_new_one(make_config, tmp_path):
     with np.load(join(source, "weights.npz")) as arrays:
         np.testing.assert_array_equal(backend.weights["in"], arrays["in"])
     assert read_log(second, "eval")[0]["mlm_loss"] == read_log(first, "eval")[0]["mlm_loss"]
+
+
+def test_a_model_folder_starts_a_run_of_its_tokens(make_config, tmp_path):
+    first = make_config(steps=1)
+    run_ranks(first)
+    model = tmp_path / "model"
+    shutil.copytree(latest_checkpoint(first.output).uri, model)
+    (model / TOKENIZER_FILE).write_text("{}")
+    second = replace(first, output=str(tmp_path / "second"), init_checkpoint=str(model))
+    (backend,) = run_ranks(second)
+    with np.load(model / "weights.npz") as arrays:
+        assert backend.weights["in"].shape == arrays["in"].shape
+    (model / "vocab.txt").write_text("[PAD]\nother\n")
+    with pytest.raises(ContractError, match="has other tokens than"):
+        run_ranks(replace(second, output=str(tmp_path / "third")))
 
 
 def test_weights_of_another_vocabulary_are_refused(make_config, tmp_path):
