@@ -213,8 +213,8 @@ def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
         raise ContractError(
             f"{model} has other tokens than the vocabulary of the shards",
             "a model's ids mean the codes of its own vocabulary",
-            "extend the model's vocabulary (make vocabulary EXTEND=…), write the shards with that, and extend the "
-            "model by it (make extend-vocabulary)",
+            "extend the vocabulary (make vocabulary EXTEND=…), write the shards with that, and extend "
+            "the model by it (make extend-vocabulary)",
         )
 
 
