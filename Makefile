@@ -284,6 +284,10 @@ bench-encode: setup ## time vectors of RUN's test patients, PyTorch beside onnxr
 	"$(BIN)/python" -m benchmarks.encode_patients --model "$(MODEL)" --patients "$(RUN)/shards/test" \
 		--output runs/bench-encode $(BENCH_ARGS)
 
+.PHONY: bench-scaling
+bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs on paper: BENCH_ARGS -> runs/bench-scaling
+	"$(BIN)/python" -m benchmarks.scaling --seed $(SEED) --output runs/bench-scaling $(BENCH_ARGS)
+
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
 	@"$(PYTHON)" toolchain/package.py $(PACKAGE)
