@@ -33,6 +33,29 @@ def test_one_extract_in_several_forms(run, spark, tmp_path):
     assert run.rows("diagnoses") == expected
 
 
+def test_tables_of_a_database(run, spark, tmp_path):
+    """Derby, which comes with Spark: a table by its name, and a query among the options."""
+    text = write_extract(tmp_path / "x.tsv", *LINES)
+    run.ingest("medbert", text)
+    expected = run.rows("diagnoses")
+    rows = RawInput(spark, text).read().drop("_corrupt_record")
+    database = {"url": "jdbc:derby:memory:claims;create=true", "user": "reader", "password": "s3cret"}
+    types = ", ".join(f"{name} VARCHAR(20)" for name in rows.columns)
+    writer = rows.write.format("jdbc").options(**database, dbtable="extract", createTableColumnTypes=types)
+    writer.save()
+
+    manifest = run.ingest("medbert", "extract", format="jdbc", format_options=database)
+    assert run.rows("diagnoses") == expected
+    assert manifest.parameters == {"source": "medbert", "format": "jdbc"}
+    assert "s3cret" not in manifest.to_json()
+    query = database | {"query": "SELECT * FROM extract WHERE \"diag\" LIKE 'ICD9%'"}
+    run.ingest("medbert", "extract", format="jdbc", format_options=query)
+    assert [row["code"] for row in run.rows("diagnoses")] == ["ICD9CM//250.00"]
+    with pytest.raises(ContractError, match="nowhere cannot be read as jdbc") as refused:
+        run.ingest("medbert", "nowhere", format="jdbc", format_options=database)
+    assert "s3cret" not in str(refused.value)
+
+
 def test_what_cannot_be_read_is_the_user_s_mistake(run, spark, tmp_path):
     with pytest.raises(ContractError, match=r"no_such_table cannot be read as table"):
         run.ingest("medbert", "no_such_table", format="table")
