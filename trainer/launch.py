@@ -1,9 +1,10 @@
 """`python -m trainer.launch -np 2 --gloo python -m trainer pretrain …`: ranks that end in order.
 
-It takes horovodrun's arguments and does what that does, but for three things. On SIGTERM, horovodrun kills
+It takes horovodrun's arguments and does what that does, but for four things. On SIGTERM, horovodrun kills
 its ranks within seconds; here those of this host are asked to stop, and all stop at one step
 (trainer.core.loop). Horovodrun's exit code is always 1; here it is that of the rank that ended first. Where a
-rank hangs, horovodrun warns for ever; here the run ends once a rank has been missing for ten minutes.
+rank hangs, horovodrun warns for ever; here the run ends once a rank has been missing for ten minutes. And a
+rank that is frozen is named.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-import psutil
 from horovod.runner import gloo_run
 from horovod.runner.launch import run_commandline
 
 from trainer.exit_codes import STOPPED
+from trainer.rank_processes import name_frozen_ranks, ranks_below
 from trainer.terminal import tell_ranks
 
 STALL_CHECK = {
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, seconds in STALL_CHECK.items():
         os.environ.setdefault(name, seconds)
     tell_ranks()
+    name_frozen_ranks()
     gloo_run.register_shutdown_event = _register_shutdown_event
     try:
         run_commandline()
@@ -77,18 +79,6 @@ def _register_shutdown_event() -> threading.Event:
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, ask_ranks)
     return kill
-
-
-def ranks_below(process: int) -> list[psutil.Process]:
-    """The processes below this one that are a rank of a run, without those that a rank started."""
-    found: dict[int, psutil.Process] = {}
-    for child in psutil.Process(process).children(recursive=True):  # parents come before their children
-        try:
-            if child.ppid() not in found and "HOROVOD_RANK" in child.environ():
-                found[child.pid] = child
-        except psutil.Error:
-            continue  # it ended meanwhile
-    return list(found.values())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.trainer.runs import read_log, run_ranks
 from trainer.core.commits import Commits, RanksChange
 from trainer.core.together import RankLost
 from trainer.exit_codes import STOPPED
-from trainer.launch import ranks_below
+from trainer.rank_processes import ranks_below
 
 PATIENTS = 400  # of the data set's training split
 
