@@ -41,12 +41,16 @@ def test_options_come_from_the_preset_and_the_command_line_wins(parsed, tmp_path
     assert (config.backend, config.data.shards, config.output) == ("tensorflow", "s", "o")
 
 
-@pytest.mark.parametrize("name", ["demo", "base", "med-bert-2020"])
+@pytest.mark.parametrize("name", ["demo", "base", "med-bert-2020", "large-batch"])
 def test_presets_are_complete_but_for_the_paths(parsed, project_root, name):
     path = join(project_root, "configs", f"{name}.yaml")
     config = parsed("--config", path, *REQUIRED)
     assert config.data.max_seq_length <= config.model.max_position_embeddings
-    assert config.optimizer.warmup_steps < config.steps
+    if config.patients is None:
+        assert config.optimizer.warmup_steps < config.steps
+    else:
+        assert config.optimizer.warmup_patients is not None
+        assert config.optimizer.warmup_patients < config.patients
 
 
 def test_the_papers_recipe(parsed, project_root):

@@ -29,7 +29,7 @@ def log_start(run: Run, progress: Progress, log: RunLog) -> None:
         "backend": run.backend.name,
         "world_size": run.world.size,
         "batch_size": run.config.batch_size,
-        "steps": run.config.steps,
+        "steps": run.steps,
         "num_patients": run.num_patients,
         "vocabulary_size": len(run.vocabulary),
     }
@@ -49,9 +49,9 @@ def log_training(
         "seconds": clock.seconds,
     }
     log.write(TRAIN, progress.step, values)
-    seconds_left = clock.seconds / (progress.step - first_step) * (run.config.steps - progress.step)
-    line = progress_line(progress.step, run.config.steps, values, seconds_left)
-    log_progress(LOG, line, is_last=progress.step == run.config.steps)
+    seconds_left = clock.seconds / (progress.step - first_step) * (run.steps - progress.step)
+    line = progress_line(progress.step, run.steps, values, seconds_left)
+    log_progress(LOG, line, is_last=progress.step == run.steps)
     progress.interval = IntervalMeans()
 
 

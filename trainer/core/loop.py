@@ -28,7 +28,7 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
         if progress.evaluation_due:
             with clock.aside():
                 evaluate(run, progress, log)
-        while progress.step < run.config.steps:
+        while progress.step < run.steps:
             with run.trace.step(progress.step + 1):
                 rate = _step(run, progress, prefetched, clock, log)
                 if _is_due(run, progress, run.config.log_every):
@@ -49,7 +49,7 @@ def _step(run: Run, progress: Progress, steps: Prefetch[StepInput], clock: Clock
     if agreed.hosts_changed:
         commit(run, progress)
         raise RanksChange(progress.step)
-    rate = run.learning_rate(progress.step + 1)
+    rate = run.learning_rate(progress)
     result = train_step(run, progress, step_input, totals, rate, log)
     advance(progress, step_input, totals, result)
     clock.count(totals.patients, totals.codes)
@@ -70,4 +70,4 @@ def _boundary(run: Run, progress: Progress, log: RunLog) -> None:
 
 def _is_due(run: Run, progress: Progress, every: int) -> bool:
     """What comes every so many steps comes after the last one, too."""
-    return progress.step == run.config.steps or progress.step % every == 0
+    return progress.step == run.steps or progress.step % every == 0

@@ -86,6 +86,16 @@ class Position:
         left = [span for rank in range(self.world_size) for span in self.share_of(rank)]
         return Position(self.epoch, _merged(left), world_size, batch_size)
 
+    def steps_to_see(self, patients: int, num_patients: int) -> int:
+        """Steps from here until all ranks have seen so many more; num_patients: of an epoch."""
+        each_step = self.world_size * self.batch_size
+        left = sum(count(self.share_of(rank)) for rank in range(self.world_size))
+        if patients <= left:
+            return max(0, -(-patients // each_step))
+        epoch = Position.start(self.epoch, num_patients, self.world_size, self.batch_size)
+        epochs, rest = divmod(patients - left, num_patients)
+        return self.num_steps - self.step + epochs * epoch.num_steps + -(-rest // each_step)
+
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "remaining": [list(span) for span in self.remaining]}
 

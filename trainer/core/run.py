@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from schemas.model_config import BertConfig
 from schemas.vocabulary import Vocabulary
@@ -53,17 +53,35 @@ class Run:
     diagnosis: Diagnosis
     stop: StopRequest
     trace: StepTrace
+    steps: int
+    """Of the whole run, in this world."""
     commits: Commits | None
     """Of an elastic run."""
 
-    def learning_rate(self, step: int) -> float:
-        optimizer = self.config.optimizer
+    def learning_rate(self, progress: Progress) -> float:
+        """Of the next step."""
+        optimizer, patients = self.config.optimizer, self.config.patients
+        if patients is None:
+            return learning_rate(
+                progress.step,
+                peak=optimizer.learning_rate,
+                warmup=optimizer.warmup_steps,
+                total=self.steps,
+            )
+        assert optimizer.warmup_patients is not None
         return learning_rate(
-            step,
+            progress.patients_seen,
             peak=optimizer.learning_rate,
-            warmup_steps=optimizer.warmup_steps,
-            steps=self.config.steps,
+            warmup=optimizer.warmup_patients,
+            total=patients,
         )
+
+    def with_steps(self, progress: Progress) -> Run:
+        """Knowing how many steps the run has, from where it stands."""
+        if self.config.patients is None:
+            return self
+        left = self.config.patients - progress.patients_seen
+        return replace(self, steps=progress.step + progress.position.steps_to_see(left, self.num_patients))
 
 
 def state_of(run: Run, progress: Progress) -> TrainingState:

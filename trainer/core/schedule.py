@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 
-def learning_rate(step: int, *, peak: float, warmup_steps: int, steps: int) -> float:
-    """Linear warm-up, then linear decay to 0 at `steps`. Source: BERT's optimization.py.
+def learning_rate(done: int, *, peak: float, warmup: int, total: int) -> float:
+    """Linear warm-up, then linear decay to 0 at `total`. Source: BERT's optimization.py.
 
-    step: of `steps`, from 1. As in BERT the rate belongs to the number of updates made before, so the first
-    is 0, and the decay is counted from step 0, so the warm-up ends a little below the peak.
+    done: what came before the step, in steps or patients, as warmup and total are. As in BERT the first rate
+    is 0, and the decay is counted from the beginning, so the warm-up ends a little below the peak.
     """
-    updates = step - 1
-    if updates < warmup_steps:
-        return peak * updates / warmup_steps
-    return peak * max(0.0, 1 - updates / steps)
+    if done < warmup:
+        return peak * done / warmup
+    return peak * max(0.0, 1 - done / total)

@@ -121,3 +121,25 @@ def test_segments_of_a_large_split_are_cheap_to_find():
     rows = sum(len(s.rows) for s in order.segments(((123_456, 125_456),)))
     assert rows == 2000
     assert np.isscalar(order.num_patients)
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 4),
+    st.integers(1, 9),
+    st.integers(0, 5),
+    st.integers(-5, 300),
+)
+def test_steps_to_see_patients_are_those_that_it_takes(num_patients, world_size, batch_size, begun, patients):
+    position = Position.start(0, num_patients, world_size, batch_size)
+    for _ in range(min(begun, position.num_steps)):
+        position = position.after_step()
+    expected, left, here = 0, patients, position
+    while left > 0:
+        if here.is_done:
+            here = Position.start(here.epoch + 1, num_patients, world_size, batch_size)
+        before = sum(count(here.share_of(rank)) for rank in range(world_size))
+        here = here.after_step()
+        left -= before - sum(count(here.share_of(rank)) for rank in range(world_size))
+        expected += 1
+    assert position.steps_to_see(patients, num_patients) == expected
