@@ -50,7 +50,7 @@ def test_another_world_goes_on_to_the_same_patients(make_config):
 
 
 def test_patients_and_steps_are_not_mixed(make_config):
-    with pytest.raises(ContractError, match="patients is 100 and optimizer.warmup_patients None"):
+    with pytest.raises(ContractError, match=r"patients is 100 and optimizer\.warmup_patients None"):
         make_config(patients=100)
     with pytest.raises(ContractError, match="patients is 0"):
         config = make_config()
