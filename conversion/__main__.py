@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser
 
+from command_line.subcommands import Command, make_parser
 from conversion.convert import ConvertConfig, convert
 from conversion.embed import EmbedConfig, embed
 from conversion.errors import ProcessFailed
@@ -25,20 +25,26 @@ from schemas.errors import ContractError
 REFUSED = 2
 """Exit status for data, a folder or an option that breaks a contract, and for a difference that was found."""
 # The options' name `config` is bert_config.json's here, so that no YAML preset can be given under that name.
-COMMANDS: dict[str, tuple[type, Callable[[Any], Any], str]] = {
-    "convert": (ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
-    "verify": (VerifyConfig, verify_folder, "compare a model folder with a checkpoint"),
-    "to-tensorflow": (ToTensorflowConfig, to_tensorflow, "write a model folder as a TensorFlow checkpoint"),
-    "extend-vocabulary": (ExtendConfig, extend_vocabulary, "append another database's codes to a model"),
-    "shrink": (ShrinkConfig, shrink, "drop the codes of too few patients from a model"),
-    "embed": (EmbedConfig, embed, "write a model's vectors of patients and of codes to Parquet"),
-    "export-onnx": (
+COMMANDS = {
+    "convert": Command(ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
+    "verify": Command(VerifyConfig, verify_folder, "compare a model folder with a checkpoint"),
+    "to-tensorflow": Command(
+        ToTensorflowConfig, to_tensorflow, "write a model folder as a TensorFlow checkpoint"
+    ),
+    "extend-vocabulary": Command(
+        ExtendConfig, extend_vocabulary, "append another database's codes to a model"
+    ),
+    "shrink": Command(ShrinkConfig, shrink, "drop the codes of too few patients from a model"),
+    "embed": Command(EmbedConfig, embed, "write a model's vectors of patients and of codes to Parquet"),
+    "export-onnx": Command(
         ExportOnnxConfig,
         export_onnx,
         "export a model's encoder for onnxruntime, and prove it equal",
     ),
-    "release-check": (ReleaseConfig, release_check, "may a model be given away? Its card then says why"),
-    "forward": (ForwardConfig, run_forward, "run a model folder on stored inputs"),
+    "release-check": Command(
+        ReleaseConfig, release_check, "may a model be given away? Its card then says why"
+    ),
+    "forward": Command(ForwardConfig, run_forward, "run a model folder on stored inputs"),
 }
 
 
@@ -46,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parsed = _parser().parse_args(list(arguments) if arguments is not None else None)
-    options, run, _ = COMMANDS[parsed.command]
+    command = COMMANDS[parsed.command]
     try:
-        result = run(options(**parsed[parsed.command].as_dict()))
+        result = command.run(command.options(**parsed[parsed.command].as_dict()))
     except (ContractError, ProcessFailed) as error:
         logging.getLogger(__name__).error("%s", error)
         return REFUSED
@@ -58,14 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> ArgumentParser:
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog="python -m conversion", description="Checkpoints to transformers folders.")
-    commands = parser.add_subcommands(dest="command")
-    for name, (options, _, description) in COMMANDS.items():
-        command = ArgumentParser(description=description)
-        command.add_class_arguments(options)
-        commands.add_subcommand(name, command, help=description)
-    return parser
+    return make_parser("conversion", "Checkpoints to transformers folders.", COMMANDS)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import fsspec
 from jsonargparse import ArgumentParser
 
+from command_line.subcommands import Command, make_parser
 from reports.drift import DriftLimits, compare, verdict_lines
 from reports.embeddings_page import render_embeddings
 from reports.page import render
@@ -127,12 +127,14 @@ def show_summary(config: SummaryConfig) -> int:
     return OK
 
 
-COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
-    "run": (ReportConfig, write_report, "one self-contained HTML page on a run"),
-    "training": (TrainingReportConfig, write_training_report, "one page on a pretraining alone"),
-    "profile": (ProfileConfig, write_profile, "one page on a stage's data; a gate, with a reference"),
-    "embeddings": (EmbeddingsConfig, write_embeddings, "one page on a model's vectors of codes"),
-    "demo-summary": (SummaryConfig, show_summary, "what a run made, where it lies, how to load the model"),
+COMMANDS = {
+    "run": Command(ReportConfig, write_report, "one self-contained HTML page on a run"),
+    "training": Command(TrainingReportConfig, write_training_report, "one page on a pretraining alone"),
+    "profile": Command(ProfileConfig, write_profile, "one page on a stage's data; a gate, with a reference"),
+    "embeddings": Command(EmbeddingsConfig, write_embeddings, "one page on a model's vectors of codes"),
+    "demo-summary": Command(
+        SummaryConfig, show_summary, "what a run made, where it lies, how to load the model"
+    ),
 }
 
 
@@ -141,22 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = _parser()
     parsed = parser.instantiate(parser.parse_args(list(arguments) if arguments is not None else None))
-    options, run, _ = COMMANDS[parsed.command]
+    command = COMMANDS[parsed.command]
     try:
-        return run(options(**vars(parsed[parsed.command])))
+        return command.run(command.options(**vars(parsed[parsed.command])))
     except ContractError as error:
         LOG.error("%s", error)
         return REFUSED
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m reports", description="What a run made, for people.")
-    commands = parser.add_subcommands(dest="command")
-    for name, (options, _, description) in COMMANDS.items():
-        command = ArgumentParser(description=description)
-        command.add_class_arguments(options)
-        commands.add_subcommand(name, command, help=description)
-    return parser
+    return make_parser("reports", "What a run made, for people.", COMMANDS)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def test_runs_to_a_model_with_the_minimums_lowered(make, shared, tmp_path):
     make(*STAGES, SOURCE="medbert", INPUT=source, RUN=run, MIN_PATIENTS=1, MIN_CODES=1, TRAIN_ARGS=TINY)
     subprocess.run([sys.executable, "-c", LOAD, f"{run}/model"], check=True)
     assert os.path.getsize(f"{run}/report.html") > 10_000
+    assert os.path.getsize(f"{run}/pretrain/report.html") > 10_000
 
 
 def test_with_the_default_minimums_it_says_what_to_lower(make, shared, tmp_path):

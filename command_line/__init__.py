@@ -1,0 +1,1 @@
+"""What programs with several commands have in common. Imports nothing of ours."""

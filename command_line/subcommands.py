@@ -1,0 +1,28 @@
+"""A program's commands, each with the dataclass of its options: `python -m reports run --run …`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+
+class Command(NamedTuple):
+    """One command: the dataclass of its options, what runs it, and one line of help."""
+
+    options: type
+    run: Callable[[Any], Any]
+    help: str
+
+
+def make_parser(program: str, description: str, commands: Mapping[str, Command]) -> ArgumentParser:
+    """The parser of `python -m program`. What it parsed names the `command`, and has its options under it."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=f"python -m {program}", description=description)
+    subcommands = parser.add_subcommands(dest="command")
+    for name, command in commands.items():
+        options = ArgumentParser(description=command.help)
+        options.add_class_arguments(command.options)
+        subcommands.add_subcommand(name, options, help=command.help)
+    return parser
