@@ -65,8 +65,10 @@ def main() -> None:
         "overhead_ms": round(1e3 * overhead_s, 2),
         "bytes_per_s": round(bytes_per_s),
         "gradient_bytes": gradient_bytes,
-        "step_s": steps,
-        "foretold_step_s": steps[1] + 2 * overhead_s + (gradient_bytes + SMALL_SUM_BYTES) / bytes_per_s,
+        "steps": steps,
+        "foretold_step_s": steps[1]["wall_s"]
+        + 2 * overhead_s
+        + (gradient_bytes + SMALL_SUM_BYTES) / bytes_per_s,
         "gpu": vars(gpu) | {"ranks_per_node": options.ranks_per_node},
         "paper": paper.scale(gpu, gradient_bytes, overhead_s, options.ranks_per_node),
     }
@@ -112,14 +114,16 @@ def measure(options: argparse.Namespace, module: str, ranks: int, *more: str) ->
 
 
 def to_markdown(results: dict[str, Any], batch_size: int) -> str:
-    steps = results["step_s"]
+    alone, together = results["steps"][1], results["steps"][2]
     measured = {
-        "step on one rank, seconds": round(steps[1], 3),
-        "step on two ranks": round(steps[2], 3),
+        "step on one rank, seconds": round(alone["wall_s"], 3),
+        "step on two ranks": round(together["wall_s"], 3),
         "foretold": round(results["foretold_step_s"], 3),
-        "patients/s on one rank": round(batch_size / steps[1]),
-        "patients/s on two": round(2 * batch_size / steps[2]),
-        "efficiency on two": f"{steps[1] / steps[2]:.0%}",
+        "CPU seconds of the first rank's step, alone and on two": f"{alone['cpu_s']:.3f}, "
+        f"{together['cpu_s']:.3f}",
+        "patients/s on one rank": round(batch_size / alone["wall_s"]),
+        "patients/s on two": round(2 * batch_size / together["wall_s"]),
+        "efficiency on two": f"{alone['wall_s'] / together['wall_s']:.0%}",
         "gradient, MB": round(results["gradient_bytes"] / 1e6, 1),
         "sums: overhead, ms": results["overhead_ms"],
         "sums: MB/s": round(results["bytes_per_s"] / 1e6),
