@@ -40,7 +40,7 @@ class Measured:
 
 
 def main(
-    model: str, patients: str, output: str, repetitions: int = 3, slots: int = 8192, threads: int = 1
+    model: str, patients: str, output: str, repetitions: int = 3, slots: int = 2048, threads: int = 1
 ) -> None:
     """Measure and write results.json and results.md below `output`.
 

@@ -46,8 +46,8 @@ class EmbedConfig:
     """An ONNX folder of the same model, to run with onnxruntime on the CPU in place of PyTorch."""
     threads: int | None = None
     """Of the CPU; by default what the runtime takes, which is all cores."""
-    slots: int = 8192
-    """Codes and padding of one pass at most."""
+    slots: int = 2048
+    """Codes and padding of one pass at most; on a GPU many more."""
 
 
 def embed(config: EmbedConfig) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from conversion.model_folder import ModelFolder
 from conversion.patient_files import Patients
 from schemas.errors import ContractError
 
+MIN_FILLED = 0.9
+"""Share of a block's slots that must hold a code."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -39,9 +42,19 @@ def blocks(patients: Patients, max_codes: int, pad_id: int, max_slots: int) -> I
     stop = len(order)
     while stop:  # from the longest down: the last row kept is the widest
         width = int(lengths[order[stop - 1]])
-        start = max(0, stop - max(1, max_slots // width))
+        start = stop - _num_rows(lengths[order[max(0, stop - max(1, max_slots // width)) : stop]])
         yield _block(patients, order[start:stop], lengths[order[start:stop]], width, pad_id)
         stop = start
+
+
+def _num_rows(lengths: np.ndarray) -> int:
+    """How many of these patients, from the longest, are one block: until too few slots hold a code.
+
+    lengths: (B,) ascending.
+    """
+    falling = lengths[::-1]
+    filled = np.cumsum(falling) / (np.arange(1, len(falling) + 1) * falling[0])
+    return int(np.count_nonzero(filled >= MIN_FILLED))  # each further patient is shorter: it only falls
 
 
 def blocks_for(model: ModelFolder, patients: Patients, max_slots: int) -> Iterator[Block]:

@@ -135,6 +135,7 @@ def test_blocks_hold_every_patient_once_cut_as_in_training(lengths, max_codes, m
     for block in blocks(Patients(tokens, visits, offsets), max_codes, -1, max_slots):
         rows, width = block.input_ids.shape
         assert rows == 1 or rows * width <= max_slots
+        assert block.lengths.sum() >= 0.9 * rows * width
         for row, length in enumerate(block.lengths):
             assert (block.input_ids[row, length:] == -1).all()
             real = slice(0, length)
