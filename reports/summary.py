@@ -44,6 +44,7 @@ def _places(run: Run) -> list[tuple[str, str]]:
     return [
         ("Model", join(run.uri, MODEL_FOLDER)),
         ("Report", join(run.uri, REPORT_FILE)),
+        ("Training report", join(run.uri, PRETRAIN_FOLDER, REPORT_FILE)),
         ("Metrics", join(run.uri, PRETRAIN_FOLDER, METRICS_FILE)),
         ("TensorBoard", join(run.uri, PRETRAIN_FOLDER, TENSORBOARD_FOLDER)),
     ]

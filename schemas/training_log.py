@@ -18,6 +18,8 @@ checkpoint: folder (relative to the run's); validation_loss: mlm_loss + los_loss
 stop: reason and, for reason SIGTERM (the run was asked to stop, and goes on when it is started again): ranks
     (those that were asked); for reason "not finite" (the next step gave such a value, and was not applied):
     found, a list of rank, rows (shard file → rows in it, from 0) and anomaly (text, or null).
+
+`traces/rank-0.json`, a file a rank, if asked for: some steps in Chrome's trace event format.
 """
 
 from collections.abc import Sequence
@@ -25,7 +27,7 @@ from collections.abc import Sequence
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
 TENSORBOARD_FOLDER = "tensorboard"
-PROFILE_FOLDER = "profile"
+TRACES_FOLDER = "traces"
 
 START = "start"
 TRAIN = "train"

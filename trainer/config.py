@@ -142,7 +142,7 @@ class PretrainConfig:
     detect_anomaly: bool = False
     """After a step that gave a value that is not finite, run it again, slowly, to name the operation."""
     profile_steps: int = 0
-    """Steps to trace, soon after a process begins: profile/ gets a file a rank that Perfetto opens."""
+    """Steps to trace, soon after a process begins: traces/ gets a file a rank that Perfetto opens."""
     log_every: int = 20
     """Steps between progress lines."""
     eval_every: int = 1_000

@@ -17,7 +17,13 @@ def test_a_folder_that_is_no_run_is_refused_with_a_message(tmp_path, caplog):
 def test_demo_summary_says_where_everything_is(whole_run, capsys):
     assert main(["demo-summary", "--run", whole_run.uri]) == 0
     said = capsys.readouterr().out
-    for place in ("model", "report.html", "pretrain/metrics.jsonl", "pretrain/tensorboard"):
+    for place in (
+        "model",
+        "report.html",
+        "pretrain/report.html",
+        "pretrain/metrics.jsonl",
+        "pretrain/tensorboard",
+    ):
         assert f"{whole_run.uri}/{place}" in said
     assert "Patients: 20,000" in said
     assert "always the most frequent codes: 20.0%" in said

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from reports.__main__ import main
+from reports.training import thinned
 from reports.training_log import TrainingLog, read_training_log
 from reports.training_page import render_training
 from schemas.errors import ContractError
@@ -106,6 +107,15 @@ def test_a_run_that_failed_says_so_first(fake_run):
     assert "Not trained to its last step" in text
     assert "Not evaluated yet." in text
     assert "Confusions" not in text  # there is no learned_codes.json
+
+
+def test_a_long_run_is_drawn_by_the_means_of_neighbours():
+    assert thinned([]) == ()
+    few = [(step, step * 0.5) for step in range(400)]
+    assert list(thinned(few)) == few
+    many = thinned([(step, float(step % 2)) for step in range(4000)])
+    assert len(many) == 400
+    assert many[0] == (4.5, 0.5) and many[-1] == (3994.5, 0.5)
 
 
 def test_where_nothing_may_be_shown_the_page_says_so(fake_run):

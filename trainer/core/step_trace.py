@@ -1,6 +1,6 @@
 """A trace of some steps: what the framework did, and which part of the loop asked for it.
 
-`profile/trace-rank-0.json`, a file a rank, in Chrome's trace event format: https://ui.perfetto.dev opens it.
+`traces/rank-0.json`, a file a rank, in Chrome's trace event format: https://ui.perfetto.dev opens it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from schemas.manifest import join
-from schemas.training_log import PROFILE_FOLDER
+from schemas.training_log import TRACES_FOLDER
 from trainer.core.storage import file_system, retried
 from trainer.core.world import World
 from trainer.core.writing import CannotWrite, writing
@@ -44,7 +44,7 @@ class StepTrace:
     def __init__(self, tracer: Tracer | None, num_steps: int, run_uri: str, world: World) -> None:
         """tracer: None traces nothing, and neither does a num_steps of 0."""
         self._tracer, self._num_steps = tracer, num_steps
-        self._uri = join(run_uri, PROFILE_FOLDER, f"trace-rank-{world.rank}.json")
+        self._uri = join(run_uri, TRACES_FOLDER, f"rank-{world.rank}.json")
         self._seen = 0
         self._traces = False
 

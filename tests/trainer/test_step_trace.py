@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from schemas.manifest import join
-from schemas.training_log import PROFILE_FOLDER
+from schemas.training_log import TRACES_FOLDER
 from tests.trainer.processes import finish, start
 from trainer.core.step_trace import WARM_UP_STEPS, StepTrace
 from trainer.core.world import World
@@ -48,7 +48,7 @@ def test_the_steps_after_the_warm_up_are_traced_once(tmp_path):
     trace.close()
     first = WARM_UP_STEPS + 1
     assert recorder.said == ["start", f"step {first}", "work", f"step {first + 1}", "work", "stop"]
-    assert (tmp_path / PROFILE_FOLDER / "trace-rank-1.json").read_bytes() == b"{}"
+    assert (tmp_path / TRACES_FOLDER / "rank-1.json").read_bytes() == b"{}"
 
 
 def test_a_run_that_ends_sooner_writes_what_it_has(tmp_path):
@@ -57,11 +57,11 @@ def test_a_run_that_ends_sooner_writes_what_it_has(tmp_path):
     go(trace, WARM_UP_STEPS + 1)
     trace.close()
     assert recorder.said[-1] == "stop"
-    assert (tmp_path / PROFILE_FOLDER / "trace-rank-0.json").exists()
+    assert (tmp_path / TRACES_FOLDER / "rank-0.json").exists()
 
 
 def test_a_trace_that_cannot_be_written_ends_no_run(tmp_path, caplog):
-    (tmp_path / PROFILE_FOLDER).write_text("a file where a folder should be")
+    (tmp_path / TRACES_FOLDER).write_text("a file where a folder should be")
     go(StepTrace(Recorder(), 1, str(tmp_path), World()), WARM_UP_STEPS + 1)
     assert "cannot be written" in caplog.text
 
@@ -79,7 +79,7 @@ def test_a_real_run(data_set, tmp_path, backend, ranks, operation):
     more = {"profile_steps": TRACED, "steps": last, "checkpoint_every": last - 1}
     finish(start(data_set, output, backend, ranks, **more))
     for rank in range(ranks):
-        with open(join(output, PROFILE_FOLDER, f"trace-rank-{rank}.json")) as stream:
+        with open(join(output, TRACES_FOLDER, f"rank-{rank}.json")) as stream:
             events = json.load(stream)["traceEvents"]
         spans = [event for event in events if event["ph"] == "X"]
         for event in spans:
