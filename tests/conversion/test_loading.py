@@ -89,6 +89,7 @@ def test_every_auto_class_loads_it_whole_and_computes_the_same(load, los_pooling
     assert found["tokens"] == found["words"] == tokens
     patient = {"input_ids": [7, 8, 7], "token_type_ids": [1, 2, 2], "attention_mask": [1, 1, 1]}
     assert found["patient"] == patient
+    assert found["card"] == [1, 2, 26]
     assert found["special"] == [0, 1, 2, 3]
     assert found["tokenizer"] != "BertTokenizer"
     assert sorted(found["filled"]) == list(range(26))
@@ -98,4 +99,5 @@ def test_an_imported_vocabulary_has_one_token_for_padding_and_mask(load):
     found, _ = load(MEDBERT, "first", "ICD10CM//E03.9 [PAD]")
     assert found["tokens"]["input_ids"] == [4, 0]
     assert found["special"] == [0, None, None, 0]
+    assert found["card"] == [1, 2, 26]
     assert sorted(found["filled"]) == list(range(26))
