@@ -35,13 +35,20 @@ class Gpu:
 
 
 def scale(gpu: Gpu, gradient_bytes: int, overhead_s: float, ranks_per_node: int) -> list[dict[str, Any]]:
-    """A row a network: efficiency and patients/s by number of ranks, and the batch for 90% on the most."""
+    """A row a network: efficiency and patients/s by number of ranks, and the batch for 90% on the most.
+
+    float16: the gradients travel as such.
+    """
     step = Step(gpu.compute_s, gradient_bytes, overhead_s)
+    halved = Step(gpu.compute_s, gradient_bytes // 2, overhead_s)
     rows = []
     for network in NETWORKS:
         cluster = Cluster(ranks_per_node, NVLINK, network)
         shares = {ranks: efficiency(step, ranks, cluster) for ranks in RANKS}
-        longer_s = compute_s_for(WANTED, step, RANKS[-1], cluster)
+        batches = {
+            name: round(compute_s_for(WANTED, summed, RANKS[-1], cluster) * gpu.patients_per_s)
+            for name, summed in (("float32", step), ("float16", halved))
+        }
         rows.append(
             {
                 "network": network.name,
@@ -49,7 +56,7 @@ def scale(gpu: Gpu, gradient_bytes: int, overhead_s: float, ranks_per_node: int)
                 "patients_per_s": {
                     ranks: ranks * gpu.patients_per_s * share for ranks, share in shares.items()
                 },
-                "batch_size_for_90_percent": longer_s * gpu.patients_per_s,
+                "batch_size_for_90_percent": batches,
             }
         )
     return rows
