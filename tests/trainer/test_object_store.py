@@ -19,7 +19,9 @@ from tests.trainer.object_store import BUCKET, ObjectStore, never, upload
 from tests.trainer.processes import finish, losses, start, wait_for
 from tests.trainer.runs import read_log, run_ranks
 from trainer.core import growing_file, storage
-from trainer.core.together import OtherRankFailed
+from trainer.core.commits import Commits
+from trainer.core.run_log import RunLog
+from trainer.core.together import OtherRankFailed, RankLost
 from trainer.core.writing import CannotWrite
 from trainer.readers import FILE_FORMATS, open_reader
 
@@ -207,6 +209,18 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_no_failure(remote_config, s
     run_ranks(remote_config)
     assert "that are not to be kept stay: " in caplog.text
     assert read_log(remote_config, "train")[-1]["step"] == 30
+
+
+def test_a_commit_in_memory_takes_the_log_along(make_config, monkeypatch):
+    def die_at_step_11(step, backend):
+        if step == 11:
+            raise RankLost
+
+    monkeypatch.setattr(RunLog, "close", lambda log: None)  # nor does a process that is killed
+    config = make_config(output="memory://lost", checkpoint_every=100, eval_every=100, commit_every=4)
+    with pytest.raises(RankLost):
+        run_ranks(config, 1, before_step=die_at_step_11, commits=[Commits(4)])
+    assert [step for step, _ in metrics(config)] == list(range(1, 9))
 
 
 def test_a_uri_without_a_driver_is_refused(make_config):

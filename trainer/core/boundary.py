@@ -104,9 +104,10 @@ def save(run: Run, progress: Progress, log: RunLog) -> None:
     progress.saved_step = progress.step
 
 
-def commit(run: Run, progress: Progress) -> None:
-    """In an elastic run: keep a copy of the weights in memory."""
+def commit(run: Run, progress: Progress, log: RunLog) -> None:
+    """In an elastic run: keep a copy of the weights in memory, and have the log's files reach as far."""
     if run.commits is not None:
+        log.sync()
         run.commits.keep(run.backend, state_of(run, progress))
 
 

@@ -24,7 +24,7 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
     first_step = progress.step
     prefetched = Prefetch(steps)
     try:
-        commit(run, progress)
+        commit(run, progress, log)
         if progress.evaluation_due:
             with clock.aside():
                 evaluate(run, progress, log)
@@ -47,7 +47,7 @@ def _step(run: Run, progress: Progress, steps: Prefetch[StepInput], clock: Clock
     if agreed.stop:
         stop_run(run, progress, log, agreed.stop)
     if agreed.hosts_changed:
-        commit(run, progress)
+        commit(run, progress, log)
         raise RanksChange(progress.step)
     rate = run.learning_rate(progress)
     result = train_step(run, progress, step_input, totals, rate, log)
@@ -65,7 +65,7 @@ def _boundary(run: Run, progress: Progress, log: RunLog) -> None:
         with run.trace.span("save checkpoint"):
             save(run, progress, log)
     if progress.step % run.config.commit_every == 0:
-        commit(run, progress)
+        commit(run, progress, log)
 
 
 def _is_due(run: Run, progress: Progress, every: int) -> bool:
