@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 from markupsafe import Markup
 from matplotlib.ticker import (
@@ -21,6 +22,7 @@ from reports.svg import COLOURS, inline, picture
 
 LINE_STYLES = {"solid": "-", "plain": "-", "dashed": (0, (5, 2)), "dotted": (0, (1.2, 1.8)), "faint": "-"}
 _WIDE = 5.2
+_MOST_POINTS = 400
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -65,7 +67,7 @@ def curves(
     percent: bool = False,
     at_least: tuple[float, float] | None = None,
 ) -> Markup:
-    """Lines over the optimiser step; a line of few points has them marked.
+    """Lines over the optimiser step; a line of few points has them marked, one of very many is thinned.
 
     axis: what the horizontal axis shows; at_least: values that the vertical axis reaches to at both ends,
     whatever the points are.
@@ -73,7 +75,7 @@ def curves(
     with picture() as figure:
         axes = figure.subplots()
         for line in lines:
-            steps, values = zip(*line.points, strict=True)
+            steps, values = zip(*thinned(line.points), strict=True)
             marked = line.style == "solid" and len(line.points) <= 12
             axes.plot(
                 steps,
@@ -100,6 +102,13 @@ def curves(
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if percent else FuncFormatter(_plain))
         return inline(figure, name, alt)
+
+
+def thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Means of neighbours where a long run has more points than a chart can show."""
+    size = -(-len(points) // _MOST_POINTS)
+    groups = (points[start : start + size] for start in range(0, len(points), max(size, 1)))
+    return tuple((fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups)
 
 
 def length_histogram(

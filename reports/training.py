@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from reports.figures import Line, Mark, Picture, curves
@@ -87,7 +86,6 @@ TABLE = {
     "los_auc": ("stay AUC", number),
 }
 _TABLE_ROWS = 25
-_MOST_POINTS = 400
 
 
 @dataclass(frozen=True)
@@ -117,15 +115,16 @@ def training_section(log: TrainingLog) -> TrainingSection:
 
 
 def _lead(log: TrainingLog) -> str:
+    marks = " Dotted lines across a chart: the run was stopped there, or went on." if log.events else ""
     if not log.evaluations:
-        return "Not evaluated yet."
+        return "Not evaluated yet." + marks
     last = log.evaluations[-1]
     masked = metric(last, "masked_codes")
     return (
         "Evaluated on the same patients of the valid split and the same masks each time"
         f"{f' ({count(masked)} masked codes)' if masked else ''}. Both baselines guess without any model."
         + _base_rate(last)
-        + (" Dotted lines across a chart: the run was stopped there, or went on." if log.events else "")
+        + marks
     )
 
 
@@ -167,7 +166,7 @@ def _lines(chart: Chart, log: TrainingLog) -> list[Line]:
     for name in chart.sources:
         source, entries = SOURCES[name], log.train if name == TRAIN else log.evaluations
         found = ((entry["step"], metric(entry, source.prefix + chart.metric)) for entry in entries)
-        points = thinned([(step, value) for step, value in found if value is not None])
+        points = tuple((step, value) for step, value in found if value is not None)
         if points:
             alone = len(chart.sources) == 1
             colour, style = (
@@ -177,13 +176,6 @@ def _lines(chart: Chart, log: TrainingLog) -> list[Line]:
             )
             lines.append(Line(source.short, colour, style, points))
     return lines
-
-
-def thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """Means of neighbours where a long run has more points than a chart can show."""
-    size = -(-len(points) // _MOST_POINTS)
-    groups = (points[start : start + size] for start in range(0, len(points), max(size, 1)))
-    return tuple((fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups)
 
 
 def _caption(chart: Chart, lines: Sequence[Line]) -> str:

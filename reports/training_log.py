@@ -62,6 +62,12 @@ class TrainingLog:
                 found.append(Event(entry["step"], seconds, _stop(entry), is_failure))
         return tuple(found)
 
+    @property
+    def failure(self) -> Event | None:
+        """What the run ended with, if it was an error and the run was not started again."""
+        last = self.events[-1] if self.events else None
+        return last if last and last.is_failure else None
+
     def timed(self) -> Iterator[tuple[dict[str, Any], float]]:
         """Every line, and the seconds of training until then of all processes that went before it."""
         before = now = 0.0

@@ -10,7 +10,7 @@ from reports.environment import environment
 from reports.figures import Line, Picture, curves
 from reports.headlines import Tile, accuracy, last_evaluation, sentence, stay_tile, training_parts
 from reports.numbers import NONE, count, number, percentage
-from reports.training import AGAINST_BASELINES, SOURCES, event_marks, metric, thinned, training_section
+from reports.training import AGAINST_BASELINES, SOURCES, event_marks, metric, training_section
 from reports.training_log import TrainingLog, read_training_log
 from schemas.errors import ContractError
 from schemas.learned_codes import read_learned_codes
@@ -129,7 +129,7 @@ def _over_time(log: TrainingLog) -> list[Picture]:
     """Patients a second over time; nothing where none was measured."""
     unit, divisor = _time_unit(_seconds(log))
     timed = ((seconds / divisor, metric(entry, "patients_per_second")) for entry, seconds in log.timed())
-    points = thinned([(time, speed) for time, speed in timed if speed is not None])
+    points = tuple((time, speed) for time, speed in timed if speed is not None)
     if not points:
         return []
     marks = event_marks((event, event.seconds / divisor) for event in log.events)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from reports.__main__ import main
-from reports.training import thinned
+from reports.figures import thinned
+from reports.page import render
 from reports.training_log import TrainingLog, read_training_log
 from reports.training_page import render_training
 from schemas.errors import ContractError
@@ -14,6 +15,7 @@ from schemas.training_log import METRICS_FILE
 from tests.reports.test_page import Document, text_of
 
 START = {"kind": "start", "step": 0, "backend": "torch", "world_size": 2, "batch_size": 32, "steps": 400}
+START |= {"num_patients": 14_000, "vocabulary_size": 8}
 NOT_FINITE = {
     "kind": "stop",
     "step": 60,
@@ -97,9 +99,12 @@ def test_what_happened_is_told_in_order_and_time_goes_on(fake_run):
     assert "18, 19 and 4 more, in layer 2: exp; rank 0: part-00000.parquet row 7." in failed.text
     assert [event.seconds for event in log.events] == [9, 9, 14, 17]
     assert [event.is_failure for event in log.events] == [False, False, False, True]
+    assert log.failure == failed
+    assert TrainingLog((*log.entries, START | {"step": 60})).failure is None
 
 
 def test_a_run_that_failed_says_so_first(fake_run):
+    fake_run.write_all("claims")
     lines = "".join(json.dumps(line) + "\n" for line in (START, train(60, 9.0), NOT_FINITE))
     fake_run.write_file(f"pretrain/{METRICS_FILE}", (lines + '{"kind": "tra').encode())
     text = text_of(render_training(f"{fake_run.uri}/pretrain"))
@@ -107,6 +112,7 @@ def test_a_run_that_failed_says_so_first(fake_run):
     assert "Not trained to its last step" in text
     assert "Not evaluated yet." in text
     assert "Confusions" not in text  # there is no learned_codes.json
+    assert "Training failed. Step 61 gave" in text_of(render(fake_run.uri))
 
 
 def test_a_long_run_is_drawn_by_the_means_of_neighbours():
