@@ -15,7 +15,9 @@ from horovod.runner.common.util.hosts import parse_host_files, parse_hosts
 from horovod.runner.launch import parse_args
 
 from deploy.render_mpijob import MpiJob, render
+from trainer import preemption
 from trainer.__main__ import make_parser
+from trainer.launch import GRACE_SECONDS
 
 JOBS = {
     "small": MpiJob(image="lake:1", run="s3://bucket/run"),
@@ -89,6 +91,9 @@ def test_what_the_launcher_runs_is_taken_by_horovod_and_the_trainer(job, project
     run = job.run.rstrip("/")
     assert options.pretrain.data.shards == f"{run}/shards" and options.pretrain.output == f"{run}/pretrain"
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == job.gpus
+    assert worker["lifecycle"]["preStop"]["exec"]["command"][1:] == ["-m", preemption.__name__]
+    grace = rendered["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert grace > GRACE_SECONDS
     mounts = {mount["name"] for mount in worker["volumeMounts"]}
     volumes = rendered["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["volumes"]
     assert mounts == {volume["name"] for volume in volumes}
