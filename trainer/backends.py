@@ -40,7 +40,9 @@ def make_tracer(name: BackendName) -> Tracer:
 
 def backend_maker(config: PretrainConfig) -> MakeBackend:
     """What makes a run's backend, with the options that the run asks for."""
-    options = {"compression": config.compression, "max_slots": config.max_slots}
-    if config.backend == "torch":
-        options["precision"] = config.precision
-    return partial(backend_class(config.backend), **options)
+    return partial(
+        backend_class(config.backend),
+        compression=config.compression,
+        max_slots=config.max_slots,
+        precision=config.precision,
+    )

@@ -119,7 +119,7 @@ class PretrainConfig:
     """The run's folder: checkpoints/, metrics.jsonl, tensorboard/, config.json, learned_codes.json."""
     backend: Literal["tensorflow", "torch"] = "torch"
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the layers in training (PyTorch); weights, sums, heads and evaluation stay float32."""
+    """Of products in training (PyTorch: of whole layers); weights, sums and evaluation stay float32."""
     compression: Compression = "none"
     """fp16: gradients travel between ranks in 16 bits, scaled to fit."""
     max_slots: int = MAX_SLOTS
@@ -191,12 +191,6 @@ class PretrainConfig:
         ):
             if patients is not None and patients < 1:
                 raise ContractError(f"{name} is {patients}", "it is at least 1", f"raise {name}")
-        if self.backend == "tensorflow" and self.precision != "float32":
-            raise ContractError(
-                f"precision is {self.precision} with the TensorFlow backend",
-                "it trains in float32 alone",
-                "use the PyTorch backend, or float32",
-            )
         for name in ("keep_best", "profile_steps"):
             value = getattr(self, name)
             if value < 0:

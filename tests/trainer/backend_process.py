@@ -17,11 +17,19 @@ from tests.trainer import (
     backend_commands,
     checkpoint_commands,
     large_batch_commands,
+    precision_commands,
     torch_commands,
 )
 from trainer.core.world import detect_world
 
-MODULES = (backend_commands, anomaly_commands, checkpoint_commands, large_batch_commands, torch_commands)
+MODULES = (
+    backend_commands,
+    anomaly_commands,
+    checkpoint_commands,
+    large_batch_commands,
+    precision_commands,
+    torch_commands,
+)
 
 
 def main(backend: str, command: str, output: str, *rest: str) -> None:

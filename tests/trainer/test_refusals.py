@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(make_config, monkeypat
         ({"steps": 0}, "steps is 0"),
         ({"keep_checkpoints": 0}, "keep_checkpoints is 0"),
         ({"keep_best": -1}, "keep_best is -1"),
-        ({"backend": "tensorflow", "precision": "bfloat16"}, "precision is bfloat16 with the TensorFlow"),
+        ({"max_slots": 0}, "max_slots is 0"),
     ],
 )
 def test_options_out_of_range(make_config, fields, rule):

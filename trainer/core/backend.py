@@ -68,10 +68,11 @@ class Backend(Protocol):
         *,
         compression: Compression = "none",
         max_slots: int = MAX_SLOTS,
+        precision: str = "float32",
     ) -> None:
         """Build the model with seeded initial weights (truncated normal), equal on every rank.
 
-        compression, max_slots: see PretrainConfig.
+        compression, max_slots, precision: see PretrainConfig.
         """
         ...
 

@@ -44,7 +44,9 @@ class TensorFlowBackend:
         *,
         compression: Compression = "none",
         max_slots: int = MAX_SLOTS,
+        precision: str = "float32",
     ) -> None:
+        """precision: of the matrix products in training, float32 or bfloat16."""
         configure(world)
         self._config, self._world, self._seed = config, world, seed
         self._max_slots, self._compression = max_slots, compression
@@ -53,8 +55,10 @@ class TensorFlowBackend:
             name: tf.Variable(array, name=name) for name, array in initial_weights(config, seed).items()
         }
         self._network = Bert(config, self._weights)
-        self._head = VocabularyHead(self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS])
-        self._gradients = StepGradients(config, self._weights, self._network, self._head)
+        products = tf.as_dtype(precision)
+        self._head = VocabularyHead(self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], products)
+        trained = Bert(config, self._weights, products)
+        self._gradients = StepGradients(config, self._weights, trained, self._head)
         self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
         self._encode_without_dropout = tf.function(self._encode, input_signature=[BLOCK_SPEC])
         self._norm = tf.function(tf.linalg.global_norm)

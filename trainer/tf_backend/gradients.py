@@ -77,8 +77,9 @@ class StepGradients:
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         table_gradient = head.table
-        for (block, _), gradient in zip(kept, word_gradients, strict=True):
-            table_gradient = self._add_words(table_gradient, tf.reshape(block.input_ids, [-1, 1]), gradient)
+        if kept:  # at once: each addition copies the table's gradient
+            input_ids = tf.concat([tf.reshape(block.input_ids, [-1, 1]) for block, _ in kept], axis=0)
+            table_gradient = self._add_words(table_gradient, input_ids, tf.concat(word_gradients, axis=0))
         gradients = dict(zip(others, map(tf.convert_to_tensor, found), strict=True))
         gradients |= {WORD_EMBEDDINGS: table_gradient, OUTPUT_BIAS: head.bias}
         return tf.stack([head.loss_sum, los_loss_sum]), {name: gradients[name] for name in self._weights}

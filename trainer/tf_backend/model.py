@@ -18,6 +18,7 @@ from schemas.errors import ContractError
 from schemas.model_config import BertConfig
 from trainer.core.batch import MaskedBatch
 from trainer.tf_backend.dropout import Dropout
+from trainer.tf_backend.products import matmul
 
 _HIDDEN_SLOT = -10_000.0
 """Added to the attention score of an empty slot: e to this power is 0 in float32."""
@@ -86,9 +87,15 @@ def look_up_words(weights: Mapping[str, tf.Variable], input_ids: tf.Tensor) -> t
 class Bert:
     """The network of one configuration; holds no state but the variables it is given."""
 
-    def __init__(self, config: BertConfig, weights: Mapping[str, tf.Variable]) -> None:
+    def __init__(
+        self,
+        config: BertConfig,
+        weights: Mapping[str, tf.Variable],
+        precision: tf.DType = tf.float32,
+    ) -> None:
+        """precision: of the matrix products of the embeddings' and layers' outputs."""
         check_supported(config)
-        self._config, self._weights = config, weights
+        self._config, self._weights, self._precision = config, weights, precision
 
     def encode(self, block: Block, words: tf.Tensor, dropout: Dropout) -> Encoded:
         """Run one block, B ≥ 1, up to both heads."""
@@ -165,15 +172,17 @@ class Bert:
             return tf.transpose(tf.reshape(projected, [-1, length, heads, head_size]), [0, 2, 1, 3])
 
         query = by_head("query") * (1.0 / math.sqrt(head_size))
-        scores = tf.matmul(query, by_head("key"), transpose_b=True) + hidden_slots  # (B, heads, T, T)
+        scores = matmul(query, by_head("key"), self._precision, transpose_b=True)
+        scores += hidden_slots  # (B, heads, T, T)
         shares = dropout(tf.nn.softmax(scores), self._config.attention_probs_dropout_prob)
-        context = tf.matmul(shares, by_head("value"))
+        context = matmul(shares, by_head("value"), self._precision)
         return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, heads * head_size])
 
     def _dense(self, name: str, values: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(f"{name}/"):  # absolute, so that profiles and anomalies name the layer
             return tf.nn.bias_add(
-                tf.matmul(values, self._weights[f"{name}/kernel"]), self._weights[f"{name}/bias"]
+                matmul(values, self._weights[f"{name}/kernel"], self._precision),
+                self._weights[f"{name}/bias"],
             )
 
     def _layer_norm(self, name: str, values: tf.Tensor) -> tf.Tensor:

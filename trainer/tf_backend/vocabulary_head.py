@@ -11,6 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from trainer.core.backend_rules import TOP_CODES, vocabulary_head_chunks
+from trainer.tf_backend.products import matmul
 
 _FLOATS = tf.TensorSpec([None, None], tf.float32)
 _INTS = tf.TensorSpec([None], tf.int32)
@@ -32,8 +33,9 @@ class HeadGradients(NamedTuple):
 class VocabularyHead:
     """table: (V, H) word embeddings; bias: (V,)."""
 
-    def __init__(self, table: tf.Variable, bias: tf.Variable) -> None:
-        self._table, self._bias = table, bias
+    def __init__(self, table: tf.Variable, bias: tf.Variable, precision: tf.DType = tf.float32) -> None:
+        """precision: of the matrix products in loss_and_gradients."""
+        self._table, self._bias, self._precision = table, bias, precision
         self._chunk_gradients = tf.function(
             self._gradients_of_chunk, input_signature=[_FLOATS, _INTS, _SCALE]
         )
@@ -71,18 +73,18 @@ class VocabularyHead:
     def _chunks(self, labels: tf.Tensor) -> list[slice]:
         return vocabulary_head_chunks(labels.shape[0], self._table.shape[0])
 
-    def _logits(self, hidden: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(tf.matmul(hidden, self._table, transpose_b=True), self._bias)
+    def _logits(self, hidden: tf.Tensor, precision: tf.DType = tf.float32) -> tf.Tensor:
+        return tf.nn.bias_add(matmul(hidden, self._table, precision, transpose_b=True), self._bias)
 
     def _gradients_of_chunk(self, hidden: tf.Tensor, labels: tf.Tensor, scale: tf.Tensor) -> HeadGradients:
         # Its second result is the losses' gradient, softmax - one-hot, made without a one-hot array.
         losses, gradient = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
-            features=self._logits(hidden), labels=labels
+            features=self._logits(hidden, self._precision), labels=labels
         )
         return HeadGradients(
             loss_sum=tf.reduce_sum(losses),
-            hidden=tf.matmul(gradient, self._table) * scale,
-            table=tf.matmul(gradient, hidden * scale, transpose_a=True),
+            hidden=matmul(gradient, self._table, self._precision) * scale,
+            table=matmul(gradient, hidden * scale, self._precision, transpose_a=True),
             bias=tf.reduce_sum(gradient, axis=0) * scale,
         )
 

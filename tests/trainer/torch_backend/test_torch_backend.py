@@ -10,34 +10,6 @@ def test_transformers_loads_a_checkpoint_as_it_is(run_backend, name):
     np.testing.assert_allclose(results[name], results[f"backend/{name}"], rtol=0, atol=1e-5)
 
 
-def test_bfloat16_is_float32_but_for_rounding(run_backend):
-    results = run_backend("torch", "precisions")[0]
-    exact, rounded = (
-        {
-            name.split("/", 2)[2]: v
-            for name, v in results.items()
-            if name.startswith(f"{precision}/gradients/")
-        }
-        for precision in ("float32", "bfloat16")
-    )
-    size = np.sqrt(sum((gradient**2).sum() for gradient in exact.values()))
-    difference = np.sqrt(sum(((rounded[name] - gradient) ** 2).sum() for name, gradient in exact.items()))
-    assert 0 < difference < 0.03 * size  # bfloat16 has 8 bits
-    assert results["bfloat16/is_float32"].all()
-    exact_losses, rounded_losses = results["float32/losses"], results["bfloat16/losses"]
-    np.testing.assert_allclose(rounded_losses, exact_losses, atol=0.02)
-    assert (exact_losses[-1] < exact_losses[0] - 0.1).any()  # something was learnt
-
-
-def test_bfloat16_gradients_hardly_depend_on_the_chunks(run_backend):
-    results = run_backend("torch", "precisions")[0]
-    names = [name for name in results if name.startswith("bfloat16/gradients/")]
-    for name in names:
-        np.testing.assert_allclose(
-            results[name.replace("gradients", "in_chunks", 1)], results[name], atol=2e-3, err_msg=name
-        )
-
-
 def test_attention_with_dropout_is_what_it_is_written_out(run_backend):
     results = run_backend("torch", "attention")[0]
     assert results["widths"].tolist() == [32, 128]
