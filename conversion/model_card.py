@@ -44,7 +44,8 @@ outputs.prediction_logits  # (1, 2, {vocab_size}): of each code
 
 `encode_patient` gives what training saw: the visit numbers, from 1, as `token_type_ids`, a code once a visit,
 of a longer patient the latest {max_positions} codes; `patient.num_unknown` counts the codes that the
-vocabulary lacks. The tokenizer alone gives the ids: `tokenizer("{example_text}")`.{spellings}
+vocabulary lacks. The tokenizer alone takes one visit, `tokenizer("{example_text}")`, or two,
+as a pair of texts.{spellings}
 
 `AutoModel` gives the encoder, `AutoModelForMaskedLM` and `pipeline("fill-mask")` the masked-code head. Codes
 come in order of the visits, at most {max_positions}; visit numbers are below {max_visits}; no [CLS] or [SEP]

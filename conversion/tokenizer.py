@@ -1,10 +1,12 @@
 """The tokenizer of a model folder: whole codes to ids, nothing added.
 
 `tokenizer("E11.9 I10")` or `tokenizer(["E11.9", "I10"], is_split_into_words=True)` is one patient; a list
-without that flag is a batch. No [CLS] or [SEP] is put around a patient, as in training. Where the vocabulary
+without that flag is a batch. token_type_ids are visit numbers, from 1 as in training: all codes of a text are
+one visit, those of a second text (`tokenizer("E11.9 I10", "N18.3")`) the next; for more visits see below. No
+[CLS] or [SEP] is put around a patient. Where the vocabulary
 has no [UNK] (an imported Med-BERT one) the tokenizers library raises on an unknown code ("Missing [UNK]
-token"): the model has no row that could stand for it. encode_patient.py, beside it in the folder, gives the
-visit numbers too, and counts unknown codes.
+token"): the model has no row that could stand for it. encode_patient.py, beside it in the folder, takes any
+number of visits, and counts unknown codes.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ def write_tokenizer(
     folder: str, tokens: Sequence[str], special: SpecialTokens, max_position_embeddings: int
 ) -> None:
     """Write tokenizer.json and tokenizer_config.json into a local folder."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     ids = {token: token_id for token_id, token in enumerate(tokens)}
@@ -34,6 +36,7 @@ def write_tokenizer(
     if spelling is not None:
         core.normalizer = spelling
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.post_processor = processors.TemplateProcessing(single="$A:1", pair="$A:1 $B:2")  # :visit number
     PreTrainedTokenizerFast(
         tokenizer_object=core,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],

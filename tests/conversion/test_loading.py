@@ -85,7 +85,7 @@ def test_every_auto_class_loads_it_whole_and_computes_the_same(load, los_pooling
     np.testing.assert_allclose(log_softmax(found["los_logits"]), right["los_log_probs"], atol=2e-5, rtol=0)
     standard_differs = np.abs(np.subtract(found["los_logits"], found["standard_los_logits"])).max()
     assert (standard_differs < 1e-6) == (los_pooling == "first")
-    tokens = {"input_ids": [7, 1, 3, 0], "token_type_ids": [0] * 4, "attention_mask": [1] * 4}
+    tokens = {"input_ids": [7, 1, 3, 0], "token_type_ids": [1] * 4, "attention_mask": [1] * 4}
     assert found["tokens"] == found["words"] == tokens
     patient = {"input_ids": [7, 8, 7], "token_type_ids": [1, 2, 2], "attention_mask": [1, 1, 1]}
     assert found["patient"] == patient

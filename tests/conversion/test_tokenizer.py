@@ -29,6 +29,16 @@ def test_whole_codes_and_nothing_added(tmp_path):
     assert padded.attention_mask == [[1, 1], [1, 0]]
 
 
+def test_token_types_are_visit_numbers(tmp_path):
+    tokenizer = load(tmp_path, (*SPECIAL_TOKENS, *CODES), STANDARD_SPECIAL_TOKENS)
+    one, two = "ICD10CM//E11.9 ICD9CM//250.00", "ICD9CM//250.00"
+    assert tokenizer(one).token_type_ids == [1, 1]
+    assert tokenizer(one, two).token_type_ids == [1, 1, 2]
+    assert tokenizer(one, two).input_ids == [4, 5, 5]
+    assert tokenizer([one, two], padding=True).token_type_ids == [[1, 1], [1, 0]]
+    assert tokenizer([one.split(), [two]], is_split_into_words=True).token_type_ids == [[1, 1], [1]]
+
+
 def test_of_a_long_patient_the_latest_codes_are_kept(tmp_path):
     tokenizer = load(tmp_path, (*SPECIAL_TOKENS, *CODES), STANDARD_SPECIAL_TOKENS)
     codes = ["ICD10CM//E11.9"] * 3 + ["ICD9CM//250.00"] * 3
