@@ -42,7 +42,8 @@ def run_job(
     A ContractError is the user's to mend, and so is a full disk: one line on stderr, and the status is 2.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    # What a call from the JVM raised comes back as an error of the JVM's: py4j need not show it as well.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     config = parse(config_class, arguments)
     session = open_session(f"medbert-lake {config_class.__name__}")
     # The JVM's stderr: spark-submit hands this process's own on as stdout.
