@@ -20,6 +20,7 @@ MANIFEST_NAME = "manifest.json"
 VERSION = 1
 CREATED_BY = "medbert-lake 0.1.0"
 _CHUNK_BYTES = 8 << 20
+_MANY_FILES = 20
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,10 @@ def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
     except FileNotFoundError as error:
         raise no_manifest(uri, kind) from error
     manifest = Manifest.from_json(text, kind, uri)
+    if len(manifest.files) > _MANY_FILES:
+        # Drivers of remote stores remember what they listed, and then need not ask for each file's size.
+        filesystem.invalidate_cache(root)
+        filesystem.ls(root, detail=False)
     for file in manifest.files:
         check_file(uri, file, verify=verify)
     return manifest

@@ -18,6 +18,7 @@ from tests.trainer.conftest import DataSet
 from tests.trainer.object_store import BUCKET, ObjectStore, never, upload
 from tests.trainer.processes import finish, losses, start, wait_for
 from tests.trainer.runs import read_log, run_ranks
+from tests.trainer.shard_files import random_patients, write_split
 from trainer.core import growing_file, storage
 from trainer.core.commits import Commits
 from trainer.core.run_log import RunLog
@@ -89,6 +90,16 @@ def test_rows_are_those_on_the_disk(data_set, remote_data, reader):
         expected, found = here.read(number), there.read(number)
         for name in vars(expected):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+
+
+def test_many_shards_take_one_listing(store, tmp_path):
+    patients = random_patients(30)
+    write_split(str(tmp_path / "train"), [[patient] for patient in patients], vocabulary_fingerprint="f" * 64)
+    uri = upload(str(tmp_path / "train"), f"{ROOT}/many")
+    asked = []
+    store.fails = lambda *request: asked.append(request)
+    assert open_reader("arrow", uri).shard_rows == [1] * 30
+    assert 0 < len(asked) < 10
 
 
 def test_a_killed_run_goes_on_from_the_store(data_set, remote_data, tmp_path):
