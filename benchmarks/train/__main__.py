@@ -31,7 +31,8 @@ from schemas.shards import PARQUET, read_shard_set
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 2**20
 READERS, PROCESSES = ("arrow", "petastorm", "tfrecord"), (1, 2)
-TORCH, TORCH_BF16, TENSORFLOW = "(b) PyTorch, float32", "(b) PyTorch, bfloat16", "(b) TensorFlow, float32"
+TORCH, TORCH_BF16 = "(b) PyTorch, float32", "(b) PyTorch, bfloat16"
+TENSORFLOW, TENSORFLOW_BF16 = "(b) TensorFlow, float32", "(b) TensorFlow, bfloat16"
 TRAINER, PADDED = "(c) transformers' Trainer", "(d) padded to the full length"
 PAIRS = {
     "PyTorch over (c)": (TORCH, TRAINER),
@@ -40,6 +41,7 @@ PAIRS = {
     "PyTorch bfloat16 over (d)": (TORCH_BF16, PADDED),
     "PyTorch bfloat16 over float32": (TORCH_BF16, TORCH),
     "PyTorch over TensorFlow": (TORCH, TENSORFLOW),
+    "PyTorch bfloat16 over TensorFlow bfloat16": (TORCH_BF16, TENSORFLOW_BF16),
 }
 
 
@@ -70,7 +72,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vocabulary_size", type=int, default=82_603, help="the paper's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", default=f"{ROOT}/configs/med-bert-2020.yaml", help="model and masking")
-    parser.add_argument("--batch_size", type=int, default=256, help="of our backends and the input pipeline")
+    parser.add_argument("--batch_size", type=int, default=512, help="of our backends and the input pipeline")
     parser.add_argument("--reference_batch_size", type=int, default=32, help="of (c) and (d)")
     parser.add_argument("--warm_up", type=int, default=3, help="steps before the first that is timed")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -112,6 +114,7 @@ def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
         TORCH: ("backend_steps", ours, ["--backend", "torch"]),
         TORCH_BF16: ("backend_steps", ours, ["--backend", "torch", "--precision", "bfloat16"]),
         TENSORFLOW: ("backend_steps", ours, ["--backend", "tensorflow"]),
+        TENSORFLOW_BF16: ("backend_steps", ours, ["--backend", "tensorflow", "--precision", "bfloat16"]),
         TRAINER: ("trainer_steps", reference, []),
         PADDED: ("padded_steps", reference, []),
     }

@@ -7,9 +7,11 @@ transformers' modules and PyTorch's AdamW, nothing of our backend's.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import transformers
 from torch.nn.functional import cross_entropy
 
 from benchmarks.train.device import torch_device
@@ -48,6 +50,32 @@ def join_blocks(blocks: list[MaskedBatch]) -> MaskedBatch:
     )
 
 
+class Outputs(NamedTuple):
+    """scores (M, V), labels (M,), los_logits (B, 2), prolonged_los (B,)"""
+
+    scores: torch.Tensor
+    labels: torch.Tensor
+    los_logits: torch.Tensor
+    prolonged_los: torch.Tensor
+
+
+def run_padded(model: transformers.BertForPreTraining, padded: MaskedBatch, device: torch.device) -> Outputs:
+    """transformers' modules, scores of the masked codes only."""
+    real = np.arange(padded.input_ids.shape[1]) < padded.lengths[:, None]
+    arrays = (
+        padded.input_ids, padded.visit_numbers, real.astype(np.int64),
+        padded.masked_positions, padded.masked_labels, padded.prolonged_los,
+    )  # fmt: skip
+    input_ids, visit_numbers, seen, masked, labels, prolonged_los = (
+        to_tensor(array, device) for array in arrays
+    )
+    hidden, pooled = model.bert(
+        input_ids=input_ids, token_type_ids=visit_numbers, attention_mask=seen, return_dict=False
+    )
+    scores, los_logits = model.cls(hidden.flatten(0, 1)[masked], pooled)
+    return Outputs(scores, labels, los_logits, prolonged_los)
+
+
 class PaddedTraining:
     """The model, its optimiser and a step of both."""
 
@@ -66,19 +94,9 @@ class PaddedTraining:
 
     def __call__(self, step_input: StepInput, step: int) -> None:
         padded = join_blocks([pad_to(block, self._width, self._pad_id) for block in step_input.blocks])
-        real = np.arange(self._width) < padded.lengths[:, None]
-        arrays = (
-            padded.input_ids, padded.visit_numbers, real.astype(np.int64),
-            padded.masked_positions, padded.masked_labels, padded.prolonged_los,
-        )  # fmt: skip
-        input_ids, visit_numbers, seen, masked, labels, prolonged_los = (
-            to_tensor(array, self._device) for array in arrays
-        )
-        hidden, pooled = self._model.bert(
-            input_ids=input_ids, token_type_ids=visit_numbers, attention_mask=seen, return_dict=False
-        )
-        scores, los_logits = self._model.cls(hidden.flatten(0, 1)[masked], pooled)
-        loss = cross_entropy(scores, labels) + cross_entropy(los_logits, prolonged_los)
+        outputs = run_padded(self._model, padded, self._device)
+        loss = cross_entropy(outputs.scores, outputs.labels)
+        loss = loss + cross_entropy(outputs.los_logits, outputs.prolonged_los)
         self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)

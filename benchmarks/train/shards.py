@@ -8,6 +8,7 @@ The files are those that the shards stage writes.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -43,19 +44,25 @@ def write_vocabulary(uri: str, size: int) -> str:
 
 
 def write_split(
-    uri: str, patients: int, vocabulary_size: int, vocabulary_fingerprint: str, seed: int
+    uri: str,
+    patients: int,
+    vocabulary_size: int,
+    vocabulary_fingerprint: str,
+    seed: int,
+    topics: int = 1,
+    formats: Sequence[str] = contract.FORMATS,
 ) -> None:
-    """One split's shards, in both formats. The same arguments give the same bytes."""
+    """One split's shards. The same arguments give the same bytes. topics: see random_rows."""
     os.makedirs(uri)
     files: list[ManifestFile] = []
     lengths_seen: list[np.ndarray] = []
     max_visits = 0
     for number, start in enumerate(range(0, patients, ROWS_PER_SHARD)):
         chance = np.random.default_rng((seed, number))
-        rows = random_rows(chance, min(ROWS_PER_SHARD, patients - start), vocabulary_size)
+        rows = random_rows(chance, min(ROWS_PER_SHARD, patients - start), vocabulary_size, topics)
         lengths_seen.append(rows.column(contract.TOKEN_IDS).value_lengths().to_numpy())
         max_visits = max(max_visits, int(rows.column(contract.VISIT_NUMBERS).flatten().to_numpy().max()))
-        for file_format in contract.FORMATS:
+        for file_format in formats:
             name = contract.part_name(number, file_format)
             _write(join(uri, name), rows, file_format)
             files.append(describe_file(uri, name, rows.num_rows))
@@ -71,19 +78,32 @@ def write_split(
     publish_manifest(uri, Manifest(kind=contract.KIND, files=tuple(files), details=details))
 
 
-def random_rows(chance: np.random.Generator, patients: int, vocabulary_size: int) -> pa.RecordBatch:
-    """Rows of the contract schemas.shards."""
+def random_rows(
+    chance: np.random.Generator, patients: int, vocabulary_size: int, topics: int = 1
+) -> pa.RecordBatch:
+    """Rows of the contract schemas.shards.
+
+    Each patient has one of so many topics, each with commonest codes of its own; in the first half of the
+    topics three in five stay long.
+    """
     lengths = random_lengths(chance, patients)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     total = int(offsets[-1])
-    token_ids = FIRST_CODE + _zipf(chance, total, vocabulary_size - FIRST_CODE)
+    num_codes = vocabulary_size - FIRST_CODE
+    token_ids = _zipf(chance, total, num_codes)
+    prolonged = np.full(patients, PROLONGED)
+    if topics > 1:
+        topic = chance.integers(topics, size=patients)
+        token_ids = (token_ids + np.repeat(topic * num_codes // topics, lengths)) % num_codes
+        prolonged[topic < topics // 2] = 3 * PROLONGED
+    token_ids += FIRST_CODE
     begins_visit = chance.random(total) < 1 / CODES_A_VISIT
     begins_visit[offsets[:-1]] = True
     visits_so_far = np.cumsum(begins_visit)
     visit_numbers = visits_so_far - np.repeat(visits_so_far[offsets[:-1]] - 1, lengths)
     columns = [
         *(_lists(values, offsets) for values in (token_ids, visit_numbers)),
-        pa.array(chance.random(patients) < PROLONGED).cast(pa.int32()),
+        pa.array(chance.random(patients) < prolonged).cast(pa.int32()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=contract.SHARDS.arrow)
 

@@ -169,7 +169,7 @@ def from_tensorflow(weights: dict[str, np.ndarray], config: BertConfig) -> dict[
 
 def to_tensorflow(tensors: dict[str, torch.Tensor], config: BertConfig) -> dict[str, np.ndarray]:
     """transformers' names and layouts → TensorFlow's, copied."""
-    arrays = {name: np.array(tensor.detach().cpu()) for name, tensor in tensors.items()}
+    arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
     return {
         row.tensorflow: (
             arrays[row.transformers].T if row.operation is Operation.TRANSPOSE else arrays[row.transformers]
