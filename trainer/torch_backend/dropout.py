@@ -15,6 +15,7 @@ class Dropout:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._generator = torch.Generator(device).manual_seed(seed)
+        torch.manual_seed(seed)  # for the fused attention of a GPU, which draws from PyTorch's own generator
 
     @staticmethod
     def scale(rate: float) -> float:
