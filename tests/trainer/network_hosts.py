@@ -49,6 +49,11 @@ class Hosts:
     environment: dict[str, str]
     ssh_log: str
     """A line a command that went through ssh: its host."""
+    names: tuple[str, ...]
+
+    def cut_cable(self) -> None:
+        """What the second host says does not arrive any more."""
+        _ip("-n", self.names[1], "link", "set", INTERFACE, "down")
 
 
 @contextmanager
@@ -66,6 +71,7 @@ def two_hosts(folder: str) -> Iterator[Hosts]:
             hostfile=_write(f"{folder}/hostfile", "".join(f"{address} slots=1\n" for address in ADDRESSES)),
             environment={"PATH": f"{_write_ssh(folder, names)}:{os.environ['PATH']}"},
             ssh_log=f"{folder}/ssh.log",
+            names=names,
         )
     finally:
         for name in names:

@@ -10,7 +10,8 @@ from safetensors.numpy import load_file
 
 from schemas.checkpoint import latest_checkpoint
 from tests.trainer.network_hosts import ADDRESSES, INTERFACE, two_hosts
-from tests.trainer.processes import finish, losses, start
+from tests.trainer.processes import finish, losses, start, wait_for_step
+from trainer.exit_codes import USER_ERROR
 
 pytestmark = [pytest.mark.horovod, pytest.mark.slow]
 
@@ -23,19 +24,33 @@ def hosts(tmp_path):
         yield made
 
 
+@pytest.fixture
+def begin(data_set, hosts):
+    """Start a run on both hosts."""
+
+    def begin(output, **options):
+        return start(
+            data_set,
+            output,
+            "torch",
+            2,
+            launch=("--hostfile", hosts.hostfile, "--disable-cache"),
+            prefix=hosts.prefix,
+            environment=hosts.environment | {"HOROVOD_GLOO_TIMEOUT_SECONDS": "15"},
+            **options,
+        )
+
+    return begin
+
+
 def test_hosts_are_apart(hosts):
     seen = subprocess.run([*hosts.prefix, "ip", "-brief", "address"], capture_output=True, text=True).stdout
     assert INTERFACE in seen and ADDRESSES[0] in seen and ADDRESSES[1] not in seen
 
 
-def test_weights_are_those_of_two_processes_on_one_host(data_set, tmp_path, hosts):
+def test_weights_are_those_of_two_processes_on_one_host(data_set, tmp_path, hosts, begin):
     one, two = str(tmp_path / "one_host"), str(tmp_path / "two_hosts")
-    options = OPTIONS | {
-        "launch": ("--hostfile", hosts.hostfile, "--disable-cache"),
-        "prefix": hosts.prefix,
-        "environment": hosts.environment,
-    }
-    said = finish(start(data_set, two, "torch", 2, **options))
+    said = finish(begin(two, **OPTIONS))
     with open(hosts.ssh_log) as stream:
         assert set(stream.read().split()) == {ADDRESSES[1]}, said
     finish(start(data_set, one, "torch", 2, **OPTIONS))
@@ -47,3 +62,12 @@ def test_weights_are_those_of_two_processes_on_one_host(data_set, tmp_path, host
     assert expected.keys() == found.keys()
     for name, weights in expected.items():
         np.testing.assert_array_equal(found[name], weights, err_msg=name)
+
+
+def test_a_cut_cable_ends_the_run(tmp_path, hosts, begin):
+    output = str(tmp_path / "run")
+    process = begin(output, steps=100_000)
+    wait_for_step(process, output, 3)
+    hosts.cut_cable()
+    said = finish(process, USER_ERROR)
+    assert "stops: another rank is lost or hangs (" in said
