@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from conversion.errors import VerificationFailed
-from conversion.forward import FLOAT32
+from conversion.forward import FLOAT32, ForwardConfig, run_forward
 from conversion.processes import run_module
 from conversion.sample_patients import make_inputs, random_patients
 from conversion.verify import TOLERANCE
@@ -17,6 +19,7 @@ from schemas.model_config import BertConfig
 from schemas.vocabulary import SpecialTokens
 
 _SEED = 20201001
+_INPUTS = "inputs.npz"
 _IDS = ("input_ids", "masked_labels")
 _COMPARED = ("sequence_output", "pooled_output", "los_log_probs")
 
@@ -36,10 +39,8 @@ def check_same_outputs(
     patients = random_patients(config, special, len(ids_in_larger), _SEED)
     inputs = make_inputs(patients, special, _SEED)
     real = inputs["attention_mask"].astype(bool)
-    with tempfile.TemporaryDirectory(prefix="same-") as scratch:
-        of_smaller = _run(smaller, inputs, os.path.join(scratch, "smaller"))
-        translated = {name: ids_in_larger[array] if name in _IDS else array for name, array in inputs.items()}
-        of_larger = _run(larger, translated, os.path.join(scratch, "larger"))
+    translated = {name: ids_in_larger[array] if name in _IDS else array for name, array in inputs.items()}
+    of_smaller, of_larger = _run([(smaller, inputs), (larger, translated)])
     errors = {}
     for name in _COMPARED:
         difference = np.abs(of_smaller[name] - of_larger[name])
@@ -58,20 +59,35 @@ def check_same_outputs(
     return errors
 
 
-def _run(model: str, inputs: dict[str, np.ndarray], folder: str) -> dict[str, np.ndarray]:
-    os.makedirs(folder)
-    path = os.path.join(folder, "inputs.npz")
-    np.savez(path, **inputs)
-    run_module(
-        "conversion",
-        ["forward", "--model", model, "--inputs", path, "--outputs", folder],
-        "running the model",
-    )
-    with np.load(os.path.join(folder, f"{FLOAT32}.npz")) as stored:
-        return {name: stored[name] for name in stored.files}
+def _run(jobs: Sequence[tuple[str, dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray]]:
+    """What each model computes for its inputs, in one child process. jobs: (local folder, inputs)."""
+    with tempfile.TemporaryDirectory(prefix="same-") as scratch:
+        folders = [os.path.join(scratch, str(number)) for number in range(len(jobs))]
+        for folder, (_, inputs) in zip(folders, jobs, strict=True):
+            os.makedirs(folder)
+            np.savez(os.path.join(folder, _INPUTS), **inputs)
+        arguments = [
+            path for folder, (model, _) in zip(folders, jobs, strict=True) for path in (model, folder)
+        ]
+        run_module("conversion.same_outputs", arguments, "running the old and the changed model")
+        outputs = []
+        for folder in folders:
+            with np.load(os.path.join(folder, f"{FLOAT32}.npz")) as stored:
+                outputs.append({name: stored[name] for name in stored.files})
+        return outputs
+
+
+def _run_in_child(arguments: Sequence[str]) -> None:
+    """arguments: model, folder of its inputs and outputs, model, folder, …"""
+    for model, folder in zip(arguments[::2], arguments[1::2], strict=True):
+        run_forward(ForwardConfig(model=model, inputs=os.path.join(folder, _INPUTS), outputs=folder))
 
 
 def _normalised(log_probs: np.ndarray) -> np.ndarray:
     """(M, N) log-probabilities of some tokens → of these among themselves, in float64."""
     wide = log_probs.astype(np.float64)
     return wide - np.logaddexp.reduce(wide, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    _run_in_child(sys.argv[1:])

@@ -74,10 +74,15 @@ def test_nothing_is_left_of_a_change_that_alters_old_outputs(
     other = write_vocabulary("other", {SIBLING: 30})
     outputs = {name: np.zeros((2, 3)) for name in ("pooled_output", "los_log_probs")}
 
-    def run(model, inputs, folder):
-        tokens = 24 if model == published_model else 25
-        sequence = np.full((*inputs["input_ids"].shape, 2), tokens / 1000)
-        return outputs | {"sequence_output": sequence, "mlm_log_probs": np.zeros((1, tokens))}
+    def run(jobs):
+        return [
+            outputs
+            | {
+                "sequence_output": np.full((*inputs["input_ids"].shape, 2), tokens / 1000),
+                "mlm_log_probs": np.zeros((1, tokens)),
+            }
+            for tokens, (_, inputs) in zip((24, 25), jobs, strict=True)
+        ]
 
     monkeypatch.setattr(same_outputs, "_run", run)
     with pytest.raises(VerificationFailed, match=r"differs from the old one by 1\.00e-03"):

@@ -1,4 +1,5 @@
 import functools
+import re
 
 import pytest
 from hypothesis import assume, given, settings
@@ -96,6 +97,7 @@ def test_other_systems_and_special_tokens_are_left_as_they_are(ids_of):
 @settings(max_examples=300, deadline=None)
 @given(raw=raw_codes, system=st.sampled_from(["ICD10CM", "ICD9CM"]))
 def test_no_other_token_than_that_of_the_normalised_code(ids_of, raw, system):
+    assume(not re.search("[\ud800-\udfff]", raw))  # a lone surrogate is no text to the tokenizer
     found = ids_of((*ICD10, *ICD9, *OWN), f"{system}//{raw}")
     assume(len(found) == 1)
     try:

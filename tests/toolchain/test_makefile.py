@@ -158,6 +158,25 @@ def test_every_command_of_the_demo_is_one_that_its_program_understands(commands,
     assert understood == [f"spark_jobs/{job}.py" for job in jobs] + programs
 
 
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ("extend-vocabulary", {"vocabulary": "runs/x/vocabulary", "output": "runs/x/model_changed"}),
+        ("shrink", {"min_patients": "11", "output": "runs/x/model_changed"}),
+        ("embed", {"patients": "runs/x/sequences", "output": "runs/x/embeddings"}),
+        ("export-onnx", {"output": "runs/x/onnx"}),
+        ("release-check", {"shards": "runs/x/shards", "metrics": "runs/x/pretrain/metrics.jsonl"}),
+    ],
+)
+def test_what_is_done_with_a_model(commands, target, wanted):
+    command, *page = commands(target, "RUN=runs/x")
+    assert options(command).items() >= {"model": "runs/x/model", **wanted}.items()
+    for words in (command, *page):
+        start = words.index("-m") + 1
+        PARSERS[words[start]]().parse_args(words[start + 1 :])
+    assert [options(words)["output"] for words in page] == ["runs/x/embeddings.html"] * (target == "embed")
+
+
 def test_defaults_are_the_house_rules(commands):
     _, vocabulary, sequences = commands("ingest", "vocabulary", "sequences")
     assert options(vocabulary)["min_patients"] == "11"
