@@ -36,7 +36,7 @@ def begin(data_set, hosts):
             2,
             launch=("--hostfile", hosts.hostfile, "--disable-cache"),
             prefix=hosts.prefix,
-            environment=hosts.environment | {"HOROVOD_GLOO_TIMEOUT_SECONDS": "15"},
+            environment=hosts.environment | {"HOROVOD_GLOO_TIMEOUT_SECONDS": "10"},
             **options,
         )
 
