@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -10,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import fsspec
 import numpy as np
-from fsspec.implementations.local import LocalFileSystem
 
 from conversion.bert_map import Naming
+from conversion.checkpoint_files import find_prefix, fingerprint_of_files, local_folder, local_prefix
 from conversion.safetensors_file import read_safetensors
 from conversion.tf_checkpoint import read_tensorflow_checkpoint, write_tensorflow_checkpoint
 from conversion.vocabulary_source import ModelVocabulary, load_vocabulary
@@ -25,7 +24,7 @@ from schemas.checkpoint import (
     tensorflow_prefix,
 )
 from schemas.errors import ContractError
-from schemas.manifest import MANIFEST_NAME, join, sha256_of
+from schemas.manifest import MANIFEST_NAME, join
 from schemas.model_config import BertConfig, LosPooling, read_bert_config
 
 _CONFIG_NAMES = ("bert_config.json", CONFIG_FILE)
@@ -102,7 +101,7 @@ def open_source(options: SourceOptions, scratch: str) -> Source:
     """
     uri = _chosen_uri(options)
     if states_itself(options):
-        return _open_own_folder(options, _local_folder(uri, scratch))
+        return _open_own_folder(options, local_folder(uri, scratch))
     return _open_tensorflow(options, uri, scratch)
 
 
@@ -167,11 +166,11 @@ def _open_own_folder(options: SourceOptions, folder: str) -> Source:
 
 
 def _open_tensorflow(options: SourceOptions, uri: str, scratch: str) -> Source:
-    uri = _find_prefix(uri)
+    uri = find_prefix(uri)
     config_uri = options.config or _find_config(uri)
     config = read_bert_config(config_uri, los_pooling=options.los_pooling)
     vocabulary = load_vocabulary(options.vocabulary, config.vocab_size)
-    prefix = _local_prefix(uri, scratch)
+    prefix = local_prefix(uri, scratch)
     step = re.search(r"-(\d+)$", prefix)
     return Source(
         path=prefix,
@@ -182,29 +181,7 @@ def _open_tensorflow(options: SourceOptions, uri: str, scratch: str) -> Source:
         config=config,
         vocabulary=vocabulary,
         step=int(step[1]) if step else None,
-        fingerprint=_fingerprint_of_files(prefix),
-    )
-
-
-def _find_prefix(uri: str) -> str:
-    """The checkpoint's prefix, where its index file or its folder is given, too."""
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    if filesystem.isfile(f"{root}.index"):
-        return uri
-    if root.endswith(".index") and filesystem.isfile(root):
-        return uri.removesuffix(".index")
-    state = join(root, "checkpoint")
-    if filesystem.isfile(state):
-        # Only the last part of the path: a state file often names the folder where the model was trained.
-        latest = re.search(r'^model_checkpoint_path: "([^"]*)"', filesystem.cat_file(state).decode(), re.M)
-        name = re.split(r"[/\\]", latest[1])[-1] if latest else ""
-        if name and filesystem.isfile(join(root, f"{name}.index")):
-            return join(uri, name)
-    raise ContractError(
-        f"{uri} is no checkpoint: there is no {os.path.basename(root)}.index, and in it no {MANIFEST_NAME} "
-        "and no `checkpoint` file that names one",
-        "a checkpoint is a TensorFlow prefix (model.ckpt-300 of model.ckpt-300.index) or a checkpoint folder",
-        "check the path",
+        fingerprint=fingerprint_of_files(prefix),
     )
 
 
@@ -218,42 +195,3 @@ def _find_config(prefix: str) -> str:
         "a TensorFlow checkpoint does not state its own sizes",
         "give --config bert_config.json",
     )
-
-
-def _local_folder(uri: str, scratch: str) -> str:
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    if isinstance(filesystem, LocalFileSystem):
-        return root
-    local = os.path.join(scratch, os.path.basename(root))
-    os.makedirs(local)
-    for path in filesystem.ls(root, detail=False):
-        filesystem.get_file(path, os.path.join(local, os.path.basename(path)))
-    return local
-
-
-def _local_prefix(uri: str, scratch: str) -> str:
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    if isinstance(filesystem, LocalFileSystem):
-        return root
-    for path in _files_of(filesystem, root):
-        filesystem.get_file(path, os.path.join(scratch, os.path.basename(path)))
-    return os.path.join(scratch, os.path.basename(root))
-
-
-def _files_of(filesystem: fsspec.AbstractFileSystem, prefix: str) -> list[str]:
-    start = os.path.basename(prefix)
-    siblings = filesystem.ls(os.path.dirname(prefix), detail=False)
-    return sorted(
-        path
-        for path in siblings
-        if re.fullmatch(re.escape(start) + r"\.(index|data-\d+-of-\d+)", os.path.basename(path))
-    )
-
-
-def _fingerprint_of_files(prefix: str) -> str:
-    """SHA-256 over the SHA-256 of the checkpoint's files, in the order of their names."""
-    filesystem, root = fsspec.core.url_to_fs(prefix)
-    digest = hashlib.sha256()
-    for path in _files_of(filesystem, root):
-        digest.update(sha256_of(filesystem, path).encode())
-    return digest.hexdigest()

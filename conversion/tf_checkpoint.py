@@ -94,7 +94,7 @@ def _read_in_child(prefix: str, folder: str) -> None:
         variables = {plain[name]: _plain(reader.get_tensor(name)) for name in wanted}
         save_file(variables, f"{folder}/{_ARRAYS}")
         listing = {"ignored": ignored, "num_renamed": sum(plain[name] != name for name in wanted)}
-    except (tf.errors.OpError, RuntimeError, ValueError, TypeError, OSError) as error:
+    except (tf.errors.OpError, RuntimeError, ValueError, TypeError, LookupError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
         listing = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}
     with open(f"{folder}/{_LISTING}", "w", encoding="utf-8") as stream:

@@ -59,6 +59,16 @@ def test_a_torch_checkpoint_whose_weights_are_a_pickle(torch_checkpoint, tmp_pat
     assert not os.path.exists(trap)
 
 
+def test_a_checkpoint_damaged_anywhere_is_refused_or_read_equal(tensorflow_checkpoints, run_python, tmp_path):
+    found = run_python(
+        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r});"
+        "import damage_tf_checkpoints; damage_tf_checkpoints.main(*sys.argv[1:])",
+        *(tensorflow_checkpoints["good"], str(tmp_path), "60", "20201001"),
+    )
+    assert "different" not in found
+    assert found["refused"] > 30
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_safetensors_are_refused_or_read_whole(tmp_path_factory, data):

@@ -68,9 +68,10 @@ def test_a_checkpoint_is_found_by_prefix_index_or_folder(tensorflow_checkpoints,
         found = open_source(SourceOptions(checkpoint=str(copy)), str(tmp_path))
         assert found.prefix == f"{copy}/model.ckpt-7"
         assert found.fingerprint == by_prefix.fingerprint
-    (copy / "checkpoint").write_text('model_checkpoint_path: "../good/other"\n')
-    with pytest.raises(ContractError, match="is no checkpoint"):
-        open_source(SourceOptions(checkpoint=str(copy)), str(tmp_path))
+    for state in (b'model_checkpoint_path: "../good/other"\n', b'model_checkpoint_path: ""', b"\xff\x80\x02"):
+        (copy / "checkpoint").write_bytes(state)
+        with pytest.raises(ContractError, match="is no checkpoint"):
+            open_source(SourceOptions(checkpoint=str(copy)), str(tmp_path))
 
 
 def test_a_remote_checkpoint_is_copied_first(tensorflow_checkpoints, tmp_path):
