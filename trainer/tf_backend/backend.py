@@ -177,18 +177,16 @@ class TensorFlowBackend:
     def _step_gradients(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        results, first = [], 0
+        summed: tuple[tf.Tensor, dict[str, tf.Tensor]] | None = None
+        first = 0
         for part in parts_of(blocks, self._max_slots) or [[]]:
             numbers = range(first, first + len(part))
             seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in numbers]
-            results.append(self._gradients(part, totals, seeds))
+            found = self._gradients(part, totals, seeds)
+            summed = found if summed is None else tf.nest.map_structure(tf.add, summed, found)
             first += len(part)
-        if len(results) == 1:
-            return results[0]
-        loss_sums, gradients = zip(*results, strict=True)
-        return tf.add_n(loss_sums), {
-            name: tf.add_n([part[name] for part in gradients]) for name in self._weights
-        }
+        assert summed is not None
+        return summed
 
     def _encode(self, block: Block) -> Encoded:
         return self._network.encode(block, look_up_words(self._weights, block.input_ids), Dropout(None))
