@@ -30,11 +30,24 @@ OPTIONS = {
 }
 
 
-def start(data_set, output, backend, ranks, *, program=("-m", "trainer"), launch=(), file_limit=None, **more):
+def start(
+    data_set,
+    output,
+    backend,
+    ranks,
+    *,
+    program=("-m", "trainer"),
+    launch=(),
+    prefix=(),
+    file_limit=None,
+    environment=None,
+    **more,
+):
     """The trainer in a process group of its own.
 
-    program: instead of the trainer. launch: further arguments of the launcher. file_limit: bytes that no file
-    may exceed, like a quota. more: further options of the trainer.
+    program: instead of the trainer. launch: further arguments of the launcher. prefix: a command that runs
+    it all. file_limit: bytes that no file may exceed, like a quota. environment: further variables. more:
+    further options of the trainer.
     """
     launcher = [sys.executable, "-m", "trainer.launch", "-np", str(ranks), "--gloo", *launch]
     options = OPTIONS | {
@@ -47,12 +60,13 @@ def start(data_set, output, backend, ranks, *, program=("-m", "trainer"), launch
     limit = ["prlimit", f"--fsize={file_limit}"] if file_limit else []
     return subprocess.Popen(
         [
+            *prefix,
             *limit,
             *(launcher if ranks > 1 else []),
             *(sys.executable, *program, "pretrain"),
             *(f"--{name}={value}" for name, value in options.items()),
         ],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
