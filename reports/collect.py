@@ -86,6 +86,7 @@ class Run:
     stages: tuple[Stage, ...]
     training: TrainingLog | None
     conversion: dict[str, Any] | None
+    release: dict[str, Any] | None = None
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.spec.name == name)
@@ -134,6 +135,7 @@ def collect(uri: str) -> Run:
         stages=stages,
         training=training,
         conversion=read_json(join(uri, MODEL_FOLDER, model.REPORT_FILE)),
+        release=read_json(join(uri, MODEL_FOLDER, model.RELEASE_REPORT_FILE)),
     )
 
 

@@ -16,6 +16,7 @@ from reports.parity import parity_of, parity_picture
 from reports.patients import all_lengths, example_codes, splits, top_codes
 from reports.privacy import PatientCounts
 from reports.provenance import provenance
+from reports.release import release_of
 from reports.summary import load_code
 from reports.training import SOURCES, training_section
 
@@ -53,6 +54,7 @@ def render(run_uri: str) -> str:
             training=training_section(run.training) if run.training else None,
             parity=parity,
             parity_picture=parity_picture(parity) if parity else None,
+            release=release_of(run),
             provenance=provenance(run),
             load_code=load_code(MODEL_FOLDER, example_codes(run))
             if run.stage("convert").state == DONE

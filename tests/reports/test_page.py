@@ -109,6 +109,23 @@ def test_nothing_of_the_machine_is_shown(whole_page, tmp_path_factory):
     assert "/somewhere" not in whole_page
 
 
+def test_the_release_check_is_shown_if_it_was_of_this_model(fake_run):
+    fake_run.write_all()
+    assert "Before the model is given away: make release-check." in text_of(render(fake_run.uri))
+    fake_run.write_release()
+    text = text_of(render(fake_run.uri))
+    assert "✓ small cells" in text
+    assert (
+        "✓ membership inference: training patients are told from held-out ones with an AUC of 0.530" in text
+    )
+    fake_run.write_release(auc=0.6)
+    assert "✗ membership inference" in text_of(render(fake_run.uri))
+    fake_run.write_release(model_fingerprint="0" * 64)
+    text = text_of(render(fake_run.uri))
+    assert "✗ Another model was checked" in text
+    assert "small cells" not in text
+
+
 def test_a_loss_is_shown(fake_run):
     fake_run.lost = 7
     text = text_of(render(fake_run.write_all().uri))
