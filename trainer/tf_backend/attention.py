@@ -12,7 +12,9 @@ from trainer.tf_backend.dropout import Dropout
 def attend(
     projected: tf.Tensor, hidden: Sequence[tf.Tensor], heads: int, rate: float, dropout: Dropout
 ) -> tf.Tensor:
-    """(N, 3 H), queries (scaled already), keys and values beside each other → (N, H).
+    """(N, 3 H), queries, keys and values beside each other → (N, H).
+
+    Queries and values are scaled already, these for dropout.
 
     hidden: for rows of one width each, to be added to their scores, (count, 1, 1 or width, width).
     """
@@ -24,6 +26,6 @@ def attend(
         by_row = tf.reshape(part, [shape[0], shape[3], 3, heads, size])
         query, key, value = tf.unstack(tf.transpose(by_row, [2, 0, 3, 1, 4]))  # (count, heads, width, size)
         scores = tf.matmul(query, key, transpose_b=True) + bias
-        found = tf.matmul(dropout(tf.nn.softmax(scores), rate), value)
+        found = tf.matmul(dropout.keep(tf.nn.softmax(scores), rate), value)
         outputs.append(tf.reshape(tf.transpose(found, [0, 2, 1, 3]), [-1, heads * size]))
     return tf.concat(outputs, axis=0)

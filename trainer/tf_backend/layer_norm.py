@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.tf_backend.products import sum_of_rows
+
 
 def layer_norm(values: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float) -> tf.Tensor:
     """(N, H) → (N, H) of the same type; scale, offset: (H,) float32. Sums are float32 in any case."""
@@ -19,15 +21,12 @@ def layer_norm(values: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: 
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             upstream = tf.cast(upstream, tf.float32)
-            scaled = upstream * scale
-            along = tf.reduce_mean(scaled * normal, axis=1, keepdims=True)
-            mean = tf.reduce_mean(scaled, axis=1, keepdims=True)
-            found = (scaled - mean - normal * along) * inverse
-            return (
-                tf.cast(found, values.dtype),
-                tf.reduce_sum(upstream * normal, axis=0),
-                tf.reduce_sum(upstream, axis=0),
-            )
+            along = upstream * normal
+            shares = scale[:, tf.newaxis] / tf.cast(
+                tf.size(scale), tf.float32
+            )  # of a mean over (N, H) × scale
+            found = upstream * scale - normal * tf.matmul(along, shares) - tf.matmul(upstream, shares)
+            return tf.cast(found * inverse, values.dtype), sum_of_rows(along), sum_of_rows(upstream)
 
         return tf.cast(normal * scale + offset, values.dtype), gradient
 

@@ -15,9 +15,11 @@ import tensorflow as tf
 from schemas.bert_names import WORD_EMBEDDINGS
 from schemas.errors import ContractError
 from schemas.model_config import BertConfig
+from trainer.tf_backend.activation import gelu
 from trainer.tf_backend.attention import attend
 from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.layer_norm import layer_norm
+from trainer.tf_backend.products import dense
 from trainer.tf_backend.slots import Slots
 
 
@@ -77,10 +79,11 @@ class Bert:
         hidden_slots: see attention.attend. words: (N, H), as look_up_words gives them.
         """
         config = self._config
+        rate = config.hidden_dropout_prob
         hidden_slots = [tf.cast(scores, self._precision) for scores in hidden_slots]
         with tf.name_scope("bert/embeddings/"):
             hidden = tf.cast(self._embed(slots, words), self._precision)
-            hidden = dropout(hidden, config.hidden_dropout_prob)
+            hidden = dropout.keep(hidden, rate) * dropout.scale(rate)
         layers = [hidden]
         for number in range(config.num_hidden_layers):
             name = f"bert/encoder/layer_{number}"
@@ -89,7 +92,7 @@ class Bert:
             layers.append(hidden)
         masked = tf.cast(tf.gather(hidden, slots.masked_slots), tf.float32)
         masked = self._dense("cls/predictions/transform/dense", masked)
-        masked = self._layer_norm("cls/predictions/transform", tf.nn.gelu(masked, approximate=True))
+        masked = self._layer_norm("cls/predictions/transform", gelu(masked))
         los_logits = tf.nn.bias_add(
             tf.matmul(
                 self._pooled_for_los(hidden, slots),
@@ -129,10 +132,10 @@ class Bert:
         """(N, H) → (N, H)"""
         rate = self._config.hidden_dropout_prob
         context = self._attention(f"{name}/attention/self", hidden, hidden_slots, dropout)
-        attended = dropout(self._dense(f"{name}/attention/output/dense", context), rate)
+        attended = self._dropped(f"{name}/attention/output/dense", context, rate, dropout)
         attended = self._layer_norm(f"{name}/attention/output", attended + hidden)
-        inner = tf.nn.gelu(self._dense(f"{name}/intermediate/dense", attended), approximate=True)
-        outer = dropout(self._dense(f"{name}/output/dense", inner), rate)
+        inner = gelu(self._dense(f"{name}/intermediate/dense", attended))
+        outer = self._dropped(f"{name}/output/dense", inner, rate, dropout)
         return self._layer_norm(f"{name}/output", outer + attended)
 
     def _attention(
@@ -140,30 +143,32 @@ class Bert:
     ) -> tf.Tensor:
         """(N, H) → (N, H)"""
         config = self._config
+        rate = config.attention_probs_dropout_prob
         scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
 
         def beside(kind: str) -> tf.Tensor:  # of queries, keys and values, for one product
             query, key, value = (self._weights[f"{name}/{part}/{kind}"] for part in ("query", "key", "value"))
-            return tf.concat([query * scale, key, value], axis=-1)
+            return tf.concat([query * scale, key, value * dropout.scale(rate)], axis=-1)
 
         with tf.name_scope(f"{name}/"):
             projected = self._product(hidden, beside("kernel"), beside("bias"))
-            return attend(
-                projected,
-                hidden_slots,
-                config.num_attention_heads,
-                config.attention_probs_dropout_prob,
-                dropout,
-            )
+            return attend(projected, hidden_slots, config.num_attention_heads, rate, dropout)
 
     def _dense(self, name: str, values: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(f"{name}/"):  # absolute, so that profiles and anomalies name the layer
             return self._product(values, self._weights[f"{name}/kernel"], self._weights[f"{name}/bias"])
 
+    def _dropped(self, name: str, values: tf.Tensor, rate: float, dropout: Dropout) -> tf.Tensor:
+        """Dense, dropout. Weights are scaled for it, which are few, not values."""
+        scale = dropout.scale(rate)
+        with tf.name_scope(f"{name}/"):
+            kernel, bias = self._weights[f"{name}/kernel"], self._weights[f"{name}/bias"]
+            return dropout.keep(self._product(values, kernel * scale, bias * scale), rate)
+
     @staticmethod
     def _product(values: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         """In the values' precision."""
-        return tf.nn.bias_add(tf.matmul(values, tf.cast(kernel, values.dtype)), tf.cast(bias, values.dtype))
+        return dense(values, tf.cast(kernel, values.dtype), tf.cast(bias, values.dtype))
 
     def _layer_norm(self, name: str, values: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(f"{name}/LayerNorm/"):
