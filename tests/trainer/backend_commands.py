@@ -26,14 +26,21 @@ from tests.trainer.small_models import (
 )
 from trainer.core import backend_rules
 from trainer.core.backend import Backend, StepTotals
+from trainer.core.batch import MaskedBatch
 from trainer.core.world import detect_world
 
 
 def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
     """Everything that one process can show without reference data."""
     results: dict[str, np.ndarray] = {}
+    blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
     for pooling in ("first", "mean", "sum"):
-        results |= under(f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling))))
+        results |= under(
+            f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling)), blocks)
+        )
+    long = [make_block(1, 8, 17), make_block(2, 3, 60), make_block(3, 2, 120)]
+    wide = replace(STILL, max_position_embeddings=128, type_vocab_size=50)
+    results |= under("parity/several_widths", _parity(build(backend, wide), long))
     results |= under("predictions", _predictions(build(backend, SMALL)))
     results |= under("forward", build(backend, STILL).forward(forward_inputs()))
     model = build(backend, STILL)
@@ -91,8 +98,7 @@ def reference(backend: str, folder: str, shared: str) -> dict[str, np.ndarray]:
     )
 
 
-def _parity(model: Backend) -> dict[str, np.ndarray]:
-    blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
+def _parity(model: Backend, blocks: list[MaskedBatch]) -> dict[str, np.ndarray]:
     gradients = model.named_gradients(blocks, totals_of(blocks), 1)
     result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, 1)
     return under("gradients", gradients) | {

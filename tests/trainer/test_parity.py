@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 POOLINGS = ("first", "mean", "sum")
+CASES = (*POOLINGS, "several_widths")
+"""The last: patients of whom some need wider rows than others."""
 
 
 @pytest.fixture(scope="module")
@@ -17,16 +19,16 @@ def under(results, name):
     return {key.removeprefix(start): value for key, value in results.items() if key.startswith(start)}
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_losses_agree_to_1e_5(both, pooling):
-    tensorflow, torch = (under(results, f"parity/{pooling}") for results in both)
+@pytest.mark.parametrize("case", CASES)
+def test_losses_agree_to_1e_5(both, case):
+    tensorflow, torch = (under(results, f"parity/{case}") for results in both)
     np.testing.assert_allclose(torch["losses"], tensorflow["losses"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(torch["gradient_norm"], tensorflow["gradient_norm"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_gradient_agrees_to_1e_4(both, pooling):
-    tensorflow, torch = (under(results, f"parity/{pooling}/gradients") for results in both)
+@pytest.mark.parametrize("case", CASES)
+def test_every_gradient_agrees_to_1e_4(both, case):
+    tensorflow, torch = (under(results, f"parity/{case}/gradients") for results in both)
     assert tensorflow.keys() == torch.keys()
     for name, expected in tensorflow.items():
         np.testing.assert_allclose(torch[name], expected, rtol=0, atol=1e-5, err_msg=name)
@@ -46,9 +48,9 @@ def test_every_variable_has_a_gradient_but_a_pooler_that_is_not_read(both, pooli
         assert still == expected
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_weights_agree_after_a_step(both, pooling):
-    tensorflow, torch = (under(results, f"parity/{pooling}/weights") for results in both)
+@pytest.mark.parametrize("case", CASES)
+def test_weights_agree_after_a_step(both, case):
+    tensorflow, torch = (under(results, f"parity/{case}/weights") for results in both)
     for name, expected in tensorflow.items():
         np.testing.assert_allclose(torch[name], expected, rtol=0, atol=1e-5, err_msg=name)
 

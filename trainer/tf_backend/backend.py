@@ -21,10 +21,11 @@ from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW
 from trainer.tf_backend.collectives import Collectives
 from trainer.tf_backend.dropout import Dropout
-from trainer.tf_backend.gradients import BLOCK_SPEC, StepGradients
+from trainer.tf_backend.gradients import StepGradients
 from trainer.tf_backend.lamb import Lamb
-from trainer.tf_backend.model import Bert, Block, Encoded, look_up_words, to_block
+from trainer.tf_backend.model import Bert, Encoded, look_up_words
 from trainer.tf_backend.runtime import configure
+from trainer.tf_backend.slots import SLOTS_SPEC, Slots, block_slots
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
@@ -46,7 +47,7 @@ class TensorFlowBackend:
         max_slots: int = MAX_SLOTS,
         precision: str = "float32",
     ) -> None:
-        """precision: of the matrix products in training, float32 or bfloat16."""
+        """precision: of the layers in training, float32 or bfloat16."""
         configure(world)
         self._config, self._world, self._seed = config, world, seed
         self._max_slots, self._compression = max_slots, compression
@@ -60,7 +61,9 @@ class TensorFlowBackend:
         trained = Bert(config, self._weights, products)
         self._gradients = StepGradients(config, self._weights, trained, self._head)
         self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
-        self._encode_without_dropout = tf.function(self._encode, input_signature=[BLOCK_SPEC])
+        self._encode_without_dropout = tf.function(
+            self._encode, input_signature=[SLOTS_SPEC, tf.TensorSpec([None, 1, 1, None], tf.float32)]
+        )
         self._norm = tf.function(tf.linalg.global_norm)
 
     def train_step(
@@ -80,11 +83,11 @@ class TensorFlowBackend:
     def predict(self, block: MaskedBatch) -> Predictions:
         if not len(block.lengths):
             return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
-        tensors = to_block(block)
-        encoded = self._encode_without_dropout(tensors)
-        mlm_loss_sum, top_codes = self._head.loss_and_top_codes(encoded.masked_hidden, tensors.masked_labels)
+        slots, hidden_slots = block_slots(block)
+        encoded = self._encode_without_dropout(slots, hidden_slots)
+        mlm_loss_sum, top_codes = self._head.loss_and_top_codes(encoded.masked_hidden, slots.masked_labels)
         los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tensors.prolonged_los, logits=encoded.los_logits
+            labels=slots.prolonged_los, logits=encoded.los_logits
         )
         return Predictions(
             mlm_loss_sum=float(mlm_loss_sum),
@@ -103,17 +106,16 @@ class TensorFlowBackend:
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""
         shape = (*inputs["input_ids"].shape, self._config.hidden_size)
-        block = Block(
-            input_ids=tf.constant(inputs["input_ids"], tf.int32),
-            visit_numbers=tf.constant(inputs["token_type_ids"], tf.int32),
-            real=tf.constant(inputs["attention_mask"], tf.float32),
-            masked_positions=tf.constant(
-                np.asarray(inputs["masked_rows"]) * shape[1] + np.asarray(inputs["masked_columns"]), tf.int32
-            ),
-            masked_labels=tf.constant(inputs["masked_labels"], tf.int32),
-            prolonged_los=tf.constant(inputs["prolonged_los"], tf.int32),
+        block = MaskedBatch(
+            input_ids=inputs["input_ids"],
+            visit_numbers=inputs["token_type_ids"],
+            lengths=inputs["attention_mask"].sum(axis=1),
+            masked_positions=inputs["masked_rows"] * shape[1] + inputs["masked_columns"],
+            masked_labels=inputs["masked_labels"],
+            prolonged_los=inputs["prolonged_los"],
         )
-        encoded = self._encode(block)
+        slots, hidden_slots = block_slots(block)
+        encoded = self._encode(slots, hidden_slots)
         embeddings, *layers = encoded.layers
         sequence_output = encoded.layers[-1]
         mlm_log_probs = self._head.log_probs(encoded.masked_hidden)
@@ -124,11 +126,11 @@ class TensorFlowBackend:
             "sequence_output": sequence_output,
         }
         results = {name: tf.reshape(tensor, shape) for name, tensor in by_patient.items()} | {
-            "pooled_output": self._network.pooled_output(sequence_output, shape[1]),
+            "pooled_output": self._network.pooled_output(sequence_output, slots.first_slots),
             "mlm_log_probs": mlm_log_probs,
             "los_log_probs": los_log_probs,
-            "mlm_loss": -tf.reduce_mean(tf.gather(mlm_log_probs, block.masked_labels, batch_dims=1)),
-            "los_loss": -tf.reduce_mean(tf.gather(los_log_probs, block.prolonged_los, batch_dims=1)),
+            "mlm_loss": -tf.reduce_mean(tf.gather(mlm_log_probs, slots.masked_labels, batch_dims=1)),
+            "los_loss": -tf.reduce_mean(tf.gather(los_log_probs, slots.prolonged_los, batch_dims=1)),
         }
         return {name: tensor.numpy() for name, tensor in results.items()}
 
@@ -178,18 +180,17 @@ class TensorFlowBackend:
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         summed: tuple[tf.Tensor, dict[str, tf.Tensor]] | None = None
-        first = 0
-        for part in parts_of(blocks, self._max_slots) or [[]]:
-            numbers = range(first, first + len(part))
-            seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in numbers]
-            found = self._gradients(part, totals, seeds)
+        for number, part in enumerate(parts_of(blocks, self._max_slots) or [[]]):
+            seed = dropout_seed(self._seed, step, self._world.rank, number)
+            found = self._gradients(part, totals, seed)
             summed = found if summed is None else tf.nest.map_structure(tf.add, summed, found)
-            first += len(part)
         assert summed is not None
         return summed
 
-    def _encode(self, block: Block) -> Encoded:
-        return self._network.encode(block, look_up_words(self._weights, block.input_ids), Dropout(None))
+    def _encode(self, slots: Slots, hidden_slots: tf.Tensor) -> Encoded:
+        """Dropout off, in float32. hidden_slots: as block_slots gives them."""
+        words = look_up_words(self._weights, slots.input_ids)
+        return self._network.encode(slots, [hidden_slots], words, Dropout(None))
 
     def _slots(self) -> dict[str, tf.Variable]:
         """`<variable>/adam_m`, `<variable>/adam_v`"""

@@ -1,55 +1,37 @@
 """BERT in plain TensorFlow: a function of a dictionary of variables under BERT's own names.
 
-Tokens stand in one flat array, (B * T, H), all the way; only attention sees them by patient. Source of the
-network: google-research/bert `modeling.py`.
+Slots stand in one flat array, (N, H), all the way; only attention sees them by row. Source of the network:
+google-research/bert `modeling.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from schemas.bert_names import WORD_EMBEDDINGS
 from schemas.errors import ContractError
 from schemas.model_config import BertConfig
-from trainer.core.batch import MaskedBatch
+from trainer.tf_backend.activation import gelu
+from trainer.tf_backend.attention import attend
 from trainer.tf_backend.dropout import Dropout
-from trainer.tf_backend.products import matmul
-
-_HIDDEN_SLOT = -10_000.0
-"""Added to the attention score of an empty slot: e to this power is 0 in float32."""
-
-
-class Block(NamedTuple):
-    """One block as tensors; shapes as in trainer.core.batch.MaskedBatch, all int32 but `real`."""
-
-    input_ids: tf.Tensor
-    """(B, T)"""
-    visit_numbers: tf.Tensor
-    """(B, T)"""
-    real: tf.Tensor
-    """(B, T) float32: 1 in slots that hold a code, of which a row has at least one, else 0"""
-    masked_positions: tf.Tensor
-    """(M,)"""
-    masked_labels: tf.Tensor
-    """(M,)"""
-    prolonged_los: tf.Tensor
-    """(B,)"""
+from trainer.tf_backend.layer_norm import layer_norm
+from trainer.tf_backend.products import dense
+from trainer.tf_backend.slots import Slots
 
 
 class Encoded(NamedTuple):
-    """What the two heads make of one block."""
+    """What the two heads make of P patients; all float32, whatever the matrix products were in."""
 
     masked_hidden: tf.Tensor
     """(M, H): what the vocabulary head multiplies with the word embeddings"""
     los_logits: tf.Tensor
-    """(B, 2)"""
+    """(P, 2)"""
     layers: tuple[tf.Tensor, ...]
-    """(B * T, H) each: the embeddings, then every layer's output"""
+    """(N, H) each: the embeddings, then every layer's output"""
 
 
 def check_supported(config: BertConfig) -> None:
@@ -62,26 +44,18 @@ def check_supported(config: BertConfig) -> None:
         )
 
 
-def to_block(batch: MaskedBatch) -> Block:
-    length = batch.input_ids.shape[1]
-    real = np.arange(length) < np.maximum(batch.lengths, 1)[:, None]
-    return Block(
-        tf.constant(batch.input_ids, tf.int32),
-        tf.constant(batch.visit_numbers, tf.int32),
-        tf.constant(real, tf.float32),
-        tf.constant(batch.masked_positions, tf.int32),
-        tf.constant(batch.masked_labels, tf.int32),
-        tf.constant(batch.prolonged_los, tf.int32),
-    )
-
-
 def look_up_words(weights: Mapping[str, tf.Variable], input_ids: tf.Tensor) -> tf.Tensor:
-    """(B * T, H) word embeddings of input_ids (B, T).
+    """(N, H) word embeddings of input_ids (N,).
 
     Kept out of what is differentiated: the tied vocabulary head makes the table's gradient dense already, and
     these slots' share is added to it in place (gradients.py), not as a second array of the table's size.
     """
-    return tf.gather(weights[WORD_EMBEDDINGS], tf.reshape(input_ids, [-1]))
+    return _rows_of(weights[WORD_EMBEDDINGS], input_ids)
+
+
+def _rows_of(table: tf.Variable, numbers: tf.Tensor) -> tf.Tensor:
+    """Rows of a table that is read first: after a look-up in a variable, each later read would copy it."""
+    return tf.gather(tf.convert_to_tensor(table), numbers)
 
 
 class Bert:
@@ -93,29 +67,35 @@ class Bert:
         weights: Mapping[str, tf.Variable],
         precision: tf.DType = tf.float32,
     ) -> None:
-        """precision: of the matrix products of the embeddings' and layers' outputs."""
+        """precision: of the layers between the embeddings and the heads."""
         check_supported(config)
         self._config, self._weights, self._precision = config, weights, precision
 
-    def encode(self, block: Block, words: tf.Tensor, dropout: Dropout) -> Encoded:
-        """Run one block, B ≥ 1, up to both heads."""
+    def encode(
+        self, slots: Slots, hidden_slots: Sequence[tf.Tensor], words: tf.Tensor, dropout: Dropout
+    ) -> Encoded:
+        """Run P ≥ 1 patients up to both heads.
+
+        hidden_slots: see attention.attend. words: (N, H), as look_up_words gives them.
+        """
         config = self._config
-        length = tf.shape(block.real)[1]
-        hidden_slots = (1.0 - block.real)[:, tf.newaxis, tf.newaxis, :] * _HIDDEN_SLOT  # (B, 1, 1, T)
+        rate = config.hidden_dropout_prob
+        hidden_slots = [tf.cast(scores, self._precision) for scores in hidden_slots]
         with tf.name_scope("bert/embeddings/"):
-            hidden = self._embed(block, words, length)
-            hidden = dropout(hidden, config.hidden_dropout_prob)
+            hidden = tf.cast(self._embed(slots, words), self._precision)
+            hidden = dropout.keep(hidden, rate) * dropout.scale(rate)
         layers = [hidden]
         for number in range(config.num_hidden_layers):
             name = f"bert/encoder/layer_{number}"
             with tf.name_scope(f"{name}/"):
-                hidden = self._layer(name, hidden, hidden_slots, length, dropout)
+                hidden = self._layer(name, hidden, hidden_slots, dropout)
             layers.append(hidden)
-        masked = self._dense("cls/predictions/transform/dense", tf.gather(hidden, block.masked_positions))
-        masked = self._layer_norm("cls/predictions/transform", tf.nn.gelu(masked, approximate=True))
+        masked = tf.cast(tf.gather(hidden, slots.masked_slots), tf.float32)
+        masked = self._dense("cls/predictions/transform/dense", masked)
+        masked = self._layer_norm("cls/predictions/transform", gelu(masked))
         los_logits = tf.nn.bias_add(
             tf.matmul(
-                self._pooled_for_los(hidden, block.real),
+                self._pooled_for_los(hidden, slots),
                 self._weights["cls/seq_relationship/output_weights"],
                 transpose_b=True,
             ),
@@ -123,76 +103,78 @@ class Bert:
         )
         return Encoded(masked, los_logits, tuple(layers))
 
-    def pooled_output(self, hidden: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """(B, H): the pooler's output for the first token of each patient. hidden: (B * T, H)."""
-        first_tokens = tf.reshape(hidden, [-1, length, self._config.hidden_size])[:, 0]
-        return tf.tanh(self._dense("bert/pooler/dense", first_tokens))
+    def pooled_output(self, hidden: tf.Tensor, first_slots: tf.Tensor) -> tf.Tensor:
+        """(P, H) float32: the pooler's output for the first code of each patient. hidden: (N, H)."""
+        first = tf.cast(tf.gather(hidden, first_slots), tf.float32)
+        return tf.tanh(self._dense("bert/pooler/dense", first))
 
-    def _pooled_for_los(self, hidden: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
-        """(B, H)"""
-        length = tf.shape(real)[1]
+    def _pooled_for_los(self, hidden: tf.Tensor, slots: Slots) -> tf.Tensor:
+        """(P, H)"""
         if self._config.los_pooling == "first":
-            return self.pooled_output(hidden, length)
-        by_patient = tf.reshape(hidden, [-1, length, self._config.hidden_size])
-        total = tf.reduce_sum(by_patient * real[:, :, tf.newaxis], axis=1)
+            return self.pooled_output(hidden, slots.first_slots)
+        patients = tf.size(slots.first_slots)
+        hidden = tf.cast(hidden, tf.float32)
+        sums = tf.math.unsorted_segment_sum(hidden, slots.patients, patients + 1)[:patients]
         if self._config.los_pooling == "sum":
-            return total
-        return total / tf.reduce_sum(real, axis=1, keepdims=True)
+            return sums
+        codes = tf.math.unsorted_segment_sum(tf.ones_like(hidden[:, :1]), slots.patients, patients + 1)
+        return sums / codes[:patients]
 
-    def _embed(self, block: Block, words: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """(B * T, H)"""
-        visits = tf.gather(
-            self._weights["bert/embeddings/token_type_embeddings"], tf.reshape(block.visit_numbers, [-1])
-        )
-        positions = self._weights["bert/embeddings/position_embeddings"][:length]
-        by_patient = tf.reshape(words + visits, [-1, length, self._config.hidden_size]) + positions
-        return self._layer_norm("bert/embeddings", tf.reshape(by_patient, [-1, self._config.hidden_size]))
+    def _embed(self, slots: Slots, words: tf.Tensor) -> tf.Tensor:
+        """(N, H) float32"""
+        visits = _rows_of(self._weights["bert/embeddings/token_type_embeddings"], slots.visit_numbers)
+        places = _rows_of(self._weights["bert/embeddings/position_embeddings"], slots.positions)
+        return self._layer_norm("bert/embeddings", words + visits + places)
 
     def _layer(
-        self, name: str, hidden: tf.Tensor, hidden_slots: tf.Tensor, length: tf.Tensor, dropout: Dropout
+        self, name: str, hidden: tf.Tensor, hidden_slots: Sequence[tf.Tensor], dropout: Dropout
     ) -> tf.Tensor:
-        """(B * T, H) → (B * T, H)"""
+        """(N, H) → (N, H)"""
         rate = self._config.hidden_dropout_prob
-        context = self._attention(f"{name}/attention/self", hidden, hidden_slots, length, dropout)
-        attended = dropout(self._dense(f"{name}/attention/output/dense", context), rate)
+        context = self._attention(f"{name}/attention/self", hidden, hidden_slots, dropout)
+        attended = self._dropped(f"{name}/attention/output/dense", context, rate, dropout)
         attended = self._layer_norm(f"{name}/attention/output", attended + hidden)
-        inner = tf.nn.gelu(self._dense(f"{name}/intermediate/dense", attended), approximate=True)
-        outer = dropout(self._dense(f"{name}/output/dense", inner), rate)
+        inner = gelu(self._dense(f"{name}/intermediate/dense", attended))
+        outer = self._dropped(f"{name}/output/dense", inner, rate, dropout)
         return self._layer_norm(f"{name}/output", outer + attended)
 
     def _attention(
-        self, name: str, hidden: tf.Tensor, hidden_slots: tf.Tensor, length: tf.Tensor, dropout: Dropout
+        self, name: str, hidden: tf.Tensor, hidden_slots: Sequence[tf.Tensor], dropout: Dropout
     ) -> tf.Tensor:
-        """(B * T, H) → (B * T, H)"""
-        heads = self._config.num_attention_heads
-        head_size = self._config.hidden_size // heads
+        """(N, H) → (N, H)"""
+        config = self._config
+        rate = config.attention_probs_dropout_prob
+        scale = 1.0 / math.sqrt(config.hidden_size // config.num_attention_heads)
 
-        def by_head(part: str) -> tf.Tensor:  # (B, heads, T, head_size)
-            projected = self._dense(f"{name}/{part}", hidden)
-            return tf.transpose(tf.reshape(projected, [-1, length, heads, head_size]), [0, 2, 1, 3])
+        def beside(kind: str) -> tf.Tensor:  # of queries, keys and values, for one product
+            query, key, value = (self._weights[f"{name}/{part}/{kind}"] for part in ("query", "key", "value"))
+            return tf.concat([query * scale, key, value * dropout.scale(rate)], axis=-1)
 
-        query = by_head("query") * (1.0 / math.sqrt(head_size))
-        scores = matmul(query, by_head("key"), self._precision, transpose_b=True)
-        scores += hidden_slots  # (B, heads, T, T)
-        shares = dropout(tf.nn.softmax(scores), self._config.attention_probs_dropout_prob)
-        context = matmul(shares, by_head("value"), self._precision)
-        return tf.reshape(tf.transpose(context, [0, 2, 1, 3]), [-1, heads * head_size])
+        with tf.name_scope(f"{name}/"):
+            projected = self._product(hidden, beside("kernel"), beside("bias"))
+            return attend(projected, hidden_slots, config.num_attention_heads, rate, dropout)
 
     def _dense(self, name: str, values: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(f"{name}/"):  # absolute, so that profiles and anomalies name the layer
-            return tf.nn.bias_add(
-                matmul(values, self._weights[f"{name}/kernel"], self._precision),
-                self._weights[f"{name}/bias"],
-            )
+            return self._product(values, self._weights[f"{name}/kernel"], self._weights[f"{name}/bias"])
+
+    def _dropped(self, name: str, values: tf.Tensor, rate: float, dropout: Dropout) -> tf.Tensor:
+        """Dense, dropout. Weights are scaled for it, which are few, not values."""
+        scale = dropout.scale(rate)
+        with tf.name_scope(f"{name}/"):
+            kernel, bias = self._weights[f"{name}/kernel"], self._weights[f"{name}/bias"]
+            return dropout.keep(self._product(values, kernel * scale, bias * scale), rate)
+
+    @staticmethod
+    def _product(values: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        """In the values' precision."""
+        return dense(values, tf.cast(kernel, values.dtype), tf.cast(bias, values.dtype))
 
     def _layer_norm(self, name: str, values: tf.Tensor) -> tf.Tensor:
         with tf.name_scope(f"{name}/LayerNorm/"):
-            mean, variance = tf.nn.moments(values, axes=[-1], keepdims=True)
-            return tf.nn.batch_normalization(
+            return layer_norm(
                 values,
-                mean,
-                variance,
-                offset=self._weights[f"{name}/LayerNorm/beta"],
-                scale=self._weights[f"{name}/LayerNorm/gamma"],
-                variance_epsilon=self._config.layer_norm_eps,
+                tf.convert_to_tensor(self._weights[f"{name}/LayerNorm/gamma"]),
+                tf.convert_to_tensor(self._weights[f"{name}/LayerNorm/beta"]),
+                self._config.layer_norm_eps,
             )
