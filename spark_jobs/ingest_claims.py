@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
 from schemas.errors import ContractError
@@ -27,12 +28,11 @@ from spark_jobs.storage import Folder
 from spark_jobs.transforms.diagnoses import (
     ASIDE,
     GOOD,
-    PATIENT,
     ROWS_IN,
     SOURCE_ROWS,
     ParseDiagnoses,
 )
-from spark_jobs.transforms.layout import SORTED_BY, by_patient, num_partitions_for
+from spark_jobs.transforms.layout import SORTED_BY, num_partitions_for
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,15 @@ def _write(
     config: IngestClaims, as_of: datetime.date | None, raw: RawDiagnoses, output: Folder, aside: Folder
 ) -> Ingested:
     """Diagnoses, and what is set aside, into two folders that nobody reads yet."""
-    counts = {name: value for frame in raw.counts for name, value in frame.first().asDict().items()}
+    counts: dict[str, Any] = {}
+    for found in raw.counts:
+        counts |= found.first().asDict() if isinstance(found, DataFrame) else found
     source_rows = counts.pop(SOURCE_ROWS)
     num_partitions = config.num_partitions or num_partitions_for(source_rows)
     targets = {GOOD: Target(output, schema=DIAGNOSES), ASIDE: Target(aside, schema=REJECTED)}
-    task = ParseDiagnoses(raw.codes, raw.raw, raw.flags, as_of)
-    written = write_parts(by_patient(raw.rows, num_partitions, PATIENT), targets, task)
+    together, take_patients = raw.rows.by_patient(num_partitions)
+    task = ParseDiagnoses(take_patients, raw.codes, raw.raw, raw.flags, as_of)
+    written = write_parts(together, targets, task)
     files, bad_files = written.files[GOOD], written.files[ASIDE]
     seen = written.counts
     by_reason = {reason: seen[reason] for reason in REASONS if seen.get(reason)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -30,7 +31,10 @@ from spark_jobs.sources.claim_lines import (
 from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
 from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
 from spark_jobs.sources.claims_map_file import read_claims_map
+from spark_jobs.sources.parquet_files import open_parquet_files
+from spark_jobs.sources.plain_claims import PlainClaims
 from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
+from spark_jobs.sources.raw_rows import FileRows
 from spark_jobs.sources.tables import CORRUPT, RawInput, read_parquet
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -71,16 +75,27 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     """
     claims_map = read_claims_map(options.columns)
     raw.require()
-    table, inputs = _claims_table(raw, claims_map)
+    uris, inputs = _claims_files(raw, claims_map)
+    files = open_parquet_files(uris, claims_map.columns)
+    plain_claims = PlainClaims(claims_map)
+    if files and plain_claims.fits(files.schema):
+        return RawDiagnoses(
+            FileRows(raw.spark, files, plain_claims),
+            {name: name for name in claims_map.diagnosis_columns},
+            tuple(claims_map.columns),
+            ({SOURCE_ROWS: files.num_rows, _num_rows_name(claims_map): files.num_rows},),
+            plain_claims.flags,
+            inputs,
+            _parameters(claims_map),
+        )
+    table = read_parquet(raw.spark, uris) if inputs else raw.read(_table_name(raw, claims_map))
     columns = claims_map.diagnosis_columns
     where = f"{claims_map.table or 'the claims'} in {raw.uri}"
     # What a header has is looked for only once it is joined.
     require_columns(table, columns if claims_map.header else claims_map.columns, where)
     num_lines = F.count("*")
     num_rows = _num_codes(table, claims_map) if claims_map.diagnoses.repeat_on_lines else num_lines
-    counts = table.agg(
-        num_rows.alias(SOURCE_ROWS), num_lines.alias("claim_lines_in" if claims_map.line else "claims_in")
-    )
+    counts = table.agg(num_rows.alias(SOURCE_ROWS), num_lines.alias(_num_rows_name(claims_map)))
 
     if claims_map.header:
         table = with_header(table, _sibling(raw, claims_map.header.table), claims_map.header)
@@ -116,20 +131,37 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         (counts,),
         flags,
         inputs=inputs,
-        # What a map says decides the result; where it lies does not.
-        parameters={} if claims_map == GENERATED else {"claims": asdict(claims_map)},
+        parameters=_parameters(claims_map),
     )
 
 
-def _claims_table(raw: RawInput, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
-    """The claims, of the files that a manifest lists where there is one, and then its fingerprint."""
-    folder = raw.folder if raw.is_path else None
-    name = claims_map.table if folder and claims_map.table and folder.exists(claims_map.table) else None
-    if claims_map == GENERATED and folder and folder.exists(MANIFEST_NAME):
+def _num_rows_name(claims_map: ClaimsMap) -> str:
+    return "claim_lines_in" if claims_map.line else "claims_in"
+
+
+def _parameters(claims_map: ClaimsMap) -> dict[str, Any]:
+    """What a map says decides the result; where it lies does not."""
+    return {} if claims_map == GENERATED else {"claims": asdict(claims_map)}
+
+
+def _table_name(raw: RawInput, claims_map: ClaimsMap) -> str | None:
+    """None where the input itself is the table."""
+    name = claims_map.table
+    return name if name and raw.is_path and raw.folder.exists(name) else None
+
+
+def _claims_files(raw: RawInput, claims_map: ClaimsMap) -> tuple[list[str], dict[str, str]]:
+    """The claims' Parquet files, and the fingerprint of the manifest that lists them, where one does.
+
+    No files where they have no files, or have files of another kind.
+    """
+    name = _table_name(raw, claims_map)
+    if claims_map == GENERATED and raw.is_path and raw.folder.exists(MANIFEST_NAME):
         published = read_published(raw.spark, raw.uri, KIND)
-        files = [join(raw.uri, f.path) for f in published.manifest.files if f.path.startswith(f"{name}/")]
-        return read_parquet(raw.spark, files), {KIND: published.manifest.fingerprint}
-    return raw.read(name), {}
+        root = raw.folder.qualified
+        files = [join(root, f.path) for f in published.manifest.files if f.path.startswith(f"{name}/")]
+        return files, {KIND: published.manifest.fingerprint}
+    return raw.parquet_files(name), {}
 
 
 def _sibling(raw: RawInput, name: str) -> DataFrame:

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
+from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
 
@@ -22,16 +23,16 @@ class RawDiagnoses:
     and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
     code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
     columns, which a row that is set aside shows. flags: what the manifest counts: a boolean column counts
-    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, counted apart from
-    the rows' own way: SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs:
-    manifests' fingerprints, where the source is one of our own folders. parameters: the source's own options,
-    for the manifest.
+    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, or what is known
+    without one, counted apart from the rows' own way: SOURCE_ROWS, how many rows there are, and what else is
+    for the manifest. inputs: manifests' fingerprints, where the source is one of our own folders. parameters:
+    the source's own options, for the manifest.
     """
 
-    rows: DataFrame
+    rows: RawRows
     codes: Mapping[str, str]
     raw: tuple[str, ...]
-    counts: tuple[DataFrame, ...]
+    counts: tuple[DataFrame | Mapping[str, int], ...]
     flags: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +57,7 @@ def raw_diagnoses(
         *dict.fromkeys((*shown, *codes.values())),
         *(column.alias(name) for name, column in known.items()),
     )
-    return RawDiagnoses(selected, dict(codes), shown, counts, flags, **more)
+    return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
 
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:

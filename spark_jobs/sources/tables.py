@@ -86,6 +86,23 @@ class RawInput:
                 "check --input, --format and --format_options, and that Spark has the format's package",
             ) from error
 
+    def parquet_files(self, name: str | None = None) -> list[str]:
+        """The files that `read` would read, where they are all Parquet and no options say how."""
+        if not self.is_path or self.format not in (None, PARQUET) or self.options:
+            return []
+        if self.files:
+            return list(self.files) if all(map(_is_parquet, self.files)) else []
+        table = Folder(self.spark, self._where(name))
+        if not table.is_folder():
+            return [table.qualified] if table.exists() and _is_parquet(table.uri) else []
+        # Spark passes over names that begin so.
+        paths = [
+            entry.path
+            for entry in table.files()
+            if not any(part[0] in "_." for part in entry.path.split("/"))
+        ]
+        return [join(table.qualified, path) for path in paths] if all(map(_is_parquet, paths)) else []
+
     def tables(self, names: Iterable[str]) -> dict[str, DataFrame]:
         """Several tables of one folder or schema, by name in any case, with or without an extension.
 
@@ -183,6 +200,10 @@ def _format_of(folder: Folder) -> str:
         if extension in EXTENSIONS:
             return EXTENSIONS[extension]
     return CSV
+
+
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(".parquet")
 
 
 def _cause(error: AnalysisException | Py4JJavaError) -> str:

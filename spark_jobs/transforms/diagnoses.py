@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_
 from spark_jobs.transforms.codes import distinct_tokens, numbers_of
 from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
 from spark_jobs.transforms.sorting import sorted_by
-from spark_jobs.transforms.visits import whole_patients
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
 # source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
@@ -56,23 +55,25 @@ Ints = npt.NDArray[np.int64]
 class ParseDiagnoses:
     """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, and SAME_DAY.
 
-    codes, raw, flags: see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their
-    columns. as_of: the last day on which a discharge may be; None:
-    any, since de-identified data may lie in the future.
+    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags:
+    see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns. as_of: the
+    last day on which a discharge may be; None: any, since de-identified data may lie in the future.
     """
 
     def __init__(
         self,
+        take_patients: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
         codes: Mapping[str, str],
         raw: tuple[str, ...],
         flags: tuple[str, ...] = (),
         as_of: datetime.date | None = None,
     ) -> None:
+        self.take_patients = take_patients
         self.codes, self.raw, self.flags, self.as_of = dict(codes), raw, flags, as_of
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
-        for rows in whole_patients(batches, PATIENT):
+        for rows in self.take_patients(batches):
             rows = _with_absent(rows)
             good, aside = self.parse(rows)
             yield GOOD, "", good
@@ -95,8 +96,9 @@ class ParseDiagnoses:
         good = reason == _NONE
         self._count(rows, row, reason, values)
         values = {name: of[good] for name, of in values.items()}
-        made = _contract(rows, row[good], values, tokens, token[good])
-        return made, self._rejected(rows, row[~good], column[~good], reason[~good])
+        patient = _ranks(rows[PATIENT])
+        made = _contract(rows, row[good], patient, values, tokens, token[good])
+        return made, self._rejected(rows, row[~good], patient, column[~good], reason[~good])
 
     def _reasons_of_rows(self, rows: pa.RecordBatch, values: Mapping[str, Ints]) -> dict[str, Any]:
         """Reason → (rows,) where it applies; all but those of single codes."""
@@ -134,15 +136,17 @@ class ParseDiagnoses:
         same_day = values[ADMIT] == values[DISCHARGE]
         counts[SAME_DAY] += int(np.count_nonzero(same_day & (reason == _NONE)))
 
-    def _rejected(self, rows: pa.RecordBatch, row: Ints, column: Ints, reason: Ints) -> pa.RecordBatch:
+    def _rejected(
+        self, rows: pa.RecordBatch, row: Ints, patient: Ints, column: Ints, reason: Ints
+    ) -> pa.RecordBatch:
         names, reasons = list(self.codes), list(REASONS)
         raw = rows.select(self.raw).take(pa.array(row)).to_pylist()
         for line, n in zip(raw, column.tolist(), strict=True):
             if len(names) > 1:
                 line[DIAGNOSIS_COLUMN] = names[n]
         found = [(reasons[n], _as_json(line)) for n, line in zip(reason.tolist(), raw, strict=True)]
-        patient = numbers_of(rows[PATIENT].dictionary_encode())[row].tolist()
-        order = sorted(range(len(found)), key=lambda n: (patient[n], found[n]))
+        of_patient = patient[row].tolist()
+        order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n]))
         return pa.RecordBatch.from_pylist(
             [dict(zip(REJECTED.column_names, found[n], strict=True)) for n in order], schema=REJECTED.arrow
         )
@@ -180,13 +184,20 @@ def _first_reason(applies: Mapping[str, npt.NDArray[np.bool_]]) -> Ints:
 
 
 def _contract(
-    rows: pa.RecordBatch, row: Ints, values: Mapping[str, Ints], tokens: list[str], token: Ints
+    rows: pa.RecordBatch,
+    row: Ints,
+    patient: Ints,
+    values: Mapping[str, Ints],
+    tokens: list[str],
+    token: Ints,
 ) -> pa.RecordBatch:
-    """The contract's columns of good diagnoses, sorted by layout.SORTED_BY. All but rows and tokens: (N,)."""
-    patient = numbers_of(rows[PATIENT].dictionary_encode())[row]  # rows come in order of patients
-    visit = pc.rank(rows[VISIT], tiebreaker="dense").to_numpy().astype(np.int64)[row]
+    """The contract's columns of good diagnoses, sorted by layout.SORTED_BY.
+
+    patient: (rows,) rank of each row's; row, values, token: (N,) of each diagnosis.
+    """
     orders = [values[name] for name in ORDERS]
-    order = sorted_by(patient, values[DISCHARGE], *orders, token, values[ADMIT], visit)
+    visit = _ranks(rows[VISIT])
+    order = sorted_by(patient[row], values[DISCHARGE], *orders, token, values[ADMIT], visit[row])
     row = row[order]
     columns = [
         rows[PATIENT].take(row),
@@ -200,6 +211,11 @@ def _contract(
     ]
     assert all(token.count(SEPARATOR) for token in tokens)
     return pa.RecordBatch.from_arrays(columns, schema=DIAGNOSES.arrow)
+
+
+def _ranks(column: pa.Array) -> Ints:
+    """(N,) place of each value among the distinct ones, in order; nulls last."""
+    return pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int64)
 
 
 def _as_json(raw: dict[str, Any]) -> str:

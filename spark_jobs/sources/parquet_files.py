@@ -1,0 +1,131 @@
+"""Raw Parquet files that Spark's Python workers read themselves, straight into Arrow.
+
+Spark's own reader makes rows of them, which cost several times as much, and a worker needs Arrow in the end.
+Only where Spark would read the same: plain files, all of one schema. Whatever else there is, Spark reads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_TASK = 500_000
+_ROWS_PER_BATCH = 1 << 17
+_FOOTERS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """Some row groups of one file."""
+
+    uri: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Files of one schema.
+
+    schema: of the columns that are wanted, by their plain names. names: these columns' names in the files.
+    tasks: what each task reads.
+    """
+
+    schema: pa.Schema
+    names: tuple[str, ...]
+    tasks: tuple[tuple[RowGroups, ...], ...]
+    num_rows: int
+
+    def read(self, task: int) -> Iterator[pa.RecordBatch]:
+        """The rows of one task, ROWS_PER_TASK at most in a batch."""
+        held: list[pa.RecordBatch] = []
+        for batch in self._batches(task):
+            if held and sum(rows.num_rows for rows in held) + batch.num_rows > ROWS_PER_TASK:
+                yield pa.concat_batches(held)
+                held = []
+            held.append(batch)
+        if held:
+            yield pa.concat_batches(held)
+
+    def _batches(self, task: int) -> Iterator[pa.RecordBatch]:
+        for groups in self.tasks[task]:
+            with fsspec.open(groups.uri, "rb") as file:
+                parquet = pq.ParquetFile(file)
+                for batch in parquet.iter_batches(
+                    _ROWS_PER_BATCH, groups.numbers, list(self.names), use_threads=False
+                ):
+                    rows = pa.RecordBatch.from_arrays(
+                        [batch[name] for name in self.names], names=self.schema.names
+                    )
+                    yield rows.cast(self.schema)
+
+
+def open_parquet_files(uris: Sequence[str], wanted: Iterable[str]) -> ParquetFiles | None:
+    """None, with a word in the log, where only Spark can tell what the files hold.
+
+    wanted: plain names of columns (sources.tables).
+    """
+    if not uris or any("=" in uri for uri in uris):  # it may be a partition's folder
+        return None
+    try:
+        with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+            footers = list(pool.map(_footer, uris))
+    except (OSError, ImportError, ValueError, pa.ArrowException) as error:
+        log.info("Spark reads the files: a worker could not (%s)", type(error).__name__)
+        return None
+    fields = _fields(footers[0], wanted)
+    if fields is None or any(_fields(footer, wanted) != fields for footer in footers):
+        log.info("Spark reads the files: they lack a column, or are not of one schema")
+        return None
+    schema = pa.schema([pa.field(plain, field.type) for plain, field in fields.items()])
+    names = tuple(field.name for field in fields.values())
+    num_rows = sum(footer.metadata.num_rows for footer in footers)
+    return ParquetFiles(schema, names, tuple(_tasks(uris, footers)), num_rows)
+
+
+@dataclass(frozen=True)
+class _Footer:
+    schema: pa.Schema
+    metadata: pq.FileMetaData
+
+
+def _footer(uri: str) -> _Footer:
+    with fsspec.open(uri, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        return _Footer(parquet.schema_arrow, parquet.metadata)
+
+
+def _fields(footer: _Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | None:
+    """Plain name → the file's field, without its writer's notes; None where one is not there, or twice."""
+    found: dict[str, pa.Field] = {}
+    for field in footer.schema:
+        plain = field.name.strip().lower()
+        if plain in found:
+            return None
+        found[plain] = field.with_nullable(True).remove_metadata()
+    return {name: found[name] for name in wanted} if set(wanted) <= set(found) else None
+
+
+def _tasks(uris: Sequence[str], footers: Sequence[_Footer]) -> Iterator[tuple[RowGroups, ...]]:
+    task: list[RowGroups] = []
+    rows = 0
+    for uri, footer in zip(uris, footers, strict=True):
+        for number in range(footer.metadata.num_row_groups):
+            more = footer.metadata.row_group(number).num_rows
+            if task and rows + more > ROWS_PER_TASK:
+                yield tuple(task)
+                task, rows = [], 0
+            rows += more
+            if task and task[-1].uri == uri:
+                task[-1] = RowGroups(uri, (*task[-1].numbers, number))
+            else:
+                task.append(RowGroups(uri, (number,)))
+    if task:
+        yield tuple(task)

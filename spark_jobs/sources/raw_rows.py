@@ -1,0 +1,73 @@
+"""A source's rows, to be brought to the partitions of their patients: from a DataFrame, or from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_jobs.sources.parquet_files import ParquetFiles
+from spark_jobs.transforms.diagnoses import PATIENT, VISIT
+from spark_jobs.transforms.layout import by_patient, partitions_of
+from spark_jobs.transforms.scattering import PIECES_DDL, Gather, scatter, shuffled
+from spark_jobs.transforms.visits import whole_patients
+
+TakePatients = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+class RawRows(Protocol):
+    """Rows with the columns of transforms.diagnoses, wherever they are."""
+
+    def by_patient(self, num_partitions: int) -> tuple[DataFrame, TakePatients]:
+        """(partitions of whole patients, what a task makes of one: batches of whole patients)."""
+        ...
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """Rows of a DataFrame."""
+
+    frame: DataFrame
+
+    def by_patient(self, num_partitions: int) -> tuple[DataFrame, TakePatients]:
+        together = by_patient(self.frame, num_partitions, PATIENT, VISIT)
+        return together, partial(whole_patients, patient=PATIENT)
+
+
+class Meaning(Protocol):
+    """What rows of a file say, on Arrow."""
+
+    def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+        """((N,) ids, "" for none; (N,) ids, null for none)."""
+        ...
+
+    def said(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """With the columns of transforms.diagnoses."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Rows that workers read themselves."""
+
+    spark: SparkSession
+    files: ParquetFiles
+    meaning: Meaning
+
+    def by_patient(self, num_partitions: int) -> tuple[DataFrame, TakePatients]:
+        files, meaning = self.files, self.meaning
+
+        def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in numbers:
+                for number in batch[0].to_pylist():
+                    for rows in files.read(number):
+                        of_rows = partitions_of(*meaning.patients_and_visits(rows), num_partitions)
+                        yield from scatter(rows, of_rows)
+
+        tasks = self.spark.range(0, len(files.tasks), 1, max(1, len(files.tasks)))
+        pieces = tasks.mapInArrow(read, PIECES_DDL)
+        return shuffled(pieces, num_partitions), Gather(files.schema, meaning.said, PATIENT)
