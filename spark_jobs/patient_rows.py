@@ -21,7 +21,8 @@ from spark_jobs.storage import Folder
 from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.visits import whole_patients
 
-ROWS_PER_BATCH = 200_000
+# What a task looks at once: NumPy's cost is per batch, and so is that of a batch's distinct codes.
+ROWS_PER_BATCH = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,24 @@ class PatientRows:
                 with fsspec.open(self.paths[number], "rb") as file:
                     parquet = pq.ParquetFile(file, read_dictionary=[CODE])
                     DIAGNOSES.check_arrow(parquet.schema_arrow, self.where)
-                    yield from parquet.iter_batches(ROWS_PER_BATCH, columns=list(self.columns))
+                    for groups in _together(parquet.metadata):
+                        rows = parquet.read_row_groups(groups, list(self.columns), use_threads=False)
+                        yield from rows.unify_dictionaries().combine_chunks().to_batches()
+
+
+def _together(metadata: pq.FileMetaData) -> Iterator[list[int]]:
+    """A file's row groups, of so many rows together."""
+    groups: list[int] = []
+    rows = 0
+    for number in range(metadata.num_row_groups):
+        more = metadata.row_group(number).num_rows
+        if groups and rows + more > ROWS_PER_BATCH:
+            yield groups
+            groups, rows = [], 0
+        groups.append(number)
+        rows += more
+    if groups:
+        yield groups
 
 
 def partitions_to_shuffle(source: Published, asked: int | None = None) -> int | None:

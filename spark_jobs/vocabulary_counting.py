@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from schemas.small_cells import is_small
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, STANDARD_SPECIAL_TOKENS, extends_details
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.publish import Published
-from spark_jobs.transforms.vocabulary import NO_MINIMUM, count_codes, number_codes
+from spark_jobs.transforms.vocabulary import NO_MINIMUM, count_batch, count_codes, number_codes
 from spark_jobs.vocabularies import NewVocabulary, read_tokens
 from spark_jobs.vocabulary_since import count_since
 from spark_jobs.worker_errors import errors_of_workers
@@ -79,10 +80,16 @@ def extend_vocabulary(
 def _count(spark: SparkSession, source: Published, salt: str, min_patients: int) -> pa.Table:
     """(token, num_patients, num_occurrences) of every code of the training split."""
     columns = (diagnoses.PATIENT_ID, diagnoses.CODE)
-    frame, patient_rows = frame_of_patients(spark, source, partitions_to_shuffle(source), columns)
-    counted = count_codes(frame, patient_rows, salt, min_patients > NO_MINIMUM)
+    num_partitions = partitions_to_shuffle(source)
+    frame, patient_rows = frame_of_patients(spark, source, num_partitions, columns)
+    only_training = min_patients > NO_MINIMUM
+
+    def count(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in patient_rows.batches(partition):
+            yield count_batch(rows, salt, only_training)
+
     with errors_of_workers():
-        return counted.toArrow()
+        return count_codes(frame, num_partitions or len(source.manifest.files), count).toArrow()
 
 
 def _enough(counted: pa.Table, min_patients: int) -> pa.ChunkedArray:

@@ -25,10 +25,10 @@ from spark_jobs.new_rows import IS_NEW, seen_and_new_rows
 from spark_jobs.patient_rows import PatientRows
 from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
-from spark_jobs.transforms.vocabulary import COUNTED_DDL, count_batch
+from spark_jobs.transforms.layout import num_partitions_for
+from spark_jobs.transforms.vocabulary import COUNTS, count_batch, count_codes
 from spark_jobs.worker_errors import errors_of_workers
 
-COUNTS = ("num_patients", "num_occurrences")
 TOUCHED, KNOWN = "touched", "known"
 
 
@@ -57,10 +57,9 @@ def count_since(
             yield from _counted(rows, salt, only_training)
 
     rows = _rows(spark, source, new_files, codes["token"].to_pylist())
-    sums = (F.sum(name).alias(name) for name in COUNTS)
-    more = rows.mapInArrow(count, COUNTED_DDL).groupBy("token").agg(*sums)
     with errors_of_workers():
-        both = pa.concat_tables([codes, more.toArrow().cast(codes.schema)])
+        more = count_codes(rows, num_partitions_for(source.manifest.num_rows), count).toArrow()
+    both = pa.concat_tables([codes, more.cast(codes.schema)])
     added = both.group_by("token").aggregate([(name, "sum") for name in COUNTS])
     counted = added.rename_columns({f"{name}_sum": name for name in COUNTS})
     return counted.filter(pc.field("num_patients") > 0) if only_training else counted

@@ -13,8 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_jobs.sources.parquet_files import ParquetFiles
 from spark_jobs.transforms.diagnoses import PATIENT, VISIT
 from spark_jobs.transforms.layout import by_patient, partitions_of
-from spark_jobs.transforms.scattering import PIECES_DDL, Gather, scatter, shuffled
+from spark_jobs.transforms.scattering import PIECES_DDL, gather, scatter, shuffled
 from spark_jobs.transforms.visits import whole_patients
+
+# A task looks at its whole partition at once, up to so many rows.
+MOST_ROWS = 1_000_000
 
 TakePatients = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -70,4 +73,20 @@ class FileRows:
 
         tasks = self.spark.range(0, len(files.tasks), 1, max(1, len(files.tasks)))
         pieces = tasks.mapInArrow(read, PIECES_DDL)
-        return shuffled(pieces, num_partitions), Gather(files.schema, meaning.said, PATIENT)
+        return shuffled(pieces, num_partitions), partial(_patients_in, said=meaning.said)
+
+
+def _patients_in(
+    pieces: Iterator[pa.RecordBatch], said: Callable[[pa.RecordBatch], pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """A partition of pieces as batches of whole patients, which say what they mean."""
+    found = gather(pieces)
+    if found is None:
+        return
+    rows = said(found)
+    if rows.num_rows <= MOST_ROWS:
+        yield rows
+        return
+    rows = rows.sort_by(PATIENT)
+    parts = (rows.slice(start, MOST_ROWS) for start in range(0, rows.num_rows, MOST_ROWS))
+    yield from whole_patients(parts, PATIENT)

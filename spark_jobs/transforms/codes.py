@@ -63,7 +63,10 @@ def distinct_tokens(
     system, code: (N,) numbers into systems and codes, -1 for null.
     """
     pair = (system + 1) * (len(codes) + 1) + code + 1
-    pairs, which = np.unique(pair, return_inverse=True)
+    # There are far fewer pairs than rows, so they need no sorting.
+    is_there = np.zeros((len(systems) + 1) * (len(codes) + 1), bool)
+    is_there[pair] = True
+    pairs, which = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[pair]
     found = [
         _token(systems[s - 1], codes[c - 1]) if s and c else None
         for s, c in (divmod(value, len(codes) + 1) for value in pairs.tolist())

@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from schemas.sequences import SPLITS, TRAIN
 from schemas.vocabulary import SPECIAL_TOKENS, VOCABULARY
-from spark_jobs.patient_rows import PatientRows
+from spark_jobs.transforms.hashing import xxh64
+from spark_jobs.transforms.scattering import PIECES_DDL, gather, scatter, shuffled
 from spark_jobs.transforms.splits import split_of
 from spark_jobs.transforms.visit_rules import begins_run, numbered
 from spark_jobs.transforms.visits import begins_text_run
 
 NO_MINIMUM = 1
+COUNTS = ("num_patients", "num_occurrences")
 COUNTED_DDL = "token string, num_patients bigint, num_occurrences bigint"
+# Tasks whose sums one task adds up, where it looks at all of them at once.
+_TASKS_ADDED = 64
 
 
 def count_codes(
-    frame: DataFrame, patient_rows: PatientRows, salt: str, only_training: bool = True
+    frame: DataFrame, num_tasks: int, count: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 ) -> DataFrame:
-    """(token, num_patients, num_occurrences) of every code: patients and rows of the training split.
+    """COUNTED_DDL: what `count` makes of each of the frame's partitions, batches of that, added up by token.
 
-    frame, patient_rows: of patient_rows.frame_of_patients. only_training: leave out the codes that only valid
-    or test patients have; else they are there with 0. Exact: patients are counted where their rows are, and
-    only each batch's sums by code go further.
+    num_tasks: about how many partitions the frame has. Only each partition's sums go further.
     """
+    num_partitions = max(1, math.ceil(num_tasks / _TASKS_ADDED))
 
-    def count(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for rows in patient_rows.batches(partition):
-            yield count_batch(rows, salt, only_training)
+    def count_here(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counted = list(count(partition))
+        if counted:
+            sums = _added_up(pa.Table.from_batches(counted))
+            yield from scatter(sums, xxh64(sums["token"]) % num_partitions)
 
-    return (
-        frame.mapInArrow(count, COUNTED_DDL)
-        .groupBy("token")
-        .agg(F.sum("num_patients").alias("num_patients"), F.sum("num_occurrences").alias("num_occurrences"))
-    )
+    def add_up(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counted = gather(pieces)
+        if counted is not None:
+            yield _added_up(pa.Table.from_batches([counted]))
+
+    return shuffled(frame.mapInArrow(count_here, PIECES_DDL), num_partitions).mapInArrow(add_up, COUNTED_DDL)
+
+
+def _added_up(counted: pa.Table) -> pa.RecordBatch:
+    added = counted.group_by("token", use_threads=False).aggregate([(name, "sum") for name in COUNTS])
+    return added.rename_columns(["token", *COUNTS]).combine_chunks().to_batches()[0]
 
 
 def count_batch(rows: pa.RecordBatch, salt: str, only_training: bool) -> pa.RecordBatch:
-    """COUNTED_DDL, each code once, of whole patients' diagnoses."""
+    """COUNTED_DDL, each code once, of whole patients' diagnoses: patients and rows of the training split.
+
+    only_training: leave out the codes that only valid or test patients have; else they are there with 0.
+    """
     codes, new_patient = rows["code"].dictionary_encode(), begins_text_run(rows["patient_id"])
     code, num_codes = codes.indices.to_numpy().astype(np.int64), len(codes.dictionary)
     patient = numbered(new_patient)
