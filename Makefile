@@ -107,7 +107,14 @@ run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
 export PYSPARK_PYTHON := $(BIN)/python
 export PYSPARK_DRIVER_PYTHON := $(BIN)/python
 export SPARK_HOME := $(CURDIR)/.venv/lib/python3.11/site-packages/pyspark
-export SPARK_CONF_DIR ?= $(CURDIR)/toolchain/spark
+# Where the user has no settings of Spark's: its log is ours, and its classes come from an archive where one fits
+# (toolchain/spark_classes.py).
+ifndef SPARK_CONF_DIR
+export SPARK_CONF_DIR := $(CURDIR)/.venv/spark/conf
+export SPARK_SUBMIT_OPTS := $(SPARK_SUBMIT_OPTS) \
+	"-Dlog4j2.configurationFile=file:$(CURDIR)/toolchain/spark/log4j2.properties" \
+	"-XX:SharedArchiveFile=$(CURDIR)/.venv/spark/classes.jsa" -Xlog:cds*=off
+endif
 ifneq ($(filter local%,$(SPARK_MASTER)),)
 export SPARK_LOCAL_IP ?= 127.0.0.1
 endif

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import doctor
 from lock import normal
 from progress import StepFailed
+from spark_classes import archive_classes
 from wheels import HOROVOD, PETASTORM, Build, ensure_wheel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -65,7 +66,7 @@ class Stamp(NamedTuple):
 def setup_key(options: Options) -> str:
     """A hash of everything that set-up depends on, this folder included (an environment cannot be moved)."""
     digest = hashlib.sha256("\0".join([ROOT, sys.version, *map(str, options)]).encode())
-    for name in ("install.py", "wheels.py", os.path.join("patches", "*")):
+    for name in ("install.py", "wheels.py", "spark_classes.py", os.path.join("patches", "*")):
         for path in sorted(glob.glob(os.path.join(ROOT, "toolchain", name))):
             digest.update(_content(path))
     digest.update(_content(LOCK))
@@ -126,6 +127,7 @@ def set_up(options: Options) -> None:
     editable = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
     build.pip("Installing medbert-lake, editable", "install", *editable)
     check_environment(build)
+    archive_classes(VENV, LOG)
     shutil.copy(LOCK, INSTALLED_LOCK)
     write_stamp(complete)
     print(f"Set-up complete in {time.monotonic() - start:.0f} s.", flush=True)

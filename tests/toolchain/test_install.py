@@ -28,6 +28,7 @@ def project(toolchain, project_root, tmp_path, monkeypatch):
         "toolchain/patches/horovod-0.28.1.patch",
         "toolchain/wheels.py",
         "toolchain/install.py",
+        "toolchain/spark_classes.py",
     ],
 )
 def test_a_change_of_what_set_up_depends_on_changes_the_key(project, tmp_path, path):
