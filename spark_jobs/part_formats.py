@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.diagnoses import VISIT_ID
 from schemas.shards import PARQUET, TFRECORD
 from spark_jobs.tf_example import encode_records
 
@@ -16,6 +17,8 @@ from spark_jobs.tf_example import encode_records
 ROWS_PER_GROUP = 1 << 17
 # A fifth smaller than snappy on lists of ids, and read by pyarrow, DuckDB and petastorm alike.
 COMPRESSION, COMPRESSION_LEVEL = "zstd", 3
+# Columns with too many values for a dictionary: without one, files of diagnoses are a sixth smaller.
+MANY_VALUES = (VISIT_ID,)
 
 
 class MeasuredFile(io.RawIOBase):
@@ -67,9 +70,14 @@ class ParquetPart:
 
     def __init__(self, file: MeasuredFile, schema: pa.Schema) -> None:
         self._schema = schema
-        # Readers find the contract's plain types, not those of Arrow's own that the writer had.
         self._writer = pq.ParquetWriter(
-            file, schema, compression=COMPRESSION, compression_level=COMPRESSION_LEVEL, store_schema=False
+            file,
+            schema,
+            compression=COMPRESSION,
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=[name for name in schema.names if name not in MANY_VALUES],
+            # Readers find the contract's plain types, not those of Arrow's own that the writer had.
+            store_schema=False,
         )
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0

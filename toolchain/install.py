@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import doctor
+from compiled_zip import compile_modules
 from lock import normal
 from progress import StepFailed
 from spark_classes import archive_classes
@@ -33,6 +34,9 @@ LOCK = os.path.join(ROOT, "requirements", "requirements.lock")
 PROJECT = os.path.join(ROOT, "pyproject.toml")
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
+PYSPARK_ZIP = os.path.join(
+    VENV, "lib", "python3.11", "site-packages", "pyspark", "python", "lib", "pyspark.zip"
+)
 STAMP = os.path.join(VENV, ".setup-complete")
 INSTALLED_LOCK = os.path.join(VENV, ".requirements.lock")
 INCOMPLETE = "incomplete"
@@ -66,7 +70,13 @@ class Stamp(NamedTuple):
 def setup_key(options: Options) -> str:
     """A hash of everything that set-up depends on, this folder included (an environment cannot be moved)."""
     digest = hashlib.sha256("\0".join([ROOT, sys.version, *map(str, options)]).encode())
-    for name in ("install.py", "wheels.py", "spark_classes.py", os.path.join("patches", "*")):
+    for name in (
+        "install.py",
+        "wheels.py",
+        "compiled_zip.py",
+        "spark_classes.py",
+        os.path.join("patches", "*"),
+    ):
         for path in sorted(glob.glob(os.path.join(ROOT, "toolchain", name))):
             digest.update(_content(path))
     digest.update(_content(LOCK))
@@ -127,6 +137,7 @@ def set_up(options: Options) -> None:
     editable = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
     build.pip("Installing medbert-lake, editable", "install", *editable)
     check_environment(build)
+    compile_modules(PYSPARK_ZIP)
     archive_classes(VENV, LOG)
     shutil.copy(LOCK, INSTALLED_LOCK)
     write_stamp(complete)

@@ -28,6 +28,7 @@ def project(toolchain, project_root, tmp_path, monkeypatch):
         "toolchain/patches/horovod-0.28.1.patch",
         "toolchain/wheels.py",
         "toolchain/install.py",
+        "toolchain/compiled_zip.py",
         "toolchain/spark_classes.py",
     ],
 )
