@@ -1,7 +1,7 @@
 """pyspark's own zip with its modules compiled.
 
-Spark's Python processes import pyspark from `pyspark.zip`, which has sources alone, and Python keeps nothing of what
-it compiles in a zip: each process, and a job has half a dozen, would compile them anew, in half a second.
+Spark's Python processes import pyspark from `pyspark.zip`, which has sources alone. Python keeps nothing of
+what it compiles in a zip, so each process (a job has half a dozen) would compile them anew, in half a second.
 """
 
 from __future__ import annotations
