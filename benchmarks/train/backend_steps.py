@@ -6,6 +6,7 @@ from benchmarks.train.device import tensorflow_device, torch_device
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import options_parser, plan_of, run_steps, setting_of, write_result
 from trainer.backends import backend_maker
+from trainer.config import MAX_SLOTS
 from trainer.core.backend import StepTotals
 from trainer.core.training_input import StepInput
 from trainer.core.world import World
@@ -15,8 +16,12 @@ def main() -> None:
     parser = options_parser(__doc__ or "")
     parser.add_argument("--backend", choices=("torch", "tensorflow"), required=True)
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--max_slots", default=str(MAX_SLOTS))
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    setting = setting_of(options, more=["--backend", options.backend, "--precision", options.precision])
+    given = ["backend", "precision", "max_slots", "compile"]
+    more = [f"--{name}={str(getattr(options, name)).lower()}" for name in given]
+    setting = setting_of(options, more=more)
     config = setting.config
     backend = backend_maker(config)(setting.model, config.optimizer, World(), config.seed)
 

@@ -38,7 +38,7 @@ class AdamW:
                 [self.m[name] for name in names],
                 [self.v[name] for name in names],
                 max_exp_avg_sqs=[],
-                state_steps=[self._step.clone() for _ in names],
+                state_steps=[self._step] * len(names),  # adding 1 changes nothing
                 fused=True,
                 grad_scale=divisor,
                 amsgrad=False,

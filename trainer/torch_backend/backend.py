@@ -26,13 +26,13 @@ from trainer.torch_backend.memory import keep_freed_memory
 from trainer.torch_backend.model import (
     Encoded,
     Encoder,
-    Watch,
     build_model,
     from_tensorflow,
     look_up_words,
     tensorflow_named_parameters,
     to_tensorflow,
 )
+from trainer.torch_backend.regions import EAGER, Watch, compiled
 from trainer.torch_backend.slots import Slots, block_slots
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
@@ -53,8 +53,12 @@ class TorchBackend:
         compression: Compression = "none",
         max_slots: int = MAX_SLOTS,
         precision: str = "float32",
+        compile: bool = False,
     ) -> None:
-        """precision: of the layers in training, float32 or bfloat16."""
+        """precision: of the layers in training, float32 or bfloat16. compile: see PretrainConfig.
+
+        Raises ContractError where there is nothing to compile with.
+        """
         torch.set_num_threads(threads_per_process())
         device = torch.device("cpu")
         if torch.cuda.is_available():
@@ -65,6 +69,7 @@ class TorchBackend:
         self._config, self._world, self._seed, self._device = config, world, seed, device
         self._precision = getattr(torch, precision)
         self._max_slots, self._compression = max_slots, compression
+        self._regions = compiled(device) if compile else EAGER
         self._collectives = Collectives(world)
         self._model = build_model(config)
         self._set_weights(from_tensorflow(initial_weights(config, seed), config))
@@ -195,7 +200,14 @@ class TorchBackend:
         for number, part in enumerate(parts_of(blocks, self._max_slots) or [[]]):
             seed = dropout_seed(self._seed, step, self._world.rank, number)
             sums, found = step_gradients(
-                self._model, self._parameters, part, totals, seed, self._precision, watch
+                self._model,
+                self._parameters,
+                part,
+                totals,
+                seed,
+                self._precision,
+                watch,
+                EAGER if watch else self._regions,
             )
             if loss_sums is None:
                 loss_sums, gradients = sums, found

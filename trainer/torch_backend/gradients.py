@@ -13,7 +13,8 @@ from trainer.core.backend import StepTotals
 from trainer.core.batch import MaskedBatch
 from trainer.torch_backend import vocabulary_head
 from trainer.torch_backend.dropout import Dropout
-from trainer.torch_backend.model import Encoder, Watch, look_up_words
+from trainer.torch_backend.model import Encoder, look_up_words
+from trainer.torch_backend.regions import EAGER, Regions, Watch
 from trainer.torch_backend.slots import pack_slots
 
 
@@ -25,6 +26,7 @@ def step_gradients(
     dropout_seed: int,
     precision: torch.dtype = torch.float32,
     watch: Watch | None = None,
+    regions: Regions = EAGER,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """(2,) loss sums (masked codes, prolonged stay) and the gradients of this rank's part of the step's loss.
 
@@ -40,7 +42,7 @@ def step_gradients(
         }
     slots = pack_slots(blocks, table.device)
     words = look_up_words(model, slots.input_ids).requires_grad_()
-    encoder = Encoder(model, Dropout(dropout_seed, table.device), precision, watch)
+    encoder = Encoder(model, Dropout(dropout_seed, table.device), precision, watch, regions)
     encoded = encoder.encode(slots, words)
     los_loss_sum = cross_entropy(encoded.los_logits, slots.prolonged_los, reduction="sum")
     head = vocabulary_head.loss_and_gradients(
@@ -50,6 +52,7 @@ def step_gradients(
         slots.masked_labels,
         scale=1 / max(totals.masked_codes, 1),
         precision=precision,
+        regions=regions,
     )
     others = {name: p for name, p in parameters.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
     word_gradients, *found = torch.autograd.grad(
