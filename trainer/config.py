@@ -121,7 +121,8 @@ class PretrainConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of products in training (PyTorch: of whole layers); weights, sums and evaluation stay float32."""
     compile: bool = False
-    """PyTorch: have torch.compile join a training step's passes over memory; the first step then takes a minute."""
+    """PyTorch: torch.compile joins a training step's passes over memory, at the first step, which then takes
+    half a minute. For GPUs; on a CPU it is no faster."""
     compression: Compression = "none"
     """fp16: gradients travel between ranks in 16 bits, scaled to fit."""
     max_slots: int = MAX_SLOTS

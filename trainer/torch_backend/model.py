@@ -16,6 +16,7 @@ from trainer.torch_backend.dropout import Dropout
 from trainer.torch_backend.regions import EAGER, Regions, Style, Watch
 from trainer.torch_backend.slots import Slots
 
+
 class Encoded(NamedTuple):
     """What the two heads make of P patients; all float32, whatever the matrix products were in."""
 

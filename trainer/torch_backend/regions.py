@@ -2,7 +2,7 @@
 and what the vocabulary head does with its scores.
 
 Attention stays outside: its rows differ from step to step, and a GPU's kernels for it are fused already. In
-here only the sizes of one or two axes change, so one compilation of each function serves all layers and steps.
+here only the sizes of one or two axes change, so a function compiled once serves all layers and steps.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import embedding, layer_norm, linear
-from torch._inductor.cpp_builder import get_cpp_compiler
-from torch._inductor.exc import InvalidCxxCompiler
 from torch.utils._pytree import tree_leaves
-from torch.utils._triton import has_triton
 
 from schemas.errors import ContractError
 from trainer.torch_backend.dropout import Dropout, kept_of
@@ -164,9 +161,15 @@ def _compiled(function: Callable[..., Any], axes: Sequence[int]) -> Callable[...
 
 def _check_compiler(device: torch.device) -> None:
     """Raises ContractError where torch.compile has no compiler for the device."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # a second to import
+    from torch._inductor.exc import InvalidCxxCompiler
+    from torch.utils._triton import has_triton
+
+    found = None
     try:
         get_cpp_compiler()
-        found = None if device.type == "cpu" or has_triton() else "Triton, which compiles for a GPU, is missing"
+        if device.type == "cuda" and not has_triton():
+            found = "Triton, which compiles for a GPU, is missing"
     except InvalidCxxCompiler:
         found = "no C++ compiler is found"
     if found:
