@@ -29,7 +29,8 @@ def compiled(backend: str, folder: str) -> dict[str, np.ndarray]:
     results: dict[str, np.ndarray] = {}
     for precision in ("float32", "bfloat16"):
         models = {
-            compile: build(backend, WIDE, precision=precision, compile=compile) for compile in (True, False)
+            kind: build(backend, WIDE, precision=precision, compile=kind == "compiled")
+            for kind in ("compiled", "plain")
         }
         graphs = []
         for step in range(1, 6):
