@@ -141,11 +141,9 @@ def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
 def breakdowns(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Where the time of a way's step goes, see breakdown.shares; of those that were taken apart."""
     return {
-        f"{name}, where a step's time goes": ", ".join(
-            f"{part} {value}" for part, value in one["breakdown"].items()
-        )
+        f"{name}, where a step's time goes": ", ".join(f"{part} {value}" for part, value in found.items())
         for name, one in measured.items()
-        if "breakdown" in one
+        if (found := one.get("breakdown"))
     }
 
 

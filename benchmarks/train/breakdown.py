@@ -15,8 +15,11 @@ from benchmarks.train.setup import Setting
 from trainer.core.prefetch import Prefetch
 from trainer.core.training_input import StepInput
 
-ARITHMETIC = re.compile(r"mm|gemm|conv|attention|fmha|flash|cutlass|nvjet", re.IGNORECASE)
-"""In the names of matrix products and fused attention: operations on a CPU, kernels on a GPU."""
+ARITHMETIC = re.compile(
+    r"^(?!triton_(poi|per|red)_).*(mm|linear|gemm|conv|attention|fmha|flash|cutlass|nvjet)", re.IGNORECASE
+)
+"""Names of matrix products and fused attention: operations on a CPU, kernels on a GPU. Triton names what it
+joined after operations beside it, too."""
 COPIES = re.compile(r"memcpy", re.IGNORECASE)
 """A GPU's copies, those of the input among them."""
 LAUNCH = re.compile(r"^cu(da)?LaunchKernel")
@@ -63,6 +66,7 @@ def take_apart(
             / 1e6,
         )
         for one in profiled.key_averages()
+        if not one.is_user_annotation  # they span others
     ]
     return shares(events, device.on_gpu, wall, waited, steps)
 
@@ -73,9 +77,9 @@ def shares(
     """Of the steps' wall time on a GPU, of the operations' CPU time without one; the profiler's own included.
 
     arithmetic: matrix products and attention; copies: to the GPU, from it and in it; memory: all other
-    operations, whose time is that of their passes over memory; idle: the GPU has nothing to do. input_wait: of
-    the wall time, the host waits for input: no less than what the GPU does. launches: a step, of kernels on a
-    GPU, else of operations.
+    operations, whose time is that of their passes over memory; idle: the GPU has nothing to do. input_wait:
+    of the wall time, the host waits for input: no less than what the GPU does. launches: a step, of kernels
+    on a GPU, else of operations.
     """
     events = list(events)
     counted = [event for event in events if event.on_gpu == on_gpu]
