@@ -41,7 +41,8 @@ def test_the_gpus_command_runs_on_a_cpu(tmp_path, monkeypatch):
     )
     arguments = (
         f"--output {tmp_path}/out --device cpu --only be --patients 900 --codes_a_patient 15 "
-        f"--batch_size 128 --max_slots 8192 --profile_steps 2 --vocabulary_size 300 --warm_up 1 --repetitions 1 --seconds 0.1 "
+        f"--batch_size 128 --max_slots 8192 --profile_steps 2 --vocabulary_size 300 "
+        f"--warm_up 1 --repetitions 1 --seconds 0.1 "
         f"--preset {preset}"
     )
     every_way = train.ways
