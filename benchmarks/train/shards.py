@@ -1,8 +1,8 @@
 """Training shards and their vocabulary, made without Spark: patients as uneven as the generator's.
 
 Lengths are log-normal (median 17 codes, mean 21, unless another mean is asked for) with one patient in 200
-from a Pareto tail up to 600 codes; codes follow Zipf's law over the whole vocabulary; about three codes a visit, one patient in five stays long.
-The files are those that the shards stage writes.
+from a Pareto tail up to 600 codes; codes follow Zipf's law over the whole vocabulary; about three codes a
+visit, one patient in five stays long. The files are those that the shards stage writes.
 """
 
 from __future__ import annotations
