@@ -9,7 +9,7 @@ start: backend, world_size, batch_size (patients a rank), steps, num_patients (o
 train: epoch, patients_seen, learning_rate, patients_per_second, codes_per_second, input_wait (share of the
     time in which the first rank waited for its input, or for that of another rank), seconds (since the
     process began to train); and means since the last such line: mlm_loss, los_loss,
-    gradient_norm, slots_filled.
+    gradient_norm, slots_filled (of the slots that the network computed).
 eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accuracies top_1, top_5, top_10, and
     of the baselines most_frequent_top_1, … (always the most frequent codes) and other_visits_top_1, … (the
     most frequent codes of the patient's other visits). In evaluation every

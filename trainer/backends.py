@@ -40,9 +40,10 @@ def make_tracer(name: BackendName) -> Tracer:
 
 def backend_maker(config: PretrainConfig) -> MakeBackend:
     """What makes a run's backend, with the options that the run asks for."""
-    return partial(
+    make = partial(
         backend_class(config.backend),
         compression=config.compression,
         max_slots=config.max_slots,
         precision=config.precision,
     )
+    return partial(make, compile=True) if config.compile else make

@@ -120,6 +120,9 @@ class PretrainConfig:
     backend: Literal["tensorflow", "torch"] = "torch"
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of products in training (PyTorch: of whole layers); weights, sums and evaluation stay float32."""
+    compile: bool = False
+    """PyTorch: torch.compile joins a training step's passes over memory, at the first step, which then takes
+    half a minute. For GPUs; on a CPU it is no faster."""
     compression: Compression = "none"
     """fp16: gradients travel between ranks in 16 bits, scaled to fit."""
     max_slots: int = MAX_SLOTS
@@ -160,6 +163,12 @@ class PretrainConfig:
     step was evaluated: let checkpoint_every divide eval_every."""
 
     def __post_init__(self) -> None:
+        if self.compile and self.backend != "torch":
+            raise ContractError(
+                f"compile is true and backend {self.backend}",
+                "only PyTorch's steps are compiled so",
+                "leave compile out, or choose --backend torch",
+            )
         if self.data.max_seq_length > self.model.max_position_embeddings:
             raise ContractError(
                 f"data.max_seq_length is {self.data.max_seq_length}",

@@ -117,7 +117,9 @@ def pretrain(
         return
     log = RunLog(config.output, progress.step, writes=world.is_first, evaluation_due=progress.evaluation_due)
     try:
-        steps = training_input(train_reader, maker, config.seed, world.rank, progress.position)
+        steps = training_input(
+            train_reader, maker, config.seed, world.rank, progress.position, config.max_slots
+        )
         train(run, progress, steps, log)
     finally:
         log.close()

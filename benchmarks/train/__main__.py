@@ -6,7 +6,8 @@ On one set of shards, made here, and one model:
 (a) the input pipeline alone, for each reader, on 1 and 2 processes;
 (b) training steps of both backends, input pipeline included;
 (c) what a user would pick instead: transformers' Trainer with batches padded to the longest;
-(d) as the original ran: padded to 512, the vocabulary head on masked codes only, 32 patients a step.
+(d) as the original ran: padded to 512, the vocabulary head on masked codes only, 32 patients a step;
+(e) only when asked for: PyTorch's steps in bfloat16, compiled (for GPUs).
 Every measurement is a process of its own. The table is written to OUTPUT/results.md and results.json.
 """
 
@@ -25,13 +26,15 @@ from benchmarks import tables
 from benchmarks.preprocess.process import run_measured
 from benchmarks.train import table
 from benchmarks.train.ratios import ratios
-from benchmarks.train.shards import write_split, write_vocabulary
+from benchmarks.train.shards import MEAN, median_of, write_split, write_vocabulary
 from schemas.shards import PARQUET, read_shard_set
+from trainer.config import MAX_SLOTS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 2**20
 READERS, PROCESSES = ("arrow", "petastorm", "tfrecord"), (1, 2)
 TORCH, TORCH_BF16 = "(b) PyTorch, float32", "(b) PyTorch, bfloat16"
+TORCH_COMPILED = "(e) PyTorch, bfloat16, compiled"
 TENSORFLOW, TENSORFLOW_BF16 = "(b) TensorFlow, float32", "(b) TensorFlow, bfloat16"
 TRAINER, PADDED = "(c) transformers' Trainer", "(d) padded to the full length"
 PAIRS = {
@@ -40,6 +43,7 @@ PAIRS = {
     "PyTorch bfloat16 over (c)": (TORCH_BF16, TRAINER),
     "PyTorch bfloat16 over (d)": (TORCH_BF16, PADDED),
     "PyTorch bfloat16 over float32": (TORCH_BF16, TORCH),
+    "PyTorch compiled over not": (TORCH_COMPILED, TORCH_BF16),
     "PyTorch over TensorFlow": (TORCH, TENSORFLOW),
     "PyTorch bfloat16 over TensorFlow bfloat16": (TORCH_BF16, TENSORFLOW_BF16),
 }
@@ -58,7 +62,7 @@ def main() -> None:
         "load_before": load_before,
         "load_after": round(os.getloadavg()[0], 1),
         "measured": measured,
-        "findings": ratios(measured, PAIRS) | left_out(options),
+        "findings": ratios(measured, PAIRS) | breakdowns(measured) | left_out(options),
     }
     text = table.to_markdown(results)
     print(text)
@@ -69,10 +73,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.train", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", default="runs/bench-train")
     parser.add_argument("--patients", type=int, default=100_000)
+    parser.add_argument("--codes_a_patient", type=float, default=MEAN, help="mean, nearly")
     parser.add_argument("--vocabulary_size", type=int, default=82_603, help="the paper's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", default=f"{ROOT}/configs/med-bert-2020.yaml", help="model and masking")
     parser.add_argument("--batch_size", type=int, default=512, help="of our backends and the input pipeline")
+    parser.add_argument("--max_slots", type=int, default=MAX_SLOTS, help="of PyTorch: see trainer/config.py")
+    parser.add_argument(
+        "--profile_steps", type=int, default=0, help="of PyTorch: steps to take apart at the end"
+    )
     parser.add_argument("--reference_batch_size", type=int, default=32, help="of (c) and (d)")
     parser.add_argument("--warm_up", type=int, default=3, help="steps before the first that is timed")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -88,7 +97,8 @@ def write_data(options: argparse.Namespace) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     fingerprint = write_vocabulary(f"{folder}/vocabulary", options.vocabulary_size)
     train = f"{folder}/shards/train"
-    write_split(train, options.patients, options.vocabulary_size, fingerprint, options.seed)
+    median = median_of(options.codes_a_patient)
+    write_split(train, options.patients, options.vocabulary_size, fingerprint, options.seed, median=median)
     shards = read_shard_set(train, PARQUET)
     return {
         "patients": shards.num_patients,
@@ -101,6 +111,8 @@ def write_data(options: argparse.Namespace) -> dict[str, Any]:
 def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
     """Name of a measurement → its module, patients a step, and options of its own."""
     ours, reference = options.batch_size, options.reference_batch_size
+    torch = ["--backend", "torch"]
+    torch += [f"--{name}={getattr(options, name)}" for name in ("max_slots", "profile_steps")]
     found = {
         f"(a) {reader}, {processes} process{'es' * (processes > 1)}": (
             "input_steps",
@@ -111,8 +123,9 @@ def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
         for processes in PROCESSES
     }
     found |= {
-        TORCH: ("backend_steps", ours, ["--backend", "torch"]),
-        TORCH_BF16: ("backend_steps", ours, ["--backend", "torch", "--precision", "bfloat16"]),
+        TORCH: ("backend_steps", ours, torch),
+        TORCH_BF16: ("backend_steps", ours, [*torch, "--precision", "bfloat16"]),
+        TORCH_COMPILED: ("backend_steps", ours, [*torch, "--precision", "bfloat16", "--compile"]),
         TENSORFLOW: ("backend_steps", ours, ["--backend", "tensorflow"]),
         TENSORFLOW_BF16: ("backend_steps", ours, ["--backend", "tensorflow", "--precision", "bfloat16"]),
         TRAINER: ("trainer_steps", reference, []),
@@ -122,6 +135,15 @@ def ways(options: argparse.Namespace) -> dict[str, tuple[str, int, list[str]]]:
         name: way
         for name, way in found.items()
         if name[1] in options.only and not (name == TRAINER and left_out(options))
+    }
+
+
+def breakdowns(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Where the time of a way's step goes, see breakdown.shares; of those that were taken apart."""
+    return {
+        f"{name}, where a step's time goes": ", ".join(f"{part} {value}" for part, value in found.items())
+        for name, one in measured.items()
+        if (found := one.get("breakdown"))
     }
 
 

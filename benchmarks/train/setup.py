@@ -56,8 +56,9 @@ class Setting:
 
     def steps(self, rank: int = 0, world_size: int = 1) -> Any:
         """One rank's training steps without end, as the trainer makes them."""
-        start = Position.start(0, sum(self.reader.shard_rows), world_size, self.config.batch_size)
-        return training_input(self.reader, self.maker, self.config.seed, rank, start)
+        config = self.config
+        start = Position.start(0, sum(self.reader.shard_rows), world_size, config.batch_size)
+        return training_input(self.reader, self.maker, config.seed, rank, start, config.max_slots)
 
 
 def setting_of(

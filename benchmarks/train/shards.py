@@ -1,8 +1,8 @@
 """Training shards and their vocabulary, made without Spark: patients as uneven as the generator's.
 
-Lengths are log-normal (median 17 codes, mean 21) with one patient in 200 from a Pareto tail up to 600 codes;
-codes follow Zipf's law over the whole vocabulary; about three codes a visit, one patient in five stays long.
-The files are those that the shards stage writes.
+Lengths are log-normal (median 17 codes, mean 21, unless another mean is asked for) with one patient in 200
+from a Pareto tail up to 600 codes; codes follow Zipf's law over the whole vocabulary; about three codes a
+visit, one patient in five stays long. The files are those that the shards stage writes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from spark_jobs.part_formats import FORMATS, MeasuredFile
 FIRST_CODE = STANDARD_SPECIAL_TOKENS.first_code_id
 ROWS_PER_SHARD = 10_000  # the shards stage's own
 SHORTEST, LONGEST = 4, 600
+MEDIAN, MEAN = 17.0, 21.2  # codes a patient
 CODES_A_VISIT = 3
 PROLONGED = 0.2
 
@@ -51,15 +52,16 @@ def write_split(
     seed: int,
     topics: int = 1,
     formats: Sequence[str] = contract.FORMATS,
+    median: float = MEDIAN,
 ) -> None:
-    """One split's shards. The same arguments give the same bytes. topics: see random_rows."""
+    """One split's shards. The same arguments give the same bytes. topics, median: see random_rows."""
     os.makedirs(uri)
     files: list[ManifestFile] = []
     lengths_seen: list[np.ndarray] = []
     max_visits = 0
     for number, start in enumerate(range(0, patients, ROWS_PER_SHARD)):
         chance = np.random.default_rng((seed, number))
-        rows = random_rows(chance, min(ROWS_PER_SHARD, patients - start), vocabulary_size, topics)
+        rows = random_rows(chance, min(ROWS_PER_SHARD, patients - start), vocabulary_size, topics, median)
         lengths_seen.append(rows.column(contract.TOKEN_IDS).value_lengths().to_numpy())
         max_visits = max(max_visits, int(rows.column(contract.VISIT_NUMBERS).flatten().to_numpy().max()))
         for file_format in formats:
@@ -79,14 +81,18 @@ def write_split(
 
 
 def random_rows(
-    chance: np.random.Generator, patients: int, vocabulary_size: int, topics: int = 1
+    chance: np.random.Generator,
+    patients: int,
+    vocabulary_size: int,
+    topics: int = 1,
+    median: float = MEDIAN,
 ) -> pa.RecordBatch:
-    """Rows of the contract schemas.shards.
+    """Rows of the contract schemas.shards. median: codes of a patient.
 
     Each patient has one of so many topics, each with commonest codes of its own; in the first half of the
     topics three in five stay long.
     """
-    lengths = random_lengths(chance, patients)
+    lengths = random_lengths(chance, patients, median)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     total = int(offsets[-1])
     num_codes = vocabulary_size - FIRST_CODE
@@ -108,9 +114,14 @@ def random_rows(
     return pa.RecordBatch.from_arrays(columns, schema=contract.SHARDS.arrow)
 
 
-def random_lengths(chance: np.random.Generator, patients: int) -> np.ndarray:
+def median_of(mean: float) -> float:
+    """Codes of the median patient where the mean has so many, nearly."""
+    return MEDIAN * mean / MEAN
+
+
+def random_lengths(chance: np.random.Generator, patients: int, median: float = MEDIAN) -> np.ndarray:
     """(P,) int64: codes of each patient."""
-    lengths = chance.lognormal(np.log(17), 0.65, patients)
+    lengths = chance.lognormal(np.log(median), 0.65, patients)
     is_long = chance.random(patients) < 1 / 200
     lengths[is_long] = 60 * (1 + chance.pareto(1.5, int(is_long.sum())))
     return np.clip(lengths, SHORTEST, LONGEST).astype(np.int64)

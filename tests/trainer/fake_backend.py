@@ -54,7 +54,13 @@ class FakeBackend:
         seed: int,
         collective: Collective | None = None,
         before_step: Callable[[int, FakeBackend], None] | None = None,
+        runs_ahead: bool = False,
     ) -> None:
+        """runs_ahead: see trainer.core.backend.AheadBackend."""
+        self.runs_ahead = runs_ahead
+        self.events: list[tuple[str, int]] = []
+        """("begin" or "end", step), of a backend that runs ahead"""
+        self._failed = False
         rng = np.random.default_rng(seed)
         self.weights = {
             "in": rng.normal(0, 0.1, (config.vocab_size, _HIDDEN)),
@@ -80,12 +86,25 @@ class FakeBackend:
         flat = self.all_reduce("gradients", np.concatenate([g.ravel() for g in gradients.values()]))
         norm = float(np.linalg.norm(flat))
         applied = bool(np.isfinite(losses).all() and np.isfinite(norm))
-        if applied:
+        if applied and not self._failed:
             parts = np.split(flat, np.cumsum([w.size for w in self.weights.values()])[:-1])
             for (name, weight), part in zip(self.weights.items(), parts, strict=True):
                 self.slots[name] += part.reshape(weight.shape) ** 2
                 weight -= learning_rate * part.reshape(weight.shape) / (np.sqrt(self.slots[name]) + 1e-8)
         return StepResult(losses[0] / max(totals.masked_codes, 1), losses[1] / totals.patients, norm, applied)
+
+    def begin_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> Callable[[], StepResult]:
+        self.events.append(("begin", step))
+        result = self.train_step(blocks, totals, learning_rate, step)
+        self._failed |= not result.applied
+
+        def read() -> StepResult:
+            self.events.append(("end", step))
+            return result
+
+        return read
 
     def predict(self, block: MaskedBatch) -> Predictions:
         _, _, log_probs, score = self._forward(block)

@@ -27,10 +27,11 @@ def run_ranks(
     before_step: Callable[[int, FakeBackend], None] | None = None,
     stops: Sequence[StopRequest] | None = None,
     commits: Sequence[Commits] | None = None,
+    runs_ahead: bool = False,
 ) -> list[FakeBackend]:
     """Train on so many ranks. Raises a rank's own error if there was one; run_ranks.errors has all ranks'.
 
-    stops, commits: one a rank.
+    stops, commits: one a rank. runs_ahead: see trainer.core.backend.AheadBackend.
     """
     collective = Collective(world_size)
     backends: dict[int, FakeBackend] = {}
@@ -38,7 +39,9 @@ def run_ranks(
 
     def work(rank: int) -> None:
         def make(*arguments: Any) -> FakeBackend:
-            backends[rank] = FakeBackend(*arguments, collective=collective, before_step=before_step)
+            backends[rank] = FakeBackend(
+                *arguments, collective=collective, before_step=before_step, runs_ahead=runs_ahead
+            )
             return backends[rank]
 
         try:

@@ -92,6 +92,11 @@ def test_options_that_clash_are_one_message_and_code_2(capsys):
     assert "error: data.max_seq_length is 1000" in capsys.readouterr().err
 
 
+def test_only_pytorch_compiles(capsys):
+    assert command.main(["pretrain", *REQUIRED, "--backend", "tensorflow", "--compile", "true"]) == 2
+    assert "error: compile is true and backend tensorflow" in capsys.readouterr().err
+
+
 def test_forward_needs_a_configuration_for_a_prefix(capsys, tmp_path):
     arguments = ["--checkpoint", str(tmp_path / "model.ckpt-1"), "--inputs", "x", "--outputs", "y"]
     assert command.main(["forward", *arguments]) == 2

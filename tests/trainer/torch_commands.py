@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tests.trainer.small_models import make_block
+from trainer.config import MAX_SLOTS
+from trainer.core.slots import packed_parts
 
 
 def attention(backend: str, folder: str) -> dict[str, np.ndarray]:
@@ -13,11 +15,13 @@ def attention(backend: str, folder: str) -> dict[str, np.ndarray]:
 
     from trainer.torch_backend.attention import attend
     from trainer.torch_backend.dropout import Dropout
-    from trainer.torch_backend.slots import pack_slots
+    from trainer.torch_backend.slots import part_slots
 
     heads, size, rate = 3, 8, 0.3
     cpu = torch.device("cpu")
-    slots = pack_slots([make_block(1, 8, 17), make_block(2, 5, 90)], cpu)
+    (part,) = packed_parts([make_block(1, 8, 17), make_block(2, 5, 90)], MAX_SLOTS)
+    assert part
+    slots = part_slots(part, cpu)
     generator = torch.Generator().manual_seed(0)
     num_slots = len(slots.input_ids)
     projected = torch.randn(num_slots, 3 * heads * size, generator=generator, requires_grad=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -144,4 +144,21 @@ class Backend(Protocol):
         """Start from foreign weights (a TensorFlow checkpoint prefix, or a checkpoint folder of this
         backend), without optimiser slots. Raises ContractError naming the variables that are missing or
         misshapen."""
+        ...
+
+
+@runtime_checkable
+class AheadBackend(Protocol):
+    """A backend that can begin a step before it knows how the last one went, so that a GPU never waits."""
+
+    runs_ahead: bool
+    """Whether it does: only beside a device of its own."""
+
+    def begin_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> Callable[[], StepResult]:
+        """A train_step, handed to the device; the result waits for it.
+
+        After a step whose result is not finite no later one is applied.
+        """
         ...

@@ -20,11 +20,6 @@ MAX_BLOCK_SLOTS = 32_768
 _MAX_EDGES = 128
 
 
-def num_slots(blocks: list[MaskedBatch]) -> int:
-    """Slots of all blocks, empty ones included."""
-    return sum(block.input_ids.size for block in blocks)
-
-
 def parts_of(blocks: Sequence[MaskedBatch], max_slots: int) -> list[list[MaskedBatch]]:
     """Blocks in groups of at most so many slots each (or one patient); a larger block is cut by patients."""
     parts: list[list[MaskedBatch]] = []

@@ -10,7 +10,7 @@ from trainer.core.commits import RanksChange
 from trainer.core.prefetch import Prefetch
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
-from trainer.core.step import advance, next_input, train_step
+from trainer.core.step import BegunStep, begin_step, end_step, next_input, runs_ahead
 from trainer.core.training_input import StepInput
 
 
@@ -28,9 +28,10 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
         if progress.evaluation_due:
             with clock.aside():
                 evaluate(run, progress, log)
+        begun: BegunStep | None = None
         while progress.step < run.steps:
             with run.trace.step(progress.step + 1):
-                rate = _step(run, progress, prefetched, clock, log)
+                begun, rate = _step(run, progress, prefetched, clock, log, begun)
                 if _is_due(run, progress, run.config.log_every):
                     log_training(run, progress, clock, log, rate, first_step)
                 with clock.aside():
@@ -40,20 +41,44 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
         run.trace.close()
 
 
-def _step(run: Run, progress: Progress, steps: Prefetch[StepInput], clock: Clock, log: RunLog) -> float:
-    """Train one step, unless the ranks agree to stop before it or to change; its learning rate."""
+def _step(
+    run: Run,
+    progress: Progress,
+    steps: Prefetch[StepInput],
+    clock: Clock,
+    log: RunLog,
+    last: BegunStep | None,
+) -> tuple[BegunStep | None, float]:
+    """Train one step, unless the ranks agree to stop before it or to change.
+
+    last: a step that was begun and has not ended. Returns this one if it has not ended either, and its
+    learning rate.
+    """
     with clock.waiting():
         step_input, totals, agreed = next_input(run, steps)
+    if last and (agreed.stop or agreed.hosts_changed):
+        end_step(run, progress, last, log)
     if agreed.stop:
         stop_run(run, progress, log, agreed.stop)
     if agreed.hosts_changed:
         commit(run, progress, log)
         raise RanksChange(progress.step)
     rate = run.learning_rate(progress)
-    result = train_step(run, progress, step_input, totals, rate, log)
-    advance(progress, step_input, totals, result)
+    begun = begin_step(run, progress, step_input, totals, rate)
     clock.count(totals.patients, totals.codes)
-    return rate
+    if last:
+        end_step(run, progress, last, log)
+    if runs_ahead(run.backend) and not _has_boundary(run, progress):
+        return begun, rate
+    end_step(run, progress, begun, log)
+    return None, rate
+
+
+def _has_boundary(run: Run, progress: Progress) -> bool:
+    """Whether something comes after the step for which its result must be known."""
+    config = run.config
+    every = config.log_every, config.eval_every, config.checkpoint_every
+    return any(_is_due(run, progress, n) for n in every) or progress.step % config.commit_every == 0
 
 
 def _boundary(run: Run, progress: Progress, log: RunLog) -> None:

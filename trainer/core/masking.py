@@ -83,12 +83,12 @@ class Masker:
         keys = draws[places] >> np.uint64(64 - _RANDOM_BITS) << np.uint64(_POSITION_BITS)
         keys |= patients << np.uint64(_RANDOM_BITS + _POSITION_BITS)
         keys |= positions
-        keys.sort()
+        keys.sort(kind="stable")  # merges what is in order: the patients are
         masked_each = self.num_masked(codes_each)
         chosen = keys[ranges(codes_before[:-1], masked_each)]
         chosen_positions = (chosen & np.uint64((1 << _POSITION_BITS) - 1)).astype(np.int64)
         masked = np.repeat(batch.offsets[:-1], masked_each) + chosen_positions
-        masked.sort()
+        masked.sort(kind="stable")
         return masked
 
     def num_masked(self, codes_each: np.ndarray) -> np.ndarray:

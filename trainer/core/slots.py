@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from trainer.core.batch import MaskedBatch
+from trainer.core.layout import parts_of
 from trainer.core.packing import Rows, pack
 from trainer.core.ragged import offsets_of, ranges
 
@@ -36,6 +38,40 @@ class SlotArrays(NamedTuple):
     """(M,): the codes that stood there; -1 in those that fill up M"""
     prolonged_los: np.ndarray
     """(P,)"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Patients of a step that are in the network together."""
+
+    slots: SlotArrays
+    rows: tuple[Rows, ...]
+
+
+class StepBlocks(list[MaskedBatch]):
+    """One step's blocks, packed once, where the step is made: not where the device would wait for it."""
+
+    def __init__(self, blocks: Sequence[MaskedBatch], max_slots: int) -> None:
+        super().__init__(blocks)
+        self.max_slots = max_slots
+        self.parts = _pack_parts(blocks, max_slots)
+
+    @property
+    def num_slots(self) -> int:
+        """Slots that the network computes, empty ones included."""
+        return sum(len(part.slots.input_ids) for part in self.parts if part)
+
+
+def packed_parts(blocks: Sequence[MaskedBatch], max_slots: int) -> list[Part | None]:
+    """One or more; None for a part without patients."""
+    if isinstance(blocks, StepBlocks) and blocks.max_slots == max_slots:
+        return blocks.parts
+    return _pack_parts(blocks, max_slots)
+
+
+def _pack_parts(blocks: Sequence[MaskedBatch], max_slots: int) -> list[Part | None]:
+    parts = [[block for block in part if len(block.lengths)] for part in parts_of(blocks, max_slots) or [[]]]
+    return [Part(*packed_slots(part)) if part else None for part in parts]
 
 
 def packed_slots(blocks: Sequence[MaskedBatch]) -> tuple[SlotArrays, tuple[Rows, ...]]:

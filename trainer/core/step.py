@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeGuard
 
 import numpy as np
 
-from trainer.core.backend import StepResult, StepTotals
+from trainer.core.backend import AheadBackend, Backend, StepResult, StepTotals
+from trainer.core.batch import MaskedBatch
 from trainer.core.boundary import log_stop
+from trainer.core.order import Position
 from trainer.core.prefetch import Prefetch
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
@@ -74,34 +78,63 @@ def next_input(run: Run, steps: Prefetch[StepInput]) -> tuple[StepInput, RankTot
     return step_input, RankTotals(*summed[: len(numbers)].tolist()), Agreed(asked, bool(changed))
 
 
-def train_step(
-    run: Run, progress: Progress, step_input: StepInput, totals: RankTotals, rate: float, log: RunLog
-) -> StepResult:
-    """The next step. Raises NotFinite, on every rank."""
-    step, blocks = progress.step + 1, step_input.blocks
+@dataclass(frozen=True)
+class BegunStep:
+    """A step that is handed to the backend and counted; its result may still be on its way."""
+
+    step: int
+    before: Position
+    """Where the run stood."""
+    blocks: Sequence[MaskedBatch]
+    totals: RankTotals
+    result: Callable[[], StepResult]
+
+    @property
+    def divisors(self) -> StepTotals:
+        return StepTotals(self.totals.masked_codes, self.totals.patients)
+
+
+def begin_step(
+    run: Run, progress: Progress, step_input: StepInput, totals: RankTotals, rate: float
+) -> BegunStep:
+    """The next step."""
+    step, blocks, backend = progress.step + 1, step_input.blocks, run.backend
     divisors = StepTotals(totals.masked_codes, totals.patients)
     with run.trace.span("train step"):
-        result = run.backend.train_step(blocks, divisors, rate, step)
-    if not result.applied:
-        error = run.diagnosis.explain(step, progress.position, blocks, divisors)
-        log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})
-        raise error
-    return result
-
-
-def advance(progress: Progress, step_input: StepInput, totals: RankTotals, result: StepResult) -> None:
-    """Count a step that was applied."""
-    progress.step += 1
+        if runs_ahead(backend):
+            result = backend.begin_step(blocks, divisors, rate, step)
+        else:
+            found = backend.train_step(blocks, divisors, rate, step)
+            result = lambda: found  # noqa: E731
+    begun = BegunStep(step, progress.position, blocks, totals, result)
+    progress.step = step
     progress.validation_loss = None
     progress.evaluation_due = False
     progress.position = step_input.position
     progress.patients_seen += totals.patients
     progress.patients_cut += totals.patients_cut
+    return begun
+
+
+def runs_ahead(backend: Backend) -> TypeGuard[AheadBackend]:
+    """Whether a step may be begun before the last one's result is known."""
+    return isinstance(backend, AheadBackend) and backend.runs_ahead
+
+
+def end_step(run: Run, progress: Progress, begun: BegunStep, log: RunLog) -> None:
+    """Wait for the result and count it. Raises NotFinite, on every rank, the run standing before the step."""
+    with run.trace.span("wait for the step's result"):
+        result = begun.result()
+    if not result.applied:
+        progress.step, progress.position = begun.step - 1, begun.before
+        error = run.diagnosis.explain(begun.step, begun.before, begun.blocks, begun.divisors)
+        log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})
+        raise error
     progress.interval.add(
-        patients=totals.patients,
-        codes=totals.codes,
-        masked_codes=totals.masked_codes,
-        slots=totals.slots,
+        patients=begun.totals.patients,
+        codes=begun.totals.codes,
+        masked_codes=begun.totals.masked_codes,
+        slots=begun.totals.slots,
         mlm_loss=result.mlm_loss,
         los_loss=result.los_loss,
         gradient_norm=result.gradient_norm,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.config import MAX_SLOTS
 from trainer.core.batch import MaskedBatch, RaggedBatch
-from trainer.core.layout import lay_out, num_slots
+from trainer.core.layout import lay_out
 from trainer.core.masking import MaskedCodes, Masker, training_key
 from trainer.core.order import Order, Position
 from trainer.core.ragged import cut, empty_batch
+from trainer.core.slots import StepBlocks
 from trainer.core.stream import stream_batches
 from trainer.readers.base import ShardReader
 
@@ -20,11 +22,12 @@ from trainer.readers.base import ShardReader
 class StepInput:
     """One rank's input of one step."""
 
-    blocks: list[MaskedBatch]
+    blocks: StepBlocks
     num_patients: int
     num_codes: int
     num_masked: int
     num_slots: int
+    """Of the packed rows, which the network computes."""
     num_cut: int
     """Patients that had more codes than max_seq_length."""
     position: Position
@@ -58,20 +61,26 @@ class BatchMaker:
 
 
 def training_input(
-    reader: ShardReader, maker: BatchMaker, seed: int, rank: int, position: Position
+    reader: ShardReader,
+    maker: BatchMaker,
+    seed: int,
+    rank: int,
+    position: Position,
+    max_slots: int = MAX_SLOTS,
 ) -> Iterator[StepInput]:
-    """One rank's steps from a position on, epoch after epoch, without end.
+    """One rank's steps from a position on, epoch after epoch, without end. max_slots: see PretrainConfig.
 
     All ranks have equally many steps; in an epoch's last ones a rank may have fewer patients, or none.
     """
     for batch, key, after in _batches(reader, seed, rank, position):
         prepared = maker.prepare(batch, key)
+        blocks = StepBlocks(prepared.blocks, max_slots)
         yield StepInput(
-            blocks=prepared.blocks,
+            blocks=blocks,
             num_patients=prepared.patients.num_patients,
             num_codes=prepared.patients.num_codes,
             num_masked=len(prepared.codes.masked),
-            num_slots=num_slots(prepared.blocks),
+            num_slots=blocks.num_slots,
             num_cut=prepared.num_cut,
             position=after,
         )

@@ -15,6 +15,8 @@ _LATE = 1e9
 class AdamW:
     """m and v of every parameter (by TensorFlow name), and the update, one pass over memory."""
 
+    can_skip = True
+
     def __init__(self, parameters: dict[str, torch.nn.Parameter], config: OptimizerConfig) -> None:
         self._parameters, self._config = parameters, config
         self.m = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
@@ -23,11 +25,16 @@ class AdamW:
 
     @torch.no_grad()
     def apply(
-        self, gradients: dict[str, torch.Tensor], norm: torch.Tensor, learning_rate: float, step: int
+        self,
+        gradients: dict[str, torch.Tensor],
+        norm: torch.Tensor,
+        learning_rate: float,
+        step: int,
+        skip: torch.Tensor | None = None,
     ) -> None:
         """Update every parameter in place. norm (): of the whole gradient. step: not needed.
 
-        The gradients are used up.
+        The gradients are used up. skip (): 1 where nothing is to be updated, else 0.
         """
         divisor = (norm / self._config.clip_norm).clamp(min=1.0)
         for decayed in (True, False):
@@ -38,9 +45,10 @@ class AdamW:
                 [self.m[name] for name in names],
                 [self.v[name] for name in names],
                 max_exp_avg_sqs=[],
-                state_steps=[self._step.clone() for _ in names],
+                state_steps=[self._step] * len(names),  # adding 1 changes nothing
                 fused=True,
                 grad_scale=divisor,
+                found_inf=skip,
                 amsgrad=False,
                 beta1=self._config.beta_1,
                 beta2=self._config.beta_2,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from trainer.core.backend_rules import weights_not_finite
-from trainer.torch_backend.model import Watch
+from trainer.torch_backend.regions import Watch
 
 Gradients = tuple[torch.Tensor, dict[str, torch.Tensor]]
 """Loss sums (masked codes, prolonged stay), and the gradients by parameter."""

@@ -20,7 +20,7 @@ def attend(
     slots.hidden is of the same type. A GPU runs PyTorch's fused kernels, dropout included; those of a CPU
     know no dropout, and without them PyTorch takes many passes over memory.
     """
-    if dropout is not None and not projected.is_cuda:
+    if dropout is not None and projected.device.type == "cpu":
         return _Attention.apply(projected, slots, heads, rate, dropout)
     outputs = []
     for rows, hidden in zip(slots.rows, slots.hidden, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from trainer.core.backend import Predictions, StepResult, StepTotals
 from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result, threads_per_process
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
-from trainer.core.layout import parts_of
+from trainer.core.slots import packed_parts
 from trainer.core.world import World
 from trainer.torch_backend import anomaly, vocabulary_head, weights_files
 from trainer.torch_backend.adamw import AdamW
@@ -26,14 +26,14 @@ from trainer.torch_backend.memory import keep_freed_memory
 from trainer.torch_backend.model import (
     Encoded,
     Encoder,
-    Watch,
     build_model,
     from_tensorflow,
     look_up_words,
     tensorflow_named_parameters,
     to_tensorflow,
 )
-from trainer.torch_backend.slots import Slots, block_slots
+from trainer.torch_backend.regions import EAGER, Watch, compiled
+from trainer.torch_backend.slots import Slots, arrival, block_slots
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
 
@@ -53,8 +53,12 @@ class TorchBackend:
         compression: Compression = "none",
         max_slots: int = MAX_SLOTS,
         precision: str = "float32",
+        compile: bool = False,
     ) -> None:
-        """precision: of the layers in training, float32 or bfloat16."""
+        """precision: of the layers in training, float32 or bfloat16. compile: see PretrainConfig.
+
+        Raises ContractError where there is nothing to compile with.
+        """
         torch.set_num_threads(threads_per_process())
         device = torch.device("cpu")
         if torch.cuda.is_available():
@@ -65,23 +69,44 @@ class TorchBackend:
         self._config, self._world, self._seed, self._device = config, world, seed, device
         self._precision = getattr(torch, precision)
         self._max_slots, self._compression = max_slots, compression
+        self._regions = compiled(device) if compile else EAGER
         self._collectives = Collectives(world)
         self._model = build_model(config)
         self._set_weights(from_tensorflow(initial_weights(config, seed), config))
         self._model.to(device)
         self._parameters = tensorflow_named_parameters(self._model, config)
         self._optimizer = OPTIMIZERS[optimizer.name](self._parameters, optimizer)
+        self.runs_ahead = device.type == "cuda" and self._optimizer.can_skip
+        self._failed = torch.zeros((), device=device)
+        """1 once a step that was begun was not finite."""
 
     def train_step(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
+        gradients, numbers = self._summed_gradients(blocks, totals, step)
+        result = step_result(*numbers.tolist(), totals)
+        if result.applied:
+            self._optimizer.apply(gradients, numbers[2], learning_rate, step)
+        return result
+
+    def begin_step(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+    ) -> Callable[[], StepResult]:
+        """See AheadBackend. The GPU itself decides whether the update is applied."""
+        gradients, numbers = self._summed_gradients(blocks, totals, step)
+        self._failed = torch.maximum(self._failed, 1 - numbers.isfinite().all().float())
+        self._optimizer.apply(gradients, numbers[2], learning_rate, step, skip=self._failed)
+        read = arrival(numbers)
+        return lambda: step_result(*read(), totals)
+
+    def _summed_gradients(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Over all ranks; and (3,) loss sums (masked codes, prolonged stay) and gradient norm."""
         loss_sums, gradients = self._step_gradients(blocks, totals, step)
         self._collectives.sum_in_place("step", [*gradients.values(), loss_sums], self._compression)
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
-        result = step_result(*torch.cat([loss_sums, norm[None]]).tolist(), totals)
-        if result.applied:
-            self._optimizer.apply(gradients, norm, learning_rate, step)
-        return result
+        return gradients, torch.cat([loss_sums, norm[None]])
 
     @torch.inference_mode()
     def predict(self, block: MaskedBatch) -> Predictions:
@@ -192,10 +217,17 @@ class TorchBackend:
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int, watch: Watch | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         loss_sums, gradients = None, {}
-        for number, part in enumerate(parts_of(blocks, self._max_slots) or [[]]):
+        for number, part in enumerate(packed_parts(blocks, self._max_slots)):
             seed = dropout_seed(self._seed, step, self._world.rank, number)
             sums, found = step_gradients(
-                self._model, self._parameters, part, totals, seed, self._precision, watch
+                self._model,
+                self._parameters,
+                part,
+                totals,
+                seed,
+                self._precision,
+                watch,
+                EAGER if watch else self._regions,
             )
             if loss_sums is None:
                 loss_sums, gradients = sums, found

@@ -1,8 +1,6 @@
-"""One step's loss and gradients on this rank."""
+"""Loss and gradients of a part of a step on this rank."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 import transformers
@@ -10,37 +8,38 @@ from torch.nn.functional import cross_entropy
 
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from trainer.core.backend import StepTotals
-from trainer.core.batch import MaskedBatch
+from trainer.core.slots import Part
 from trainer.torch_backend import vocabulary_head
 from trainer.torch_backend.dropout import Dropout
-from trainer.torch_backend.model import Encoder, Watch, look_up_words
-from trainer.torch_backend.slots import pack_slots
+from trainer.torch_backend.model import Encoder, look_up_words
+from trainer.torch_backend.regions import EAGER, Regions, Watch
+from trainer.torch_backend.slots import part_slots
 
 
 def step_gradients(
     model: transformers.BertForPreTraining,
     parameters: dict[str, torch.nn.Parameter],
-    blocks: Sequence[MaskedBatch],
+    part: Part | None,
     totals: StepTotals,
     dropout_seed: int,
     precision: torch.dtype = torch.float32,
     watch: Watch | None = None,
+    regions: Regions = EAGER,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """(2,) loss sums (masked codes, prolonged stay) and the gradients of this rank's part of the step's loss.
+    """(2,) loss sums (masked codes, prolonged stay) and the gradients of a part of the step's loss.
 
     parameters: as model.tensorflow_named_parameters gives them; the gradients have the same names and order.
     precision: of the layers; weights, sums, the heads and gradients are float32 in any case, but for what the
-    vocabulary head multiplies. With no patient in any block the gradients are 0.
+    vocabulary head multiplies. part: None, without patients, makes gradients of 0.
     """
     table, bias = parameters[WORD_EMBEDDINGS], parameters[OUTPUT_BIAS]
-    blocks = [block for block in blocks if len(block.lengths)]
-    if not blocks:
+    if part is None:
         return torch.zeros(2, device=table.device), {
             name: torch.zeros_like(parameter) for name, parameter in parameters.items()
         }
-    slots = pack_slots(blocks, table.device)
+    slots = part_slots(part, table.device)
     words = look_up_words(model, slots.input_ids).requires_grad_()
-    encoder = Encoder(model, Dropout(dropout_seed, table.device), precision, watch)
+    encoder = Encoder(model, Dropout(dropout_seed, table.device), precision, watch, regions)
     encoded = encoder.encode(slots, words)
     los_loss_sum = cross_entropy(encoded.los_logits, slots.prolonged_los, reduction="sum")
     head = vocabulary_head.loss_and_gradients(
@@ -50,6 +49,7 @@ def step_gradients(
         slots.masked_labels,
         scale=1 / max(totals.masked_codes, 1),
         precision=precision,
+        regions=regions,
     )
     others = {name: p for name, p in parameters.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
     word_gradients, *found = torch.autograd.grad(

@@ -14,6 +14,9 @@ from trainer.core.backend_rules import is_decayed
 class Lamb:
     """m and v of every parameter (by TensorFlow name), and the update."""
 
+    can_skip = False
+    """Whether the device can decide that there is no update. Steps of LAMB are large: asking is cheap."""
+
     def __init__(self, parameters: dict[str, torch.nn.Parameter], config: OptimizerConfig) -> None:
         self._parameters, self._config = parameters, config
         self.m = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
@@ -21,10 +24,16 @@ class Lamb:
 
     @torch.no_grad()
     def apply(
-        self, gradients: dict[str, torch.Tensor], norm: torch.Tensor, learning_rate: float, step: int
+        self,
+        gradients: dict[str, torch.Tensor],
+        norm: torch.Tensor,
+        learning_rate: float,
+        step: int,
+        skip: torch.Tensor | None = None,
     ) -> None:
         """Update every parameter in place. norm (): of the whole gradient. step: from 1. The gradients are
-        used up."""
+        used up. skip: see can_skip."""
+        assert skip is None
         config = self._config
         divisor = (norm / config.clip_norm).clamp(min=1.0)
         for decayed in (True, False):

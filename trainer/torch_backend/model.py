@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import transformers
-from torch.nn.functional import embedding, layer_norm, linear
+from torch.nn.functional import embedding
 
 from schemas.bert_names import Operation, rows_for
 from schemas.model_config import BertConfig
 from trainer.torch_backend.attention import attend
 from trainer.torch_backend.dropout import Dropout
+from trainer.torch_backend.regions import EAGER, Regions, Style, Watch
 from trainer.torch_backend.slots import Slots
-
-Watch = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], None]
-"""Is shown each module's input and output."""
 
 
 class Encoded(NamedTuple):
@@ -62,15 +58,21 @@ class Encoder:
         dropout: Dropout | None = None,
         precision: torch.dtype = torch.float32,
         watch: Watch | None = None,
+        regions: Regions = EAGER,
     ) -> None:
         """dropout: None for none. precision: of the layers between the embeddings and the heads."""
-        self._model, self._dropout, self._precision, self._watch = model, dropout, precision, watch
+        config = model.config
+        self._model, self._dropout, self._regions = model, dropout, regions
+        self._style = Style(precision, config.hidden_dropout_prob, config.num_attention_heads, watch)
 
     def encode(self, slots: Slots, words: torch.Tensor) -> Encoded:
         """words: (N, H)."""
-        bert, heads = self._model.bert, self._model.cls
-        slots = slots.with_hidden_as(self._precision)
-        hidden = self._embed(bert.embeddings, slots, words).to(self._precision)
+        bert, heads, style = self._model.bert, self._model.cls, self._style
+        slots = slots.with_hidden_as(style.precision)
+        bits = self._bits(words.shape)
+        hidden = self._regions.embed(
+            bert.embeddings, words, slots.visit_numbers, slots.positions, bits, style
+        )
         layers = [hidden]
         for layer in bert.encoder.layer:
             hidden = self._layer(layer, hidden, slots)
@@ -79,63 +81,21 @@ class Encoder:
         los_logits = self._call(heads.seq_relationship, self._pool(hidden, slots))
         return Encoded(masked, los_logits, tuple(layers))
 
-    def _embed(self, embeddings: torch.nn.Module, slots: Slots, words: torch.Tensor) -> torch.Tensor:
-        """(N, H)"""
-        visits = embedding(slots.visit_numbers, embeddings.token_type_embeddings.weight)
-        places = embedding(slots.positions, embeddings.position_embeddings.weight)
-        hidden = self._call(embeddings.LayerNorm, words + visits + places)
-        rate = self._model.config.hidden_dropout_prob
-        kept = self._kept(hidden, rate)
-        return hidden if kept is None else hidden * (kept * Dropout.scale(rate))
-
     def _layer(self, layer: torch.nn.Module, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
         """(N, H) → (N, H)"""
-        attended = self._add(
-            layer.attention.output, self._attend(layer.attention.self, hidden, slots), hidden
-        )
-        inner = layer.intermediate.intermediate_act_fn(self._dense(layer.intermediate.dense, attended))
-        return self._add(layer.output, inner, attended)
+        config, attention = self._model.config, layer.attention.self
+        projected = self._regions.project(attention, hidden, self._style)
+        rate = config.attention_probs_dropout_prob
+        context = attend(projected, slots, config.num_attention_heads, rate, self._dropout)
+        context = self._style.seen(attention, hidden, context)
+        bits = self._bits(hidden.shape), self._bits(hidden.shape)
+        return self._regions.finish_layer(layer, context, hidden, bits, self._style)
 
-    def _attend(self, attention: torch.nn.Module, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
-        """(N, H) → (N, H)"""
-        config = self._model.config
-        heads = config.num_attention_heads
-        scale = 1 / math.sqrt(config.hidden_size // heads)
-        query, key, value = attention.query, attention.key, attention.value
-        weights = torch.cat([query.weight * scale, key.weight, value.weight])
-        biases = torch.cat([query.bias * scale, key.bias, value.bias])
-        projected = linear(hidden, weights.to(self._precision), biases.to(self._precision))
-        context = attend(projected, slots, heads, config.attention_probs_dropout_prob, self._dropout)
-        return self._seen(attention, hidden, context)
-
-    def _add(self, output: torch.nn.Module, values: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-        """(N, any) → (N, H): dense, dropout, plus the residual, layer norm."""
-        values = self._dense(output.dense, values)
-        rate = self._model.config.hidden_dropout_prob
-        kept = self._kept(values, rate)
-        total = (
-            residual + values
-            if kept is None
-            else torch.addcmul(residual, values, kept, value=Dropout.scale(rate))
-        )
-        norm = output.LayerNorm
-        weight, bias = norm.weight.to(self._precision), norm.bias.to(self._precision)
-        return self._seen(norm, total, layer_norm(total, norm.normalized_shape, weight, bias, norm.eps))
-
-    def _dense(self, dense: torch.nn.Linear, values: torch.Tensor) -> torch.Tensor:
-        weight, bias = dense.weight.to(self._precision), dense.bias.to(self._precision)
-        return self._seen(dense, values, linear(values, weight, bias))
+    def _bits(self, shape: torch.Size) -> torch.Tensor | None:
+        return self._dropout.bits(shape, self._style.rate) if self._dropout else None
 
     def _call(self, module: torch.nn.Module, values: torch.Tensor) -> torch.Tensor:
-        return self._seen(module, values, module(values))
-
-    def _seen(self, module: torch.nn.Module, read: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-        if self._watch:
-            self._watch(module, read, made)
-        return made
-
-    def _kept(self, values: torch.Tensor, rate: float) -> torch.Tensor | None:
-        return self._dropout.kept(values.shape, rate, values.dtype) if self._dropout else None
+        return self._style.seen(module, values, module(values))
 
     def _pool(self, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
         """(P, H): what the prolonged-stay head reads."""
@@ -146,7 +106,10 @@ class Encoder:
         sums = sums.index_add(0, slots.patients, hidden.float())[:patients]
         if self._model.config.los_pooling == "sum":
             return sums
-        return sums / torch.bincount(slots.patients, minlength=patients + 1)[:patients, None]
+        # Not bincount: on a GPU it waits for the largest number.
+        ones = torch.ones(len(slots.patients), device=hidden.device)
+        counts = torch.zeros(patients + 1, device=hidden.device).index_add(0, slots.patients, ones)
+        return sums / counts[:patients, None]
 
 
 def tensorflow_named_parameters(

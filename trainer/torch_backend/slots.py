@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from trainer.core.batch import MaskedBatch
 from trainer.core.packing import Rows
-from trainer.core.slots import HIDDEN_SLOT, packed_slots, real_slots, slots_of_block
+from trainer.core.slots import HIDDEN_SLOT, Part, real_slots, slots_of_block
 
 
 class Slots(NamedTuple):
@@ -34,16 +34,15 @@ class Slots(NamedTuple):
         return self._replace(hidden=tuple(bias.to(dtype) for bias in self.hidden))
 
 
-def pack_slots(blocks: Sequence[MaskedBatch], device: torch.device) -> Slots:
-    """Patients of all blocks, several to a row. At least one patient."""
-    arrays, all_rows = packed_slots(blocks)
-    tensors = [to_tensor(array, device) for array in arrays]
-    patients = tensors[arrays._fields.index("patients")]
+def part_slots(part: Part, device: torch.device) -> Slots:
+    """Patients of a part, several to a row."""
+    tensors = [to_tensor(array, device) for array in part.slots]
+    patients = tensors[part.slots._fields.index("patients")]
     hidden = []
-    for rows in all_rows:
+    for rows in part.rows:
         by_row = patients[rows.start : rows.stop].view(rows.count, 1, rows.width)
         hidden.append((by_row[..., None] != by_row[..., None, :]) * HIDDEN_SLOT)
-    return Slots(*tensors, all_rows, tuple(hidden))
+    return Slots(*tensors, part.rows, tuple(hidden))
 
 
 def block_slots(block: MaskedBatch, device: torch.device) -> Slots:
@@ -59,3 +58,19 @@ def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
         plain = plain.pin_memory()  # without this the copy would wait for the GPU
     return plain.to(device, non_blocking=True)
+
+
+def arrival(values: torch.Tensor) -> Callable[[], list[float]]:
+    """(K,) on its way to the host; what is returned waits for it."""
+    if values.device.type != "cuda":
+        return values.tolist
+    on_host = torch.empty_like(values, device="cpu", pin_memory=True)
+    on_host.copy_(values, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def read() -> list[float]:
+        arrived.synchronize()
+        return on_host.tolist()
+
+    return read

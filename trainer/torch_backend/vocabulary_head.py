@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 
 from trainer.core.backend_rules import TOP_CODES, vocabulary_head_chunks, vocabulary_parts
+from trainer.torch_backend.regions import EAGER, Regions
 
 
 class HeadGradients(NamedTuple):
@@ -35,6 +36,7 @@ def loss_and_gradients(
     labels: torch.Tensor,
     scale: float,
     precision: torch.dtype = torch.float32,
+    regions: Regions = EAGER,
 ) -> HeadGradients:
     """Negative log-likelihood of labels (M,) given hidden (M, H), table (V, H), bias (V,).
 
@@ -46,12 +48,12 @@ def loss_and_gradients(
     is_label = labels >= 0
     true_codes = labels.clamp(min=0)
     read_hidden, read_table = hidden.to(precision), table.to(precision)
-    parts = vocabulary_parts(len(labels), len(table), in_cache=not table.is_cuda)
+    parts = vocabulary_parts(len(labels), len(table), in_cache=table.device.type == "cpu")
 
     def scores_of(part: slice) -> torch.Tensor:
-        return (read_table[part] @ read_hidden.T).float().add_(bias[part, None])
+        return read_table[part] @ read_hidden.T
 
-    log_sums = torch.stack([scores_of(part).logsumexp(dim=0) for part in parts]).logsumexp(dim=0)
+    log_sums = torch.stack([regions.log_sums(scores_of(part), bias[part]) for part in parts]).logsumexp(dim=0)
     true_scores = (read_hidden.float() * read_table[true_codes].float()).sum(dim=1) + bias[true_codes]
     loss_sum = ((log_sums - true_scores) * is_label).sum()
 
@@ -60,9 +62,7 @@ def loss_and_gradients(
     hidden_gradient = torch.zeros_like(hidden)
     table_gradient, bias_gradient = torch.empty_like(table), torch.empty_like(bias)
     for part in parts:
-        chances = scores_of(part).sub_(log_sums).exp_()
-        torch.sum(chances, dim=1, out=bias_gradient[part])
-        chances = chances.to(precision)
+        chances, bias_gradient[part] = regions.chances(scores_of(part), bias[part], log_sums)
         table_gradient[part] = chances @ scaled_hidden
         hidden_gradient += chances.T @ read_table[part]
     # What is left of the gradient, softmax minus one-hot.

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from tests.trainer.small_models import EMPTY, make_block
-from trainer.core.slots import packed_slots, real_slots, slots_of_block
+from trainer.core.slots import StepBlocks, packed_parts, packed_slots, real_slots, slots_of_block
 
 BLOCKS = [make_block(1, 8, 17), make_block(2, 5, 90)]
 
@@ -38,3 +39,24 @@ def test_a_block_as_it_stands_is_one_patient_a_row():
     assert (slots.patients.reshape(real.shape)[~real] == len(block.lengths)).all()
     assert (slots.input_ids[slots.first_slots] == block.input_ids[:, 0]).all()
     assert not len(slots_of_block(EMPTY).first_slots)
+
+
+@pytest.mark.parametrize("max_slots", [1, 100, 100_000])
+def test_a_step_packed_ahead_is_the_step(max_slots):
+    step = StepBlocks([*BLOCKS, EMPTY], max_slots)
+    found, expected = packed_parts(step, max_slots), packed_parts(list(step), max_slots)
+    assert found is step.parts
+    assert len(found) == len(expected)
+    assert [part is None for part in found] == [part is None for part in expected]
+    for part, other in zip(filter(None, found), filter(None, expected), strict=True):
+        assert part.rows == other.rows
+        for array, same in zip(part.slots, other.slots, strict=True):
+            np.testing.assert_array_equal(array, same)
+    assert step.num_slots == sum(part.rows[-1].stop for part in expected if part)
+    assert packed_parts(step, max_slots + 1) is not step.parts
+
+
+def test_nobody_fills_no_slots():
+    for blocks in ([], [EMPTY]):
+        step = StepBlocks(blocks, 100)
+        assert (step.parts, step.num_slots) == ([None], 0)

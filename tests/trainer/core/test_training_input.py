@@ -7,9 +7,10 @@ import pytest
 
 from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 from tests.trainer.shard_files import random_patients, write_split
-from trainer.config import MaskingConfig
+from trainer.config import MAX_SLOTS, MaskingConfig
 from trainer.core.masking import Masker
 from trainer.core.order import Position
+from trainer.core.slots import packed_parts
 from trainer.core.training_input import BatchMaker, step_patients, training_input
 from trainer.readers import open_reader
 
@@ -75,6 +76,14 @@ def test_ranks_have_equally_many_steps_and_see_each_patient_once_an_epoch(
                 rows += patients.row_numbers.tolist()
                 before = step.position
         assert sorted(rows) == list(range(sum(sizes)))
+
+
+def test_slots_of_a_step_are_those_that_the_network_computes(make_reader, maker):
+    reader = make_reader([300])
+    (step, *_) = steps_of(reader, maker, 0, Position.start(0, 300, 1, 300))
+    (part,) = packed_parts(list(step.blocks), MAX_SLOTS)
+    assert step.num_slots == len(part.slots.input_ids) >= step.num_codes
+    assert step.num_codes / step.num_slots > 0.9
 
 
 def test_a_step_read_anew_has_the_same_blocks(make_reader, maker):
