@@ -23,6 +23,8 @@ _WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 def scatter(rows: pa.RecordBatch, partition: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
     """PIECES_DDL, each piece a batch of its own, since it may be large. partition: (N,) of each row."""
+    if not rows.num_rows:
+        return
     order = np.argsort(partition, kind="stable")
     partitions, starts = np.unique(partition[order], return_index=True)
     rows = rows.take(pa.array(order))
