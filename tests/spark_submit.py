@@ -31,14 +31,18 @@ SETTINGS = {
 
 
 def spark_environment() -> dict[str, str]:
-    """This Python, pyspark's own Spark, logs as of `make`, and no folder to import the project from."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
-        "SPARK_HOME": HOME,
-        "SPARK_CONF_DIR": LOGGING,
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": HOST,
-    }
+    """This Python, pyspark's own Spark, settings as of `make`, and no folder to import the project from."""
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return (
+        {"SPARK_CONF_DIR": LOGGING}
+        | given
+        | {
+            "SPARK_HOME": HOME,
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": HOST,
+        }
+    )
 
 
 def start_job(
