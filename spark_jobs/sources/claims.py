@@ -76,7 +76,7 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     claims_map = read_claims_map(options.columns)
     raw.require()
     uris, inputs = _claims_files(raw, claims_map)
-    files = open_parquet_files(uris, claims_map.columns)
+    files = open_parquet_files(uris, claims_map.columns, raw.spark.sparkContext.defaultParallelism)
     plain_claims = PlainClaims(claims_map)
     if files and plain_claims.fits(files.schema):
         return RawDiagnoses(

@@ -7,6 +7,7 @@ Only where Spark would read the same: plain files, all of one schema. Whatever e
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -67,10 +68,10 @@ class ParquetFiles:
                     yield rows.cast(self.schema)
 
 
-def open_parquet_files(uris: Sequence[str], wanted: Iterable[str]) -> ParquetFiles | None:
+def open_parquet_files(uris: Sequence[str], wanted: Iterable[str], cores: int) -> ParquetFiles | None:
     """None, with a word in the log, where only Spark can tell what the files hold.
 
-    wanted: plain names of columns (sources.tables).
+    wanted: plain names of columns (sources.tables). cores: for which there are to be tasks.
     """
     if not uris or any("=" in uri for uri in uris):  # it may be a partition's folder
         return None
@@ -87,7 +88,8 @@ def open_parquet_files(uris: Sequence[str], wanted: Iterable[str]) -> ParquetFil
     schema = pa.schema([pa.field(plain, field.type) for plain, field in fields.items()])
     names = tuple(field.name for field in fields.values())
     num_rows = sum(footer.metadata.num_rows for footer in footers)
-    return ParquetFiles(schema, names, tuple(_tasks(uris, footers)), num_rows)
+    rows_per_task = min(ROWS_PER_TASK, math.ceil(num_rows / cores))
+    return ParquetFiles(schema, names, tuple(_tasks(uris, footers, rows_per_task)), num_rows)
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,15 @@ def _fields(footer: _Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | 
     return {name: found[name] for name in wanted} if set(wanted) <= set(found) else None
 
 
-def _tasks(uris: Sequence[str], footers: Sequence[_Footer]) -> Iterator[tuple[RowGroups, ...]]:
+def _tasks(
+    uris: Sequence[str], footers: Sequence[_Footer], rows_per_task: int
+) -> Iterator[tuple[RowGroups, ...]]:
     task: list[RowGroups] = []
     rows = 0
     for uri, footer in zip(uris, footers, strict=True):
         for number in range(footer.metadata.num_row_groups):
             more = footer.metadata.row_group(number).num_rows
-            if task and rows + more > ROWS_PER_TASK:
+            if task and rows + more > rows_per_task:
                 yield tuple(task)
                 task, rows = [], 0
             rows += more

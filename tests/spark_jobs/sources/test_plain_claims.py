@@ -11,6 +11,7 @@ import pytest
 
 from spark_jobs.sources import claims as claims_source
 from spark_jobs.sources.claims import ClaimsOptions
+from spark_jobs.sources.parquet_files import open_parquet_files
 from spark_jobs.sources.raw_rows import FileRows
 from spark_jobs.sources.tables import RawInput
 
@@ -185,3 +186,15 @@ def test_what_is_no_parquet_is_refused_by_name(run, tmp_path, claims_map):
     (tmp_path / "raw" / "0.parquet").write_text("no Parquet")
     with pytest.raises(Exception, match="parquet"):
         run.ingest("claims", raw, claims=claims_map(MAP))
+
+
+def test_small_files_are_still_work_for_every_core(tmp_path):
+    raw = _write(tmp_path / "raw", _rows(60), 2)  # in row groups of 7
+    uris = [f"{raw}/{n}.parquet" for n in range(2)]
+    wanted = ["member", "dx_1"]
+    for cores, tasks in ((1, 1), (3, 3), (100, 10)):
+        files = open_parquet_files(uris, wanted, cores)
+        assert len(files.tasks) >= min(tasks, cores)
+        read = [rows for task in range(len(files.tasks)) for rows in files.read(task)]
+        assert sum(rows.num_rows for rows in read) == files.num_rows == 60
+        assert read[0].schema.names == wanted
