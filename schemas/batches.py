@@ -1,7 +1,8 @@
 """Diagnoses that grow: what the manifest of a folder says that ingest adds new claims to, batch by batch.
 
-`batches [{input_files}]`: the raw files of each batch, relative to the input, sorted. The rows of the k-th
-batch, from 0, are those of the files in `batch=00000k/`; a patient may have rows in several.
+`batches [{input_files, num_partitions}]`: the raw files of each batch, relative to the input, sorted, and
+into how many parts its patients are divided. The rows of the k-th batch, from 0, are those of the files in
+`batch=00000k/`, whose part numbers are those of the parts; a patient may have rows in several batches.
 `earlier [fingerprint]`: the k-th is that of the folder when it had k + 1 batches. So whoever has read the
 folder before can tell which rows came since.
 """
@@ -15,7 +16,7 @@ from schemas.manifest import Manifest, ManifestFile
 
 BATCH_PREFIX = "batch="
 BATCHES = "batches"
-INPUT_FILES = "input_files"
+INPUT_FILES, NUM_PARTITIONS = "input_files", "num_partitions"
 EARLIER = "earlier"
 
 
@@ -28,11 +29,25 @@ def num_batches(manifest: Manifest) -> int:
     return len(manifest.details.get(BATCHES, []))
 
 
-def batches_details(before: Manifest | None, input_files: Sequence[str]) -> dict[str, Any]:
+def num_partitions_of(manifest: Manifest, file: ManifestFile) -> int:
+    """Into how many parts the patients of the file's batch are divided."""
+    batch = int(file.path.partition("/")[0].removeprefix(BATCH_PREFIX))
+    return manifest.details[BATCHES][batch][NUM_PARTITIONS]
+
+
+def first_num_partitions(manifest: Manifest) -> int:
+    """Those of the first batch, which has all that there was: later stages divide patients alike."""
+    return manifest.details[BATCHES][0][NUM_PARTITIONS]
+
+
+def batches_details(
+    before: Manifest | None, input_files: Sequence[str], num_partitions: int
+) -> dict[str, Any]:
     """The manifest's details after one more batch. before: the folder's manifest until then."""
     batches = list(before.details[BATCHES]) if before else []
+    batch = {INPUT_FILES: list(input_files), NUM_PARTITIONS: num_partitions}
     earlier = [*before.details[EARLIER], before.fingerprint] if before else []
-    return {BATCHES: [*batches, {INPUT_FILES: list(input_files)}], EARLIER: earlier}
+    return {BATCHES: [*batches, batch], EARLIER: earlier}
 
 
 def files_since(manifest: Manifest, fingerprint: str) -> tuple[ManifestFile, ...] | None:

@@ -37,6 +37,11 @@ def part_name(number: int, file_format: str) -> str:
     return f"part-{number:05d}.{file_format}"
 
 
+def part_number(path: str) -> int:
+    """The number in a part file's name."""
+    return int(path.rpartition("part-")[2].partition(".")[0])
+
+
 @dataclass(frozen=True)
 class ShardSet:
     """One split's shards in one format, as their manifest states them.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from schemas import sequences
-from schemas.batches import num_batches
+from schemas.batches import first_num_partitions, num_batches
 from schemas.manifest import Manifest
 from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, VISIT_RULES
 from spark_jobs.assembling import assembling_task, check_counts, open_inputs, patients_of
@@ -17,7 +17,6 @@ from spark_jobs.config import run_job
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.publish import Published, Target, publish, start_output, write_parts
 from spark_jobs.refresh_sequences import refresh
-from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.sequences import columns_needed
 
 
@@ -32,7 +31,8 @@ class BuildSequences:
         min_codes: a patient with fewer codes is left out. A code counts once a visit.
         num_partitions: into how many parts patients are shuffled; decides the files, so it does not depend
             on the cluster. By default none are, where each file of the diagnoses holds whole patients (ingest
-            sees to that, unless it follows its input); else one part for each 250,000 diagnoses.
+            sees to that); where ingest follows its input, as many parts as the first batch has, whose rows
+            then stay where they are; else one part for each 250,000 diagnoses.
         visits: which of a patient's rows are one visit: those of one discharge_date (Med-BERT's), of one
             visit_id (of one discharge date where there is none), or those whose stays overlap or touch.
         refresh: bring the sequences in output up to date with diagnoses that were followed (--follow) and a
@@ -74,11 +74,11 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
 
 
 def _num_partitions(source: Published, asked: int | None) -> int | None:
-    """None where each file of the diagnoses is one. What grows is shuffled even while it is one batch: a
+    """None where each file of the diagnoses is one. What grows has a number even while it is one batch: a
     refresh must know each patient's place.
     """
     if asked is None and num_batches(source.manifest):
-        return num_partitions_for(source.manifest.num_rows)
+        return first_num_partitions(source.manifest)
     return partitions_to_shuffle(source, asked)
 
 

@@ -87,7 +87,7 @@ class GrowingDiagnoses:
             )
         folder = batch_folder(num_batches(before) if before else 0)
         counts = added_counts(before.counts if before else {}, batch.counts)
-        details = batches_details(before, input_files)
+        details = batches_details(before, input_files, batch.num_partitions)
         if before is None:
             details |= layout_by_patient(batch.num_partitions, SORTED_BY)
         aside_files = (*self.aside_files, *_below(folder, batch.rejected_files))

@@ -2,97 +2,112 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark import TaskContext
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from schemas.diagnoses import PATIENT_ID
+from schemas.errors import ContractError
 from schemas.manifest import join
 from schemas.sequences import KIND, SEQUENCES, SPLIT, SPLITS
-from spark_jobs.new_rows import IS_NEW
+from schemas.shards import PARQUET, part_name
+from spark_jobs.diagnosis_files import are_in
+from spark_jobs.grown_rows import GrownRows
 from spark_jobs.part_files import MAX
-from spark_jobs.publish import Published
-from spark_jobs.storage import Folder
+from spark_jobs.patient_partitions import IS_NEW, PatientPartitions, this_partition
+from spark_jobs.transforms.layout import partitions_of_patients
 from spark_jobs.transforms.sequences import AssembleSequences
 
 
-class MergeSequences:
-    """A part_files.Task. Its partition: all diagnoses of the patients who have changed, with IS_NEW.
+@dataclass(frozen=True)
+class OldFiles:
+    """Published sequences. uri: for messages; root: with its scheme; paths: of the files, below it."""
 
-    now: assembles them all; was: those that are not new, as the old sequences did. files: partition → split →
-    its old file. counts: what the new sequences have more than the old, and the greatest of all (max_…).
+    uri: str
+    root: str
+    paths: frozenset[str]
+    num_partitions: int
+
+    def read(self, folder: str, partition: int) -> pa.Table:
+        """The patients of a partition in `folder`, in order. Raises ContractError for those of another."""
+        path = join(folder, part_name(partition, PARQUET))
+        if path not in self.paths:
+            return SEQUENCES.arrow.empty_table()
+        with fsspec.open(join(self.root, path), "rb") as stream:
+            found = pq.ParquetFile(stream).read(list(SEQUENCES.column_names), use_threads=False)
+        first = found[PATIENT_ID].slice(0, 1).combine_chunks()
+        if partitions_of_patients(first, self.num_partitions).tolist() != [partition]:
+            raise ContractError(
+                f"{path} in {self.uri} has patients of another part",
+                f"a patient's part is a hash of its id modulo {self.num_partitions}",
+                "build the sequences anew, without --refresh (REFRESH)",
+            )
+        return found.cast(SEQUENCES.arrow)
+
+
+class MergeSequences:
+    """A part_files.Task. Its partitions: of patient_partitions, with new files.
+
+    now: assembles patients who have changed, was: the same as the old sequences did. columns: of diagnoses.
+    appended: codes that are in the vocabulary now. counts: what the new sequences have more than the old, and
+    the greatest of all (max_…).
     """
 
     def __init__(
-        self, now: AssembleSequences, was: AssembleSequences, files: Mapping[int, Mapping[str, str]]
+        self,
+        now: AssembleSequences,
+        was: AssembleSequences,
+        partitions: PatientPartitions,
+        columns: Sequence[str],
+        appended: Collection[str],
+        old: OldFiles,
     ) -> None:
-        self.now, self.was, self.files = now, was, dict(files)
+        self.now, self.was, self.partitions, self.columns = now, was, partitions, columns
+        self.appended, self.old = appended, old
         self.counts: Counter[str] = Counter()
 
-    def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
-        context = TaskContext.get()
-        assert context
-        rows = [batch for batch in batches if batch.num_rows]
-        changed = pa.chunked_array([batch[PATIENT_ID] for batch in rows], pa.string()).unique()
+    def pieces(self, partition: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+        grown = GrownRows(self.partitions.here(partition), self.now.where)
+        changed = grown.new_patients()
+        if self.appended:
+            changed |= grown.patients_with(self.appended)
+        rows = grown.rows(self.columns, lambda rows: are_in(rows[PATIENT_ID], changed))
         made = defaultdict(list)
-        for _, folder, patients in self.now.pieces(iter(rows)):
+        for _, folder, patients in self.now.pieces(iter([rows])):
             made[folder].append(patients)
-        for _ in self.was.pieces(batch.filter(pc.invert(batch[IS_NEW])) for batch in rows):
-            pass
+        self.was.count(rows.filter(pc.invert(rows[IS_NEW])))
         self._count()
-        old = self.files.get(context.partitionId(), {})
         for split in SPLITS:
             folder = f"{SPLIT}={split}"
-            kept = _read(old[split]) if split in old else SEQUENCES.arrow.empty_table()
-            for patients in self._merged(kept, changed, made[folder]):
+            old = self.old.read(folder, this_partition())
+            new = pa.Table.from_batches(made[folder], SEQUENCES.arrow)
+            for patients in merged(old, new, changed).to_batches():
+                self._count_longest(patients)
                 yield KIND, folder, patients
 
     def _count(self) -> None:
         for sign, of in ((1, self.now.counts), (-1, self.was.counts)):
             self.counts.update({name: sign * n for name, n in of.items() if not name.startswith(MAX)})
 
-    def _merged(
-        self, old: pa.Table, changed: pa.Array, made: list[pa.RecordBatch]
-    ) -> Iterator[pa.RecordBatch]:
-        """One file's patients, in order."""
-        kept = old.filter(pc.invert(pc.is_in(old[PATIENT_ID], changed)))
-        merged = pa.concat_tables([kept, pa.Table.from_batches(made, SEQUENCES.arrow)]).sort_by(PATIENT_ID)
-        for name, lists in (("max_visits", merged["los_days"]), ("max_codes", merged["token_ids"])):
+    def _count_longest(self, patients: pa.RecordBatch) -> None:
+        for name, lists in (("max_visits", patients["los_days"]), ("max_codes", patients["token_ids"])):
             longest = pc.max(pc.list_value_length(lists)).as_py() or 0
             self.counts[name] = max(self.counts[name], longest)
-        yield from merged.to_batches()
 
 
-def files_by_partition(spark: SparkSession, old: Published, num_partitions: int) -> dict[int, dict[str, str]]:
-    """Partition → split → its file, for MergeSequences. A file's first patient tells its partition."""
-    root = Folder(spark, old.uri).qualified
-    paths = [file.path for file in old.manifest.files]
-    firsts = [(number, _first_patient(join(root, path))) for number, path in enumerate(paths)]
-    partition = F.pmod(
-        F.hash(PATIENT_ID), F.lit(num_partitions)
-    )  # as repartition(num_partitions, PATIENT_ID)
-    found: dict[int, dict[str, str]] = defaultdict(dict)
-    numbered = spark.createDataFrame(firsts, f"file int, {PATIENT_ID} string").select("file", partition)
-    for number, of in numbered.collect():
-        split = paths[number].partition("/")[0].removeprefix(f"{SPLIT}=")
-        assert split not in found[of], "two files of one partition"
-        found[of][split] = join(root, paths[number])
-    return dict(found)
-
-
-def _first_patient(uri: str) -> str:
-    with fsspec.open(uri, "rb") as stream:
-        batch = next(pq.ParquetFile(stream).iter_batches(1, columns=[PATIENT_ID]))
-        return batch[PATIENT_ID][0].as_py()
-
-
-def _read(uri: str) -> pa.Table:
-    with fsspec.open(uri, "rb") as stream:
-        return pq.ParquetFile(stream).read(list(SEQUENCES.column_names)).cast(SEQUENCES.arrow)
+def merged(old: pa.Table, new: pa.Table, changed: Collection[str]) -> pa.Table:
+    """Both in order of patients, of the old those who have not changed. old, new: each in that order."""
+    before = old[PATIENT_ID].to_pylist()
+    kept = np.flatnonzero([patient not in changed for patient in before])
+    places = np.array([bisect_left(before, patient) for patient in new[PATIENT_ID].to_pylist()], np.int64)
+    # An old patient at place k goes by 2k + 1: a new one goes before the old one whose place it would take.
+    order = np.argsort(np.concatenate([2 * kept + 1, 2 * places]), kind="stable")
+    rows = np.concatenate([kept, old.num_rows + np.arange(new.num_rows)])[order]
+    return pa.concat_tables([old, new]).combine_chunks().take(pa.array(rows))

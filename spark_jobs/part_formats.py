@@ -75,7 +75,7 @@ class ParquetPart:
             schema,
             compression=COMPRESSION,
             compression_level=COMPRESSION_LEVEL,
-            use_dictionary=[name for name in schema.names if name not in MANY_VALUES],
+            use_dictionary=_with_dictionary(schema),
             # Readers find the contract's plain types, not those of Arrow's own that the writer had.
             store_schema=False,
         )
@@ -98,6 +98,15 @@ class ParquetPart:
             self._writer.write_table(table.slice(0, rows).combine_chunks(), ROWS_PER_GROUP)
         self._waiting = table.slice(rows).to_batches()
         self._rows -= rows
+
+
+def _with_dictionary(schema: pa.Schema) -> list[str]:
+    """Parquet's own names of the columns: a list's values are a column below it."""
+    return [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in schema
+        if field.name not in MANY_VALUES
+    ]
 
 
 class TfRecordPart:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
-from schemas.shards import PARQUET, part_name
+from schemas.shards import PARQUET
 from schemas.table import TableSchema
 from spark_jobs.part_files import Output, Part, PassOn, Task, write_part_files
 from spark_jobs.storage import Folder
@@ -63,7 +62,8 @@ class Target:
     """Where one output of a job goes.
 
     schema: the contract of Parquet files; None: the columns as they come. names: paths below the folder, one
-    a partition, which all have rows; without them files are `part-00000` … in each folder below subfolder.
+    a partition, which all have rows; without them files are `part-0000k` in each folder below subfolder, k
+    being the partition.
     """
 
     folder: Folder
@@ -109,7 +109,7 @@ def write_parquet(
     partition_by: str | None = None,
     check: Callable[[pa.RecordBatch, str], None] | None = None,
 ) -> list[ManifestFile]:
-    """Write rows as `part-00000.parquet` …, one file a partition that has rows, in order of partitions.
+    """Write rows as `part-0000k.parquet`, one file for each partition k that has rows.
 
     With partition_by, in Hive folders `column=value/`. schema, check: the contract's, if there is one
     (schemas.rules). Returns the manifest's entries, by path.
@@ -122,24 +122,13 @@ def write_parquet(
 
 def _install(target: Target, parts: Sequence[Part]) -> list[ManifestFile]:
     """Move staged files to their stable names. On an object store that copies them."""
-    paths = target.names or _part_names([part.path for part in parts], target.format, target.subfolder)
+    below = f"{target.subfolder.rstrip('/')}/" if target.subfolder else ""
+    paths = target.names or [below + part.path for part in parts]
     entries = []
     for part, path in zip(parts, paths, strict=True):
         target.folder.rename(f"{STAGED_DATA}/{part.path}", path)
         entries.append(ManifestFile(path, part.rows, part.bytes, part.sha256))
     return sorted(entries, key=lambda entry: entry.path)
-
-
-def _part_names(staged: Sequence[str], extension: str, subfolder: str) -> list[str]:
-    """`part-00000` … in each folder, in order of partitions."""
-    numbers: dict[str, int] = defaultdict(int)
-    names = []
-    for path in staged:
-        parent = "/".join(part for part in (subfolder, path.rpartition("/")[0]) if part)
-        name = part_name(numbers[parent], extension)
-        names.append(join(parent, name) if parent else name)
-        numbers[parent] += 1
-    return names
 
 
 def write_file(folder: Folder, name: str, content: bytes, rows: int) -> ManifestFile:

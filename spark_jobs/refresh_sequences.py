@@ -12,24 +12,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from schemas import diagnoses, vocabulary
 from schemas.batches import files_since
-from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, ManifestFile
 from schemas.sequences import KIND, SEQUENCES
 from schemas.vocabulary import size_when
 from spark_jobs.assembling import Inputs, assembling_task, check_counts, patients_of
-from spark_jobs.merge_sequences import MergeSequences, files_by_partition
-from spark_jobs.new_rows import seen_and_new_rows
+from spark_jobs.merge_sequences import MergeSequences, OldFiles
 from spark_jobs.part_files import MAX
+from spark_jobs.patient_partitions import patient_partitions
 from spark_jobs.patient_rows import PatientRows
 from spark_jobs.publish import Published, Target, Written, publish, read_published, write_parts
 from spark_jobs.replacing import publish_over, start_next, take_over
 from spark_jobs.storage import Folder
+from spark_jobs.transforms.sequences import columns_needed
 
 log = logging.getLogger(__name__)
 
@@ -77,23 +76,16 @@ def _write(
 ) -> Written:
     """Merge the old sequences with those of the patients who have changed."""
     num_partitions = parameters["num_partitions"]
-    together = changed_rows(spark, inputs, news).repartition(num_partitions, PATIENT_ID)
-    patient_rows = PatientRows(inputs.source.uri)
-    now = assembling_task(inputs, parameters, patient_rows, target.folder.uri)
-    was = assembling_task(inputs, parameters, patient_rows, old.uri, news.num_old)
-    task = MergeSequences(now, was, files_by_partition(spark, old, num_partitions))
-    return write_parts(together.sortWithinPartitions(PATIENT_ID), {KIND: target}, task)
-
-
-def changed_rows(spark: SparkSession, inputs: Inputs, news: News) -> DataFrame:
-    """All diagnoses, with IS_NEW, of the patients who have changed."""
-    seen, new = seen_and_new_rows(spark, inputs.source, news.files)
-    touched = new.select(PATIENT_ID)
-    appended = list(inputs.tokens[news.num_old :])
-    if appended:
-        touched = touched.union(seen.where(F.col(CODE).isin(appended)).select(PATIENT_ID))
-    old_rows = seen.join(F.broadcast(touched.distinct()), PATIENT_ID, "left_semi")
-    return old_rows.unionByName(new)
+    columns = columns_needed(parameters["visits"])
+    frame, partitions = patient_partitions(spark, inputs.source, num_partitions, columns, news.files)
+    as_they_are = PatientRows(inputs.source.uri)
+    now = assembling_task(inputs, parameters, as_they_are, target.folder.uri)
+    was = assembling_task(inputs, parameters, as_they_are, old.uri, news.num_old)
+    appended = frozenset(inputs.tokens[news.num_old :])
+    paths = frozenset(file.path for file in old.manifest.files)
+    old_files = OldFiles(old.uri, Folder(spark, old.uri).qualified, paths, num_partitions)
+    task = MergeSequences(now, was, partitions, columns, appended, old_files)
+    return write_parts(frame, {KIND: target}, task)
 
 
 def _old_parameters(old: Published, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,34 +2,31 @@
 
 A code of the old vocabulary: its count, and what the patients with new rows have more of it now. Any other
 code: its count is not known, as codes of few patients are not kept, so all its rows are counted, which are
-few. One look at all rows, then, and only those of these patients and codes are moved and counted.
+few. One look at all rows' patients and codes, then, each partition of patients where its files are read.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from schemas import diagnoses
 from schemas.batches import files_since
 from schemas.diagnoses import CODE, PATIENT_ID
-from schemas.manifest import ManifestFile
 from schemas.vocabulary import TABLE_FILE, SpecialTokens
-from spark_jobs.new_rows import IS_NEW, seen_and_new_rows
-from spark_jobs.patient_rows import PatientRows
+from spark_jobs.diagnosis_files import KEYS, are_in
+from spark_jobs.grown_rows import GrownRows
+from spark_jobs.patient_partitions import IS_NEW, patient_partitions
+from spark_jobs.patient_rows import partitions_to_shuffle
 from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
-from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.vocabulary import COUNTS, count_batch, count_codes
 from spark_jobs.worker_errors import errors_of_workers
-
-TOUCHED, KNOWN = "touched", "known"
 
 
 def count_since(
@@ -49,46 +46,36 @@ def count_since(
         return None
     table = pq.read_table(io.BytesIO(Folder(spark, old.uri).read_bytes(TABLE_FILE)))
     codes = table.slice(special.first_code_id).select(["token", *COUNTS])
-
-    patient_rows = PatientRows(source.uri)
+    known = frozenset(codes["token"].to_pylist())
+    num_partitions = partitions_to_shuffle(source)
+    frame, partitions = patient_partitions(spark, source, num_partitions, KEYS, new_files)
 
     def count(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for rows in patient_rows.batches(partition):
-            yield from _counted(rows, salt, only_training)
+        grown = GrownRows(partitions.here(partition), source.uri)
+        yield from _counted(_rows(grown, known), known, salt, only_training)
 
-    rows = _rows(spark, source, new_files, codes["token"].to_pylist())
     with errors_of_workers():
-        more = count_codes(rows, num_partitions_for(source.manifest.num_rows), count).toArrow()
+        more = count_codes(frame, len(partitions.files), count).toArrow()
     both = pa.concat_tables([codes, more.cast(codes.schema)])
     added = both.group_by("token").aggregate([(name, "sum") for name in COUNTS])
     counted = added.rename_columns({f"{name}_sum": name for name in COUNTS})
     return counted.filter(pc.field("num_patients") > 0) if only_training else counted
 
 
-def _rows(
-    spark: SparkSession, source: Published, new_files: Sequence[ManifestFile], tokens: Sequence[str]
-) -> DataFrame:
-    """Patient and code of the rows to count, a patient's together, with TOUCHED, KNOWN and IS_NEW."""
-    seen, new = (
-        rows.select(PATIENT_ID, CODE, IS_NEW) for rows in seen_and_new_rows(spark, source, new_files)
-    )
-    touched = new.select(PATIENT_ID).distinct().withColumn(TOUCHED, F.lit(True))
-    known = spark.createDataFrame(pa.table({CODE: tokens, KNOWN: [True] * len(tokens)}))
-    joined = (
-        seen.unionByName(new)
-        .join(F.broadcast(touched), PATIENT_ID, "left")
-        .join(F.broadcast(known), CODE, "left")
-    )
-    flags = {name: F.coalesce(name, F.lit(False)) for name in (TOUCHED, KNOWN)}
-    counted = joined.withColumns(flags).where(F.col(TOUCHED) | ~F.col(KNOWN))
-    return counted.repartition(PATIENT_ID).sortWithinPartitions(PATIENT_ID)
+def _rows(grown: GrownRows, known: Collection[str]) -> pa.RecordBatch:
+    """All rows of the patients who have new ones, and all rows of codes that are not known."""
+    touched = grown.new_patients()
+    return grown.rows(KEYS, lambda rows: are_in(rows[PATIENT_ID], touched) | ~are_in(rows[CODE], known))
 
 
-def _counted(rows: pa.RecordBatch, salt: str, only_training: bool) -> Iterator[pa.RecordBatch]:
+def _counted(
+    rows: pa.RecordBatch, known: Collection[str], salt: str, only_training: bool
+) -> Iterator[pa.RecordBatch]:
     """COUNTED_DDL of whole patients' rows: what is to be added to the old counts."""
-    of_old = rows.filter(rows[KNOWN])
+    is_known = are_in(rows[CODE].dictionary_encode(), known)
+    of_old = rows.filter(pa.array(is_known))
     yield count_batch(of_old, salt, False)
     before = count_batch(of_old.filter(pc.invert(of_old[IS_NEW])), salt, False)
     less = {name: pc.negate(before[name]) for name in COUNTS}
     yield pa.RecordBatch.from_pydict({"token": before["token"], **less})
-    yield count_batch(rows.filter(pc.invert(rows[KNOWN])), salt, only_training)
+    yield count_batch(rows.filter(pa.array(~is_known)), salt, only_training)

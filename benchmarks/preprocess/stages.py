@@ -63,8 +63,8 @@ class Chain:
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         return self.submit("up-to-sequences", "preprocess", words)
 
-    def submit(self, name: str, job: str, options: list[str]) -> StageResult:
-        """Run a job of spark_jobs under any name."""
+    def submit(self, name: str, job: str, options: list[str], folder: str = "spark_jobs") -> StageResult:
+        """Run a job under any name. folder: where it lies, below the project's."""
         events = f"{self.work}/events-{name}"
         os.makedirs(events, exist_ok=True)
         for old in os.listdir(events):
@@ -83,7 +83,7 @@ class Chain:
         command = [os.path.join(os.path.dirname(sys.executable), "spark-submit")]
         command += ["--master", self.master, "--driver-memory", self.driver_memory]
         command += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-        command += [f"{ROOT}/spark_jobs/{job}.py", *options]
+        command += [f"{ROOT}/{folder}/{job}.py", *options]
         environment = os.environ | {
             "PYTHONPATH": ROOT,
             "PYSPARK_PYTHON": sys.executable,

@@ -39,5 +39,11 @@ def by_patient(rows: DataFrame, num_partitions: int, patient: str, visit: str) -
 
 def partitions_of(patients: pa.Array, visits: pa.Array, num_partitions: int) -> npt.NDArray[np.int64]:
     """(N,) the partition of each row, as by_patient has it. visits count only for rows without a patient."""
-    keys = pc.if_else(pc.equal(patients, ""), visits.fill_null(""), patients).dictionary_encode()
-    return (xxh64(keys.dictionary) % num_partitions)[numbers_of(keys)]
+    keys = pc.if_else(pc.equal(patients, ""), visits.fill_null(""), patients)
+    return partitions_of_patients(keys, num_partitions)
+
+
+def partitions_of_patients(patients: pa.Array, num_partitions: int) -> npt.NDArray[np.int64]:
+    """(N,) the partition of each patient, none of them null."""
+    distinct = patients.dictionary_encode()
+    return (xxh64(distinct.dictionary) % num_partitions)[numbers_of(distinct)]

@@ -94,6 +94,11 @@ class AssembleSequences:
             for number, name in enumerate(SPLITS):
                 yield KIND, f"{SPLIT}={name}", kept.filter(pa.array(split == number))
 
+    def count(self, rows: pa.RecordBatch) -> None:
+        """Only count, what `pieces` would of such a batch."""
+        if rows.num_rows:
+            self._counted(assemble(self._in_order(rows), self.unk, self.visits))
+
     def _in_order(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Whole patients' diagnoses as transforms.visits.assemble wants them: numbers, sorted."""
         patient = numbered(begins_text_run(rows[PATIENT_ID]))

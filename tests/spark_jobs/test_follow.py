@@ -74,12 +74,12 @@ def test_each_file_once_in_the_batch_in_which_it_came(run, follow, landing, tmp_
     extract(landing, "a.tsv", 1)
     extract(landing, "b.tsv", 2)
     first = follow()
-    assert first.details["batches"] == [{"input_files": ["a.tsv", "b.tsv"]}]
+    assert first.details["batches"] == [{"input_files": ["a.tsv", "b.tsv"], "num_partitions": 1}]
     assert has_whole_patients(first)
     extract(landing, "late.tsv", 3)
     os.utime(landing / "late.tsv", (0, 0))  # copied with its time stamp of long ago
     second = follow()
-    assert second.details["batches"][1] == {"input_files": ["late.tsv"]}
+    assert second.details["batches"][1] == {"input_files": ["late.tsv"], "num_partitions": 1}
     assert not has_whole_patients(second)
     assert {file.path.split("/")[0] for file in second.files} == {"batch=000000", "batch=000001"}
     assert second.counts["rows_in"] == 120

@@ -6,12 +6,17 @@ import random
 
 import pytest
 
+from schemas.batches import files_since
+from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.errors import ContractError
 from spark_jobs import preprocess, refresh_sequences, replacing
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
+from spark_jobs.diagnosis_files import KEYS, are_in
+from spark_jobs.grown_rows import GrownRows
 from spark_jobs.ingest_claims import IngestClaims
-from spark_jobs.new_rows import IS_NEW
+from spark_jobs.patient_partitions import IS_NEW, patient_partitions
+from spark_jobs.publish import read_published
 from tests.spark_jobs.pipeline import Run, write_extract
 
 pytestmark = pytest.mark.spark
@@ -22,7 +27,7 @@ VISITS = ("discharge_date", "visit_id", "overlap")
 class Lake:
     """A run whose claims land in files, with a full build beside it of what it should be."""
 
-    def __init__(self, run: Run, tmp_path, num_partitions: int = 3, **options) -> None:
+    def __init__(self, run: Run, tmp_path, num_partitions: int | None = 3, **options) -> None:
         self.run, self.landing, self.root = run, tmp_path / "landing", tmp_path
         os.makedirs(self.landing)
         self.options = {"min_codes": 3, "num_partitions": num_partitions} | options
@@ -80,9 +85,10 @@ def lines_of(seed: int, rows: int, patients: int = 25) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize(("seed", "visits"), list(enumerate(VISITS)))
-def test_any_split_into_batches_is_one_full_build(run, tmp_path, seed, visits):
-    lake = Lake(run, tmp_path, visits=visits)
+@pytest.mark.parametrize(("seed", "num_partitions"), list(enumerate([2, None, 3])))
+def test_any_split_into_batches_is_one_full_build(run, tmp_path, seed, num_partitions):
+    """Batches have two parts: those of the sequences, where these have as many, or by default."""
+    lake = Lake(run, tmp_path, num_partitions, visits=VISITS[seed])
     lines = lines_of(seed, 300)
     cuts = [0, *sorted(random.Random(seed).sample(range(150, 300), 2)), 300]
     for number, (start, end) in enumerate(itertools.pairwise(cuts)):
@@ -115,20 +121,27 @@ def grown(run, tmp_path):
     return lake
 
 
-def test_only_the_patients_touched_are_read_and_assembled(grown, monkeypatch):
-    changed_rows, found = refresh_sequences.changed_rows, []
+@pytest.mark.parametrize("num_partitions", [2, 3], ids=["where they lie", "sent"])
+def test_only_the_patients_touched_are_looked_at(grown, num_partitions):
+    """The first batch has two parts: into as many its rows stay where they are."""
+    source = read_published(grown.run.spark, grown.run.path("diagnoses"), "diagnoses")
+    new_files = files_since(source.manifest, source.manifest.details["earlier"][0])
+    frame, partitions = patient_partitions(grown.run.spark, source, num_partitions, KEYS, new_files)
+    assert sum(len(files) for files in partitions.files) == (4 if num_partitions == 2 else 0)
 
-    def keep(*arguments):
-        found.append(changed_rows(*arguments))
-        return found[0]
+    def touched(partition):
+        rows = GrownRows(partitions.here(partition), "here")
+        patients = rows.new_patients()
+        yield rows.rows(KEYS, lambda keys: are_in(keys[PATIENT_ID], patients))
 
-    monkeypatch.setattr(refresh_sequences, "changed_rows", keep)
-    manifest = grown.sequences()
-    patients = {line.split(" ")[0] for line in lines_of(1, 20)}
-    before = [line for line in lines_of(0, 150) if line.split(" ")[0] in patients]
+    ddl = f"{PATIENT_ID} string, {CODE} string, {IS_NEW} boolean"
+    found = frame.mapInArrow(touched, ddl).toArrow().to_pylist()
+    new = [line.split(" ")[0] for line in lines_of(1, 20)]
+    before = [patient for patient in (line.split(" ")[0] for line in lines_of(0, 150)) if patient in new]
     assert 20 < len(before) < 150
-    assert dict(found[0].groupBy(IS_NEW).count().collect()) == {False: len(before), True: 20}
-    assert manifest.counts["rows_in"] == 170
+    assert sorted((row[PATIENT_ID], row[IS_NEW]) for row in found) == sorted(
+        [*((patient, False) for patient in before), *((patient, True) for patient in new)]
+    )
 
 
 def test_nothing_new_leaves_the_files_as_they_are(grown):

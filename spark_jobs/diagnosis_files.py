@@ -1,0 +1,82 @@
+"""Files of diagnoses as Spark's Python workers read them, straight into Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.diagnoses import CODE, DIAGNOSES, PATIENT_ID
+from spark_jobs.transforms.codes import numbers_of
+
+# What a task looks at once: NumPy's cost is per batch, and so is that of a batch's distinct codes.
+ROWS_PER_BATCH = 1_000_000
+KEYS = (PATIENT_ID, CODE)
+
+# (N,) whether each row is wanted, of a batch of KEYS, both of them dictionaries.
+Wanted = Callable[[pa.RecordBatch], npt.NDArray[np.bool_]]
+
+
+def read_rows(
+    uri: str, columns: Sequence[str], where: str, dictionaries: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """All rows, as many row groups together as ROWS_PER_BATCH allows.
+
+    where: for messages. dictionaries: the columns to read as such.
+    """
+    with fsspec.open(uri, "rb") as file:
+        parquet = pq.ParquetFile(file, read_dictionary=list(dictionaries))
+        DIAGNOSES.check_arrow(parquet.schema_arrow, where)
+        for groups in _together(parquet.metadata):
+            yield _batch(parquet.read_row_groups(groups, list(columns), use_threads=False))
+
+
+def read_wanted(uri: str, columns: Sequence[str], wanted: Wanted, where: str) -> Iterator[pa.RecordBatch]:
+    """The rows that are wanted, plain. Of a row group without any, KEYS alone are read."""
+    further = [name for name in columns if name not in KEYS]
+    with fsspec.open(uri, "rb") as file:
+        parquet = pq.ParquetFile(file, read_dictionary=list(KEYS))
+        DIAGNOSES.check_arrow(parquet.schema_arrow, where)
+        for group in range(parquet.num_row_groups):
+            rows = _batch(parquet.read_row_group(group, list(KEYS), use_threads=False))
+            (chosen,) = wanted(rows).nonzero()
+            if not len(chosen):
+                continue
+            if further:
+                rest = _batch(parquet.read_row_group(group, further, use_threads=False))
+                for name in further:
+                    rows = rows.append_column(name, rest[name])
+            rows = rows.select(list(columns)).take(pa.array(chosen))
+            yield rows.cast(pa.schema([DIAGNOSES.arrow.field(name) for name in columns]))
+
+
+def are_in(column: pa.DictionaryArray, values: Collection[str]) -> npt.NDArray[np.bool_]:
+    """(N,) whether each value is among `values`, a set; null is not."""
+    found = np.array([*(value in values for value in column.dictionary.to_pylist()), False])
+    return found[numbers_of(column)]
+
+
+def _batch(rows: pa.Table) -> pa.RecordBatch:
+    (batch,) = rows.unify_dictionaries().combine_chunks().to_batches() or [
+        pa.RecordBatch.from_pylist([], rows.schema)
+    ]
+    return batch
+
+
+def _together(metadata: pq.FileMetaData) -> Iterator[list[int]]:
+    """A file's row groups, of so many rows together."""
+    groups: list[int] = []
+    rows = 0
+    for number in range(metadata.num_row_groups):
+        more = metadata.row_group(number).num_rows
+        if groups and rows + more > ROWS_PER_BATCH:
+            yield groups
+            groups, rows = [], 0
+        groups.append(number)
+        rows += more
+    if groups:
+        yield groups
