@@ -48,7 +48,7 @@ class TensorFlowBackend:
         precision: str = "float32",
     ) -> None:
         """precision: of the layers in training, float32 or bfloat16."""
-        configure(world)
+        self._towers = configure(world)
         self._config, self._world, self._seed = config, world, seed
         self._max_slots, self._compression = max_slots, compression
         self._collectives = Collectives(world)
@@ -57,9 +57,11 @@ class TensorFlowBackend:
         }
         self._network = Bert(config, self._weights)
         products = tf.as_dtype(precision)
-        self._head = VocabularyHead(self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], products)
+        self._head = VocabularyHead(
+            self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], self._towers, products
+        )
         trained = Bert(config, self._weights, products)
-        self._gradients = StepGradients(config, self._weights, trained, self._head)
+        self._gradients = StepGradients(config, self._weights, trained, self._head, self._towers)
         self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
         self._encode_without_dropout = tf.function(
             self._encode, input_signature=[SLOTS_SPEC, tf.TensorSpec([None, 1, 1, None], tf.float32)]

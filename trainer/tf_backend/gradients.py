@@ -10,9 +10,11 @@ from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from schemas.model_config import BertConfig
 from trainer.core.backend import StepTotals
 from trainer.core.batch import MaskedBatch
+from trainer.core.layout import deal
 from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.model import Bert, look_up_words
 from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, pack_slots, row_widths
+from trainer.tf_backend.towers import Towers
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 _FLOATS = tf.TensorSpec([None, None], tf.float32)
@@ -23,9 +25,14 @@ class StepGradients:
     """Loss and gradients of a step, traced once for any number of patients and codes."""
 
     def __init__(
-        self, config: BertConfig, weights: Mapping[str, tf.Variable], network: Bert, head: VocabularyHead
+        self,
+        config: BertConfig,
+        weights: Mapping[str, tf.Variable],
+        network: Bert,
+        head: VocabularyHead,
+        towers: Towers,
     ) -> None:
-        self._weights, self._network, self._head = weights, network, head
+        self._weights, self._network, self._head, self._towers = weights, network, head, towers
         self._widths = row_widths(config.max_position_embeddings)
         words = tf.TensorSpec([None, config.hidden_size], tf.float32)
         counts = tf.TensorSpec([len(self._widths)], tf.int32)
@@ -35,6 +42,7 @@ class StepGradients:
         self._add_words = tf.function(
             tf.tensor_scatter_nd_add, input_signature=[_FLOATS, tf.TensorSpec([None, 1], tf.int32), words]
         )
+        self._sum = tf.function(lambda towers: tf.nest.map_structure(lambda *found: tf.add_n(found), *towers))
 
     def __call__(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, dropout_seed: int
@@ -46,26 +54,36 @@ class StepGradients:
         blocks = [block for block in blocks if len(block.lengths)]
         if not blocks:
             return tf.zeros([2]), {name: tf.zeros(weight.shape) for name, weight in self._weights.items()}
-        slots, row_counts = pack_slots(blocks, self._widths)
-        words = look_up_words(self._weights, slots.input_ids)
-        with tf.GradientTape() as tape:
-            tape.watch(words)
-            masked_hidden, los_loss_sum = self._encode(
-                slots, row_counts, words, tf.constant([dropout_seed, 0], tf.int64)
-            )
-        head = self._head.loss_and_gradients(
-            masked_hidden, slots.masked_labels, scale=1 / max(totals.masked_codes, 1)
-        )
+        hands = [hand for hand in deal(blocks, self._towers.count) if hand]
         others = {name: v for name, v in self._weights.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
-        found, word_gradients = tape.gradient(
-            [masked_hidden, los_loss_sum],
-            (list(others.values()), words),
-            output_gradients=[head.hidden, tf.constant(1 / max(totals.patients, 1), tf.float32)],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        forward = self._towers.map(
+            lambda number, hand: _Forward(self, hand, dropout_seed, number), range(len(hands)), hands
         )
-        gradients = dict(zip(others, map(tf.convert_to_tensor, found), strict=True))
-        table_gradient = self._add_words(head.table, slots.input_ids[:, tf.newaxis], word_gradients)
+        head = self._head.loss_and_gradients(
+            tf.concat([tower.masked_hidden for tower in forward], axis=0),
+            tf.concat([tower.slots.masked_labels for tower in forward], axis=0),
+            scale=1 / max(totals.masked_codes, 1),
+        )
+        masked = [tower.slots.masked_labels.shape[0] for tower in forward]
+        los_scale = tf.constant(1 / max(totals.patients, 1), tf.float32)
+        found = self._towers.map(
+            lambda tower, hidden: tower.tape.gradient(
+                [tower.masked_hidden, tower.los_loss_sum],
+                (list(others.values()), tower.words),
+                output_gradients=[hidden, los_scale],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            ),
+            forward,
+            tf.split(head.hidden, masked),
+        )
+        summed = self._sum([[tf.convert_to_tensor(one) for one in tower[0]] for tower in found])
+        gradients = dict(zip(others, summed, strict=True))
+        ids = tf.concat([tower.slots.input_ids for tower in forward], axis=0)
+        table_gradient = self._add_words(
+            head.table, ids[:, tf.newaxis], tf.concat([tower[1] for tower in found], axis=0)
+        )
         gradients |= {WORD_EMBEDDINGS: table_gradient, OUTPUT_BIAS: head.bias}
+        los_loss_sum = tf.add_n([tower.los_loss_sum for tower in forward])
         return tf.stack([head.loss_sum, los_loss_sum]), {name: gradients[name] for name in self._weights}
 
     def _masked_hidden_and_loss(
@@ -77,3 +95,16 @@ class StepGradients:
             labels=slots.prolonged_los, logits=encoded.los_logits
         )
         return encoded.masked_hidden, tf.reduce_sum(losses)
+
+
+class _Forward:
+    """One tower's patients up to the heads, and the tape of it."""
+
+    def __init__(self, step: StepGradients, blocks: Sequence[MaskedBatch], seed: int, number: int) -> None:
+        self.slots, row_counts = pack_slots(blocks, step._widths)
+        self.words = look_up_words(step._weights, self.slots.input_ids)
+        with tf.GradientTape() as self.tape:
+            self.tape.watch(self.words)
+            self.masked_hidden, self.los_loss_sum = step._encode(
+                self.slots, row_counts, self.words, tf.constant([seed, number << 32], tf.int64)
+            )
