@@ -15,11 +15,11 @@ _CUBIC = 0.044715 * _LINEAR
 @tf.custom_gradient
 def gelu(values: tf.Tensor) -> Any:
     """values × (1 + tanh(√(2/π) (values + 0.044715 values³))) / 2."""
-    squares = tf.square(values)
-    share = tf.sigmoid(values * (squares * _CUBIC + _LINEAR))
+    share = tf.sigmoid(values * (tf.square(values) * _CUBIC + _LINEAR))
     result = values * share
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        return upstream * (share + (result - result * share) * (squares * (3 * _CUBIC) + _LINEAR))
+        slope = tf.square(values) * (3 * _CUBIC) + _LINEAR
+        return upstream * (share + (result - result * share) * slope)
 
     return result, gradient

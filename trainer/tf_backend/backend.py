@@ -85,17 +85,25 @@ class TensorFlowBackend:
     def predict(self, block: MaskedBatch) -> Predictions:
         if not len(block.lengths):
             return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
-        slots, hidden_slots = block_slots(block)
-        encoded = self._encode_without_dropout(slots, hidden_slots)
-        mlm_loss_sum, top_codes = self._head.loss_and_top_codes(encoded.masked_hidden, slots.masked_labels)
+        slots_each = -(-len(block.lengths) // self._towers.count) * block.input_ids.shape[1]
+        parts = [part for (part,) in parts_of([block], slots_each)]
+        encoded = self._towers.map(lambda part: self._encode_without_dropout(*block_slots(part)), parts)
+        by_part = np.argsort(block.masked_positions // slots_each, kind="stable")
+        mlm_loss_sum, found = self._head.loss_and_top_codes(
+            tf.concat([part.masked_hidden for part in encoded], axis=0),
+            tf.constant(block.masked_labels[by_part], tf.int32),
+        )
+        top_codes = np.empty(found.shape, np.int32)
+        top_codes[by_part] = found.numpy()
+        los_logits = tf.concat([part.los_logits for part in encoded], axis=0)
         los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=slots.prolonged_los, logits=encoded.los_logits
+            labels=block.prolonged_los, logits=los_logits
         )
         return Predictions(
             mlm_loss_sum=float(mlm_loss_sum),
             los_loss_sum=float(tf.reduce_sum(los_losses)),
-            top_codes=pad_top_codes(top_codes.numpy()),
-            prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).numpy(),
+            top_codes=pad_top_codes(top_codes),
+            prolonged_los_score=(los_logits[:, 1] - los_logits[:, 0]).numpy(),
         )
 
     def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
@@ -181,13 +189,9 @@ class TensorFlowBackend:
     def _step_gradients(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        summed: tuple[tf.Tensor, dict[str, tf.Tensor]] | None = None
-        for number, part in enumerate(parts_of(blocks, self._max_slots) or [[]]):
-            seed = dropout_seed(self._seed, step, self._world.rank, number)
-            found = self._gradients(part, totals, seed)
-            summed = found if summed is None else tf.nest.map_structure(tf.add, summed, found)
-        assert summed is not None
-        return summed
+        parts = parts_of(blocks, self._max_slots)
+        seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in range(len(parts))]
+        return self._gradients(parts, totals, seeds)
 
     def _encode(self, slots: Slots, hidden_slots: tf.Tensor) -> Encoded:
         """Dropout off, in float32. hidden_slots: as block_slots gives them."""

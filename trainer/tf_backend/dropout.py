@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 _STEPS = 1 << 16
@@ -27,17 +29,31 @@ class Dropout:
 
     def keep(self, values: tf.Tensor, rate: float) -> tf.Tensor:
         """Values, yet to be scaled, some of them 0."""
+        kept = self.kept(tf.shape(values), rate)
+        return values if kept is None else keep(values, kept)
+
+    def kept(self, shape: tf.Tensor, rate: float) -> tf.Tensor | None:
+        """True where a value is kept; None where all are."""
         if self._seed is None or rate == 0.0:
-            return values
+            return None
         self._calls += 1
         seed = self._seed + tf.constant([0, self._calls], tf.int64)
-        count = tf.size(values)
+        count = tf.reduce_prod(shape)
         words = tf.random.stateless_uniform(
             [(count + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32
         )
         bits = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:count]
-        kept = tf.cast(bits >= _dropped_steps(rate) - _STEPS // 2, values.dtype)
-        return values * tf.stop_gradient(tf.reshape(kept, tf.shape(values)))
+        return tf.reshape(bits >= _dropped_steps(rate) - _STEPS // 2, shape)
+
+
+@tf.custom_gradient
+def keep(values: tf.Tensor, kept: tf.Tensor) -> Any:
+    """Values, 0 where they are not kept. What waits for the gradient is a byte a value."""
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return upstream * tf.cast(kept, upstream.dtype), None
+
+    return values * tf.cast(kept, values.dtype), gradient
 
 
 def _dropped_steps(rate: float) -> int:

@@ -11,13 +11,13 @@ from schemas.model_config import BertConfig
 from trainer.core.backend import StepTotals
 from trainer.core.batch import MaskedBatch
 from trainer.core.layout import deal
+from trainer.tf_backend import table_gradient
 from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.model import Bert, look_up_words
 from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, pack_slots, row_widths
 from trainer.tf_backend.towers import Towers
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
-_FLOATS = tf.TensorSpec([None, None], tf.float32)
 _SEED_SPEC = tf.TensorSpec([2], tf.int64)
 
 
@@ -40,20 +40,34 @@ class StepGradients:
             self._masked_hidden_and_loss, input_signature=[SLOTS_SPEC, counts, words, _SEED_SPEC]
         )
         self._add_words = tf.function(
-            tf.tensor_scatter_nd_add, input_signature=[_FLOATS, tf.TensorSpec([None, 1], tf.int32), words]
+            table_gradient.add_rows, input_signature=[words, tf.TensorSpec([None], tf.int32), words]
         )
         self._sum = tf.function(lambda towers: tf.nest.map_structure(lambda *found: tf.add_n(found), *towers))
 
     def __call__(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, dropout_seed: int
+        self, parts: Sequence[Sequence[MaskedBatch]], totals: StepTotals, seeds: Sequence[int]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """(2,) loss sums (masked codes, prolonged stay) and the gradients of this rank's part of the loss.
 
-        The gradients have the weights' names and order, all dense. With no patient in any block they are 0.
+        parts: blocks, run one part after the other; seeds: of each one's dropout. The gradients have the
+        weights' names and order, all dense. With no patient in any block they are 0.
         """
-        blocks = [block for block in blocks if len(block.lengths)]
-        if not blocks:
-            return tf.zeros([2]), {name: tf.zeros(weight.shape) for name, weight in self._weights.items()}
+        loss_sums = tf.zeros([2])
+        gradients = {name: tf.zeros(v.shape) for name, v in self._weights.items() if name != WORD_EMBEDDINGS}
+        table = table_gradient.empty(self._weights[WORD_EMBEDDINGS])
+        for part, seed in zip(parts, seeds, strict=True):
+            blocks = [block for block in part if len(block.lengths)]
+            if blocks:
+                sums, found, table = self._of_part(blocks, totals, seed, table)
+                loss_sums += sums
+                gradients = self._sum([gradients, found])
+        gradients[WORD_EMBEDDINGS] = table
+        return loss_sums, {name: gradients[name] for name in self._weights}
+
+    def _of_part(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, dropout_seed: int, table: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+        """Loss sums; gradients of all but the word embeddings; theirs, added to `table`."""
         hands = [hand for hand in deal(blocks, self._towers.count) if hand]
         others = {name: v for name, v in self._weights.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
         forward = self._towers.map(
@@ -63,6 +77,7 @@ class StepGradients:
             tf.concat([tower.masked_hidden for tower in forward], axis=0),
             tf.concat([tower.slots.masked_labels for tower in forward], axis=0),
             scale=1 / max(totals.masked_codes, 1),
+            table_gradient=table,
         )
         masked = [tower.slots.masked_labels.shape[0] for tower in forward]
         los_scale = tf.constant(1 / max(totals.patients, 1), tf.float32)
@@ -77,14 +92,12 @@ class StepGradients:
             tf.split(head.hidden, masked),
         )
         summed = self._sum([[tf.convert_to_tensor(one) for one in tower[0]] for tower in found])
-        gradients = dict(zip(others, summed, strict=True))
-        ids = tf.concat([tower.slots.input_ids for tower in forward], axis=0)
-        table_gradient = self._add_words(
-            head.table, ids[:, tf.newaxis], tf.concat([tower[1] for tower in found], axis=0)
-        )
-        gradients |= {WORD_EMBEDDINGS: table_gradient, OUTPUT_BIAS: head.bias}
+        table = head.table
+        for tower, (_, word_gradients) in zip(forward, found, strict=True):
+            table = self._add_words(table, tower.slots.input_ids, word_gradients)
         los_loss_sum = tf.add_n([tower.los_loss_sum for tower in forward])
-        return tf.stack([head.loss_sum, los_loss_sum]), {name: gradients[name] for name in self._weights}
+        gradients = dict(zip(others, summed, strict=True)) | {OUTPUT_BIAS: head.bias}
+        return tf.stack([head.loss_sum, los_loss_sum]), gradients, table
 
     def _masked_hidden_and_loss(
         self, slots: Slots, row_counts: tf.Tensor, words: tf.Tensor, seed: tf.Tensor

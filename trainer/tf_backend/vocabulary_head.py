@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from trainer.core.backend_rules import TOP_CODES, vocabulary_head_chunks, vocabulary_parts
+from trainer.tf_backend.table_gradient import add_distinct_rows, add_rows
 from trainer.tf_backend.towers import Towers
 
 _MATRIX = tf.TensorSpec([None, None], tf.float32)
@@ -31,7 +32,7 @@ class HeadGradients(NamedTuple):
     hidden: tf.Tensor
     """(M, H)"""
     table: tf.Tensor
-    """(V, H)"""
+    """(V, H): what was handed in, added to"""
     bias: tf.Tensor
     """(V,)"""
 
@@ -42,7 +43,7 @@ class _Found(NamedTuple):
     hidden: tf.Tensor
     """(M, H): to be added up"""
     table: tf.Tensor
-    """(share, H): times the scale"""
+    """(V, H): what was handed in, to whose share it was added, times the scale"""
     bias: tf.Tensor
     """(share,)"""
 
@@ -60,7 +61,8 @@ class VocabularyHead:
         self._log_sums = tf.function(self._log_sums_of_share, input_signature=[_MATRIX, _INT, _INT, _INT])
         self._loss = tf.function(self._loss_of, input_signature=[_MATRIX, _INTS, [_VECTOR] * towers.count])
         self._gradients = tf.function(
-            self._gradients_of_share, input_signature=[_MATRIX, _VECTOR, _NUMBER, read, _VECTOR, _INT]
+            self._gradients_of_share,
+            input_signature=[_MATRIX, _VECTOR, _NUMBER, read, _VECTOR, _INT, _INT, _MATRIX],
         )
         self._whole = tf.function(
             self._whole_of,
@@ -68,14 +70,16 @@ class VocabularyHead:
         )
         self._chunk_top_codes = tf.function(self._top_codes_of_chunk, input_signature=[_MATRIX, _INTS])
 
-    def loss_and_gradients(self, hidden: tf.Tensor, labels: tf.Tensor, scale: float) -> HeadGradients:
+    def loss_and_gradients(
+        self, hidden: tf.Tensor, labels: tf.Tensor, scale: float, table_gradient: tf.Tensor
+    ) -> HeadGradients:
         """Negative log-likelihood of labels (M,) given hidden (M, H). M may be 0.
 
-        A label below 0 counts for nothing.
+        A label below 0 counts for nothing. table_gradient: (V, H), which is added to, in place on a CPU.
         """
         masked, vocabulary = labels.shape[0], self._table.shape[0]
         if not masked:
-            return HeadGradients(tf.zeros([]), hidden, tf.zeros(self._table.shape), tf.zeros([vocabulary]))
+            return HeadGradients(tf.zeros([]), hidden, table_gradient, tf.zeros([vocabulary]))
         rows = tf.constant(vocabulary_parts(masked, vocabulary, in_cache=self._on_cpu)[0].stop)
         factor = tf.constant(scale, tf.float32)
         count = self._towers.count
@@ -85,16 +89,18 @@ class VocabularyHead:
         )
         loss_sum, log_sums = self._loss(hidden, labels, [share[0] for share in shares])
         found = self._towers.map(
-            lambda share: self._gradients(hidden, log_sums, factor, *share[1:], rows), shares
+            lambda share, start: self._gradients(
+                hidden, log_sums, factor, *share[1:], start, rows, table_gradient
+            ),
+            shares,
+            edges[:-1],
         )
         return HeadGradients(loss_sum, *self._whole(hidden, labels, factor, found))
 
     def loss_and_top_codes(self, hidden: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Summed negative log-likelihood (), and the likeliest codes (M, at most TOP_CODES), best first."""
-        chunks = [
-            self._chunk_top_codes(hidden[rows], labels[rows])
-            for rows in vocabulary_head_chunks(labels.shape[0], self._table.shape[0])
-        ]
+        slices = vocabulary_head_chunks(labels.shape[0], self._table.shape[0], at_once=self._towers.count)
+        chunks = self._towers.map(lambda rows: self._chunk_top_codes(hidden[rows], labels[rows]), slices)
         if not chunks:
             return tf.zeros([]), tf.zeros([0, TOP_CODES], tf.int32)
         losses, top_codes = zip(*chunks, strict=True)
@@ -118,7 +124,7 @@ class VocabularyHead:
     def _loss_of(
         self, hidden: tf.Tensor, labels: tf.Tensor, log_sums: list[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The summed loss (), and log_sums (M,) over the whole vocabulary, without bound where no label is."""
+        """The summed loss (), and log_sums (M,) over the whole vocabulary, 1e30 where there is no label."""
         is_label, true_codes = _codes_of(labels)
         whole = tf.reduce_logsumexp(tf.stack(log_sums), axis=0)
         true_rows = tf.cast(tf.gather(tf.convert_to_tensor(self._table), true_codes), self._precision)
@@ -135,10 +141,12 @@ class VocabularyHead:
         scale: tf.Tensor,
         table: tf.Tensor,
         bias: tf.Tensor,
+        start: tf.Tensor,
         rows: tf.Tensor,
+        table_gradient: tf.Tensor,
     ) -> _Found:
         parts = _Parts(tf.cast(hidden, self._precision), table, bias, rows)
-        return parts.gradients(log_sums, tf.cast(hidden * scale, self._precision))
+        return parts.gradients(log_sums, tf.cast(hidden * scale, self._precision), table_gradient, start)
 
     def _whole_of(
         self, hidden: tf.Tensor, labels: tf.Tensor, scale: tf.Tensor, found: list[_Found]
@@ -150,9 +158,7 @@ class VocabularyHead:
         true_rows = tf.gather(tf.convert_to_tensor(self._table), true_codes)
         return (
             (tf.add_n([share.hidden for share in found]) - true_rows * expected) * scale,
-            tf.tensor_scatter_nd_sub(
-                tf.concat([share.table for share in found], axis=0), places, hidden * (expected * scale)
-            ),
+            add_rows(found[-1].table, true_codes, hidden * (expected * -scale)),
             tf.tensor_scatter_nd_sub(tf.concat([share.bias for share in found], axis=0), places, is_label)
             * scale,
         )
@@ -189,24 +195,24 @@ class _Parts:
         _, largest, total = self._loop(add, nothing - _HUGE, nothing)
         return largest + tf.math.log(total)
 
-    def gradients(self, log_sums: tf.Tensor, scaled_hidden: tf.Tensor) -> _Found:
-        """Of the sum of log_sums; that of the table times scaled_hidden's scale."""
+    def gradients(
+        self, log_sums: tf.Tensor, scaled_hidden: tf.Tensor, table_gradient: tf.Tensor, start: tf.Tensor
+    ) -> _Found:
+        """Of the sum of log_sums. These rows are the table's from `start` on."""
 
-        def add(part: tf.Tensor, hidden: tf.Tensor, table: tf.TensorArray, bias: tf.TensorArray) -> tuple:
+        def add(part: tf.Tensor, hidden: tf.Tensor, table: tf.Tensor, bias: tf.TensorArray) -> tuple:
             chances = tf.exp(self._scores(part) - log_sums[:, tf.newaxis])
             bias = bias.write(part, tf.reduce_sum(chances, axis=0))
             chances = tf.cast(chances, self.table.dtype)
-            found = tf.matmul(chances, scaled_hidden, transpose_a=True)
-            table = table.write(part, tf.cast(found, tf.float32))
+            found = tf.cast(tf.matmul(chances, scaled_hidden, transpose_a=True), tf.float32)
+            first = start + part * self._rows
+            table = add_distinct_rows(table, tf.range(first, first + tf.shape(found)[0]), found)
             hidden += tf.cast(tf.matmul(chances, self.table[self._slice(part)]), tf.float32)
             return part + 1, hidden, table, bias
 
-        def arrays(*shape: int | None) -> tf.TensorArray:
-            return tf.TensorArray(tf.float32, self._count, infer_shape=False, element_shape=shape)
-
-        start = tf.zeros_like(self.hidden, tf.float32)
-        _, hidden, table, bias = self._loop(add, start, arrays(None, self.hidden.shape[1]), arrays(None))
-        return _Found(hidden, table.concat(), bias.concat())
+        bias = tf.TensorArray(tf.float32, self._count, infer_shape=False, element_shape=[None])
+        _, hidden, table, bias = self._loop(add, tf.zeros_like(self.hidden, tf.float32), table_gradient, bias)
+        return _Found(hidden, table, bias.concat())
 
     def _loop(self, body: Callable[..., tuple], *start: Any) -> tuple:
         """One part after the other, so that they share the cache."""
