@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 _STEPS = 1 << 16
@@ -27,11 +25,6 @@ class Dropout:
         """Times kept values, so that their mean stays. The rate is as 16 bits can say it."""
         return 1.0 if self._seed is None else 1 / (1 - _dropped_steps(rate) / _STEPS)
 
-    def keep(self, values: tf.Tensor, rate: float) -> tf.Tensor:
-        """Values, yet to be scaled, some of them 0."""
-        kept = self.kept(tf.shape(values), rate)
-        return values if kept is None else keep(values, kept)
-
     def kept(self, shape: tf.Tensor, rate: float) -> tf.Tensor | None:
         """True where a value is kept; None where all are."""
         if self._seed is None or rate == 0.0:
@@ -44,16 +37,6 @@ class Dropout:
         )
         bits = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:count]
         return tf.reshape(bits >= _dropped_steps(rate) - _STEPS // 2, shape)
-
-
-@tf.custom_gradient
-def keep(values: tf.Tensor, kept: tf.Tensor) -> Any:
-    """Values, 0 where they are not kept. What waits for the gradient is a byte a value."""
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        return upstream * tf.cast(kept, upstream.dtype), None
-
-    return values * tf.cast(kept, values.dtype), gradient
 
 
 def _dropped_steps(rate: float) -> int:
