@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from trainer.tf_backend.products import Gradient
+from trainer.tf_backend.products import Gradient, not_before
 
 # tanh's argument is twice as large in the sigmoid that equals it: (1 + tanh(x)) / 2 = sigmoid(2 x).
 _LINEAR = 2 * math.sqrt(2 / math.pi)
@@ -19,7 +19,8 @@ def gelu(values: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
     result = values * share
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        slope = tf.square(values) * (3 * _CUBIC) + _LINEAR
-        return upstream * (share + (result - result * share) * slope)
+        with not_before(upstream):
+            slope = tf.square(values) * (3 * _CUBIC) + _LINEAR
+            return upstream * (share + (result - result * share) * slope)
 
     return result, gradient

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from trainer.tf_backend.dropout import Dropout
-from trainer.tf_backend.products import Gradient, keep
+from trainer.tf_backend.products import Gradient, keep, not_before
 
 
 def attend(
@@ -24,7 +24,8 @@ def attend(
     size = projected.shape[1] // (3 * heads)
     outputs, gradients = [], []
     for part, shape, bias in zip(tf.split(projected, slots, num=len(slots)), shapes, hidden, strict=True):
-        kept = dropout.kept(tf.stack([shape[0], heads, shape[3], shape[3]]), rate)
+        with not_before(part):
+            kept = dropout.kept(tf.stack([shape[0], heads, shape[3], shape[3]]), rate)
         by_row = tf.reshape(part, [shape[0], shape[3], 3, heads, size])
         found, gradient = _attend_rows(tf.transpose(by_row, [2, 0, 3, 1, 4]), bias, kept)
         outputs.append(tf.reshape(tf.transpose(found, [0, 2, 1, 3]), [-1, heads * size]))

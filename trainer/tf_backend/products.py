@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
@@ -28,7 +29,21 @@ def keep(values: tf.Tensor, kept: tf.Tensor | None) -> tuple[tf.Tensor, Gradient
     """Values, 0 where they are not kept (True or False); None: all are."""
     if kept is None:
         return values, lambda upstream: upstream
-    return values * tf.cast(kept, values.dtype), lambda upstream: upstream * tf.cast(kept, upstream.dtype)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        with not_before(upstream):
+            return upstream * tf.cast(kept, upstream.dtype)
+
+    return values * tf.cast(kept, values.dtype), gradient
+
+
+def not_before(tensor: tf.Tensor) -> AbstractContextManager[object]:
+    """Operations that wait for a tensor, though they do not read it.
+
+    TensorFlow runs whatever can be run: at the start of the backward pass that of all layers, for all of which
+    there had to be memory.
+    """
+    return tf.control_dependencies([tensor])
 
 
 def sum_of_rows(values: tf.Tensor) -> tf.Tensor:
