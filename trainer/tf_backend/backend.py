@@ -20,7 +20,6 @@ from trainer.core.world import World
 from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW
 from trainer.tf_backend.collectives import Collectives
-from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.gradients import StepGradients
 from trainer.tf_backend.lamb import Lamb
 from trainer.tf_backend.model import Bert, Encoded, look_up_words
@@ -196,7 +195,7 @@ class TensorFlowBackend:
     def _encode(self, slots: Slots, hidden_slots: tf.Tensor) -> Encoded:
         """Dropout off, in float32. hidden_slots: as block_slots gives them."""
         words = look_up_words(self._weights, slots.input_ids)
-        return self._network.encode(slots, [hidden_slots], words, Dropout(None))
+        return self._network.encode(slots, [hidden_slots], words)
 
     def _slots(self) -> dict[str, tf.Variable]:
         """`<variable>/adam_m`, `<variable>/adam_v`"""

@@ -13,13 +13,13 @@ _STEPS = 1 << 16
 class Dropout:
     """Draws what is kept wherever it is called, differently at each call.
 
-    Make a new one for each run of the network: the calls are counted.
+    Make a new one for each layer of each run of the network: the calls are counted.
 
-    seed: (2,) int64, or None for no dropout.
+    seed: (2,) int64, or None for no dropout. layer: a number of its own.
     """
 
-    def __init__(self, seed: tf.Tensor | None) -> None:
-        self._seed, self._calls = seed, 0
+    def __init__(self, seed: tf.Tensor | None, layer: int) -> None:
+        self._seed, self._calls = seed, layer << 16
 
     def scale(self, rate: float) -> float:
         """Times kept values, so that their mean stays. The rate is as 16 bits can say it."""

@@ -12,13 +12,10 @@ from trainer.core.backend import StepTotals
 from trainer.core.batch import MaskedBatch
 from trainer.core.layout import deal
 from trainer.tf_backend import table_gradient
-from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.model import Bert, look_up_words
-from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, pack_slots, row_widths
+from trainer.tf_backend.slots import SLOTS_SPEC, hidden_by_width, pack_slots, row_widths
 from trainer.tf_backend.towers import Towers
 from trainer.tf_backend.vocabulary_head import VocabularyHead
-
-_SEED_SPEC = tf.TensorSpec([2], tf.int64)
 
 
 class StepGradients:
@@ -32,12 +29,17 @@ class StepGradients:
         head: VocabularyHead,
         towers: Towers,
     ) -> None:
-        self._weights, self._network, self._head, self._towers = weights, network, head, towers
+        self._weights, self._head, self._towers = weights, head, towers
         self._widths = row_widths(config.max_position_embeddings)
+        self._network = network.traced(len(self._widths))
         words = tf.TensorSpec([None, config.hidden_size], tf.float32)
         counts = tf.TensorSpec([len(self._widths)], tf.int32)
-        self._encode = tf.function(
-            self._masked_hidden_and_loss, input_signature=[SLOTS_SPEC, counts, words, _SEED_SPEC]
+        self._hidden_slots = tf.function(
+            lambda patients, row_counts: hidden_by_width(patients, row_counts, self._widths),
+            input_signature=[SLOTS_SPEC.patients, counts],
+        )
+        self._los_loss = tf.function(
+            _los_loss, input_signature=[tf.TensorSpec([None, 2]), SLOTS_SPEC.prolonged_los]
         )
         self._add_words = tf.function(
             table_gradient.add_rows, input_signature=[words, tf.TensorSpec([None], tf.int32), words]
@@ -99,15 +101,10 @@ class StepGradients:
         gradients = dict(zip(others, summed, strict=True)) | {OUTPUT_BIAS: head.bias}
         return tf.stack([head.loss_sum, los_loss_sum]), gradients, table
 
-    def _masked_hidden_and_loss(
-        self, slots: Slots, row_counts: tf.Tensor, words: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        hidden_slots = hidden_by_width(slots.patients, row_counts, self._widths)
-        encoded = self._network.encode(slots, hidden_slots, words, Dropout(seed))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=slots.prolonged_los, logits=encoded.los_logits
-        )
-        return encoded.masked_hidden, tf.reduce_sum(losses)
+
+def _los_loss(logits: tf.Tensor, prolonged_los: tf.Tensor) -> tf.Tensor:
+    """Sum over (P, 2), (P,)."""
+    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=prolonged_los, logits=logits))
 
 
 class _Forward:
@@ -116,8 +113,11 @@ class _Forward:
     def __init__(self, step: StepGradients, blocks: Sequence[MaskedBatch], seed: int, number: int) -> None:
         self.slots, row_counts = pack_slots(blocks, step._widths)
         self.words = look_up_words(step._weights, self.slots.input_ids)
+        hidden_slots = step._hidden_slots(self.slots.patients, row_counts)
         with tf.GradientTape() as self.tape:
             self.tape.watch(self.words)
-            self.masked_hidden, self.los_loss_sum = step._encode(
-                self.slots, row_counts, self.words, tf.constant([seed, number << 32], tf.int64)
+            encoded = step._network.encode(
+                self.slots, hidden_slots, self.words, tf.constant([seed, number << 32], tf.int64)
             )
+            self.los_loss_sum = step._los_loss(encoded.los_logits, self.slots.prolonged_los)
+        self.masked_hidden = encoded.masked_hidden

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -20,7 +22,7 @@ from trainer.tf_backend.attention import attend
 from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.layer_norm import layer_norm
 from trainer.tf_backend.products import dense, keep
-from trainer.tf_backend.slots import Slots
+from trainer.tf_backend.slots import SLOTS_SPEC, Slots
 
 
 class Encoded(NamedTuple):
@@ -70,27 +72,55 @@ class Bert:
         """precision: of the layers between the embeddings and the heads."""
         check_supported(config)
         self._config, self._weights, self._precision = config, weights, precision
+        layers = [(number, f"bert/encoder/layer_{number}") for number in range(config.num_hidden_layers)]
+        self._pieces = [self._first, *(partial(self._layer, *layer) for layer in layers), self._heads]
+
+    def traced(self, widths: int) -> Bert:
+        """The same network for training, each layer a function of its own, with rows of so many widths.
+
+        So the backward pass frees a layer's memory before it comes to the next.
+        """
+        network = copy(self)
+        numbers, floats = tf.TensorSpec([2], tf.int64), tf.TensorSpec([None, self._config.hidden_size])
+        hidden = tf.TensorSpec(floats.shape, self._precision)
+        bias = tf.TensorSpec([None, 1, None, None], self._precision)
+        first, *layers, heads = self._pieces
+        network._pieces = [
+            tf.function(first, input_signature=[SLOTS_SPEC, floats, numbers]),
+            *(tf.function(layer, input_signature=[hidden, [bias] * widths, numbers]) for layer in layers),
+            tf.function(heads, input_signature=[SLOTS_SPEC, hidden]),
+        ]
+        return network
 
     def encode(
-        self, slots: Slots, hidden_slots: Sequence[tf.Tensor], words: tf.Tensor, dropout: Dropout
+        self,
+        slots: Slots,
+        hidden_slots: Sequence[tf.Tensor],
+        words: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
     ) -> Encoded:
         """Run P ≥ 1 patients up to both heads.
 
-        hidden_slots: see attention.attend. words: (N, H), as look_up_words gives them.
+        hidden_slots: see attention.attend. words: (N, H), as look_up_words gives them. dropout_seed: (2,)
+        int64, or None for no dropout.
         """
-        config = self._config
-        rate = config.hidden_dropout_prob
-        hidden_slots = [tf.cast(scores, self._precision) for scores in hidden_slots]
+        first, *layers, heads = self._pieces
+        biases = [tf.cast(scores, self._precision) for scores in hidden_slots]
+        outputs = [first(slots, words, dropout_seed)]
+        for layer in layers:
+            outputs.append(layer(outputs[-1], biases, dropout_seed))
+        return Encoded(*heads(slots, outputs[-1]), tuple(outputs))
+
+    def _first(self, slots: Slots, words: tf.Tensor, dropout_seed: tf.Tensor | None) -> tf.Tensor:
+        """(N, H): the embeddings."""
+        dropout, rate = Dropout(dropout_seed, 0), self._config.hidden_dropout_prob
         with tf.name_scope("bert/embeddings/"):
             hidden = tf.cast(self._embed(slots, words, dropout.scale(rate)), self._precision)
             kept = dropout.kept(tf.shape(hidden), rate)
-            hidden = tf.custom_gradient(lambda values: keep(values, kept))(hidden)
-        layers = [hidden]
-        for number in range(config.num_hidden_layers):
-            name = f"bert/encoder/layer_{number}"
-            with tf.name_scope(f"{name}/"):
-                hidden = self._layer(name, hidden, hidden_slots, dropout)
-            layers.append(hidden)
+            return tf.custom_gradient(lambda values: keep(values, kept))(hidden)
+
+    def _heads(self, slots: Slots, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(M, H) and (P, 2), see Encoded."""
         masked = tf.cast(tf.gather(hidden, slots.masked_slots), tf.float32)
         masked = self._dense("cls/predictions/transform/dense", masked)
         masked = self._layer_norm("cls/predictions/transform", tf.custom_gradient(gelu)(masked))
@@ -102,7 +132,7 @@ class Bert:
             ),
             self._weights["cls/seq_relationship/output_bias"],
         )
-        return Encoded(masked, los_logits, tuple(layers))
+        return masked, los_logits
 
     def pooled_output(self, hidden: tf.Tensor, first_slots: tf.Tensor) -> tf.Tensor:
         """(P, H) float32: the pooler's output for the first code of each patient. hidden: (N, H)."""
@@ -129,17 +159,24 @@ class Bert:
         return self._layer_norm("bert/embeddings", tf.add_n([words, visits, places]), scale)
 
     def _layer(
-        self, name: str, hidden: tf.Tensor, hidden_slots: Sequence[tf.Tensor], dropout: Dropout
+        self,
+        number: int,
+        name: str,
+        hidden: tf.Tensor,
+        hidden_slots: Sequence[tf.Tensor],
+        dropout_seed: tf.Tensor | None,
     ) -> tf.Tensor:
         """(N, H) → (N, H)
 
         Its gradient is made by hand, in four pieces: between forward and backward pass TensorFlow holds on to
         all that a piece is given and to all that its own gradient reads.
         """
-        context = self._attention(f"{name}/attention/self", hidden, hidden_slots, dropout)
-        attended = self._add(f"{name}/attention/output", context, hidden, dropout)
-        inner = self._inner(f"{name}/intermediate/dense", attended)
-        return self._add(f"{name}/output", inner, attended, dropout)
+        dropout = Dropout(dropout_seed, 1 + number)
+        with tf.name_scope(f"{name}/"):
+            context = self._attention(f"{name}/attention/self", hidden, hidden_slots, dropout)
+            attended = self._add(f"{name}/attention/output", context, hidden, dropout)
+            inner = self._inner(f"{name}/intermediate/dense", attended)
+            return self._add(f"{name}/output", inner, attended, dropout)
 
     def _attention(
         self, name: str, hidden: tf.Tensor, hidden_slots: Sequence[tf.Tensor], dropout: Dropout

@@ -40,8 +40,7 @@ def keep(values: tf.Tensor, kept: tf.Tensor | None) -> tuple[tf.Tensor, Gradient
 def not_before(tensor: tf.Tensor) -> AbstractContextManager[object]:
     """Operations that wait for a tensor, though they do not read it.
 
-    TensorFlow runs whatever can be run: at the start of the backward pass that of all layers, for all of which
-    there had to be memory.
+    TensorFlow runs whatever can be run, and what has run takes memory until it is read.
     """
     return tf.control_dependencies([tensor])
 
