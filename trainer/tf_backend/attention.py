@@ -46,13 +46,14 @@ def attend(
 def _attend_rows(parts: tf.Tensor, bias: tf.Tensor, kept: tf.Tensor | None) -> tuple[tf.Tensor, Gradient]:
     """Queries, keys and values, (3, count, heads, width, size) → (count, heads, width, size).
 
-    The gradient needs the attention before and after dropout, but no mask.
+    Between the passes it holds on to the attention before dropout, and to a byte of the mask for each.
     """
     query, key, value = tf.unstack(parts)
     shares = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)
-    dropped, _ = keep(shares, kept)
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        with not_before(upstream):
+            dropped, _ = keep(shares, kept)
         along = dropped * tf.matmul(upstream, value, transpose_b=True)
         found = along - shares * tf.reduce_sum(along, axis=-1, keepdims=True)
         return tf.stack(
@@ -63,4 +64,4 @@ def _attend_rows(parts: tf.Tensor, bias: tf.Tensor, kept: tf.Tensor | None) -> t
             ]
         )
 
-    return tf.matmul(dropped, value), gradient
+    return tf.matmul(keep(shares, kept)[0], value), gradient

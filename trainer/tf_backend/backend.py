@@ -28,6 +28,8 @@ from trainer.tf_backend.slots import SLOTS_SPEC, Slots, block_slots
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
+_MOST_SLOTS = {"float32": 8192}
+"""Of a part on a CPU, by precision, so that a process of the paper's model stays below 2 GiB."""
 
 
 class TensorFlowBackend:
@@ -49,7 +51,9 @@ class TensorFlowBackend:
         """precision: of the layers in training, float32 or bfloat16."""
         self._towers = configure(world)
         self._config, self._world, self._seed = config, world, seed
-        self._max_slots, self._compression = max_slots, compression
+        on_gpu = bool(tf.config.get_visible_devices("GPU"))
+        self._max_slots = max_slots if on_gpu else min(max_slots, _MOST_SLOTS.get(precision, max_slots))
+        self._compression = compression
         self._collectives = Collectives(world)
         self._weights = {
             name: tf.Variable(array, name=name) for name, array in initial_weights(config, seed).items()
