@@ -31,9 +31,12 @@ def dropout_seed(seed: int, step: int, rank: int, block: int) -> int:
     return int(np.random.SeedSequence((seed, step, rank, block)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def vocabulary_head_chunks(num_masked: int, vocab_size: int) -> list[slice]:
-    """Slices of the masked slots whose logits over the whole vocabulary are computed together."""
-    rows = max(1, _MAX_LOGITS // vocab_size)
+def vocabulary_head_chunks(num_masked: int, vocab_size: int, *, at_once: int = 1) -> list[slice]:
+    """Slices of the masked slots whose logits over the whole vocabulary are computed together.
+
+    at_once: so many slices.
+    """
+    rows = max(1, _MAX_LOGITS // (vocab_size * at_once))
     return [slice(start, min(start + rows, num_masked)) for start in range(0, num_masked, rows)]
 
 

@@ -35,23 +35,48 @@ def parts_of(blocks: Sequence[MaskedBatch], max_slots: int) -> list[list[MaskedB
     return parts
 
 
+def deal(blocks: Sequence[MaskedBatch], hands: int) -> list[list[MaskedBatch]]:
+    """The patients of all blocks in so many hands, dealt back and forth, so that hands are alike in length.
+
+    A hand may get nobody.
+    """
+    dealt: list[list[MaskedBatch]] = [[] for _ in range(hands)]
+    before = 0
+    for block in blocks:
+        turns = (before + np.arange(len(block.lengths))) % (2 * hands)
+        hand_of = np.minimum(turns, 2 * hands - 1 - turns)
+        for number, hand in enumerate(dealt):
+            rows = np.flatnonzero(hand_of == number)
+            if len(rows):
+                hand.append(_rows_of(block, rows))
+        before += len(block.lengths)
+    return dealt
+
+
 def _rows_at_a_time(block: MaskedBatch, most: int) -> Iterator[MaskedBatch]:
-    patients, width = block.input_ids.shape
+    patients = len(block.lengths)
     if patients <= most:
         yield block
         return
     for start in range(0, patients, most):
-        rows = slice(start, start + most)
-        places = block.masked_positions - np.int32(start * width)
-        masked = (places >= 0) & (places < most * width)
-        yield MaskedBatch(
-            block.input_ids[rows],
-            block.visit_numbers[rows],
-            block.lengths[rows],
-            places[masked],
-            block.masked_labels[masked],
-            block.prolonged_los[rows],
-        )
+        yield _rows_of(block, np.arange(start, min(start + most, patients)))
+
+
+def _rows_of(block: MaskedBatch, rows: np.ndarray) -> MaskedBatch:
+    """These patients, in this order."""
+    patients, width = block.input_ids.shape
+    numbers = np.full(patients, -1)
+    numbers[rows] = np.arange(len(rows))
+    row, column = np.divmod(block.masked_positions, width)
+    masked = numbers[row] >= 0
+    return MaskedBatch(
+        block.input_ids[rows],
+        block.visit_numbers[rows],
+        block.lengths[rows],
+        (numbers[row] * width + column)[masked].astype(np.int32),
+        block.masked_labels[masked],
+        block.prolonged_los[rows],
+    )
 
 
 def lay_out(

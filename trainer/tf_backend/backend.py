@@ -20,7 +20,6 @@ from trainer.core.world import World
 from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW
 from trainer.tf_backend.collectives import Collectives
-from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.gradients import StepGradients
 from trainer.tf_backend.lamb import Lamb
 from trainer.tf_backend.model import Bert, Encoded, look_up_words
@@ -29,6 +28,8 @@ from trainer.tf_backend.slots import SLOTS_SPEC, Slots, block_slots
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
+_MOST_SLOTS = {"float32": 8192}
+"""Of a part on a CPU, by precision, so that a process of the paper's model stays below 2 GiB."""
 
 
 class TensorFlowBackend:
@@ -48,18 +49,22 @@ class TensorFlowBackend:
         precision: str = "float32",
     ) -> None:
         """precision: of the layers in training, float32 or bfloat16."""
-        configure(world)
+        self._towers = configure(world)
         self._config, self._world, self._seed = config, world, seed
-        self._max_slots, self._compression = max_slots, compression
+        on_gpu = bool(tf.config.get_visible_devices("GPU"))
+        self._max_slots = max_slots if on_gpu else min(max_slots, _MOST_SLOTS.get(precision, max_slots))
+        self._compression = compression
         self._collectives = Collectives(world)
         self._weights = {
             name: tf.Variable(array, name=name) for name, array in initial_weights(config, seed).items()
         }
         self._network = Bert(config, self._weights)
         products = tf.as_dtype(precision)
-        self._head = VocabularyHead(self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], products)
+        self._head = VocabularyHead(
+            self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], self._towers, products
+        )
         trained = Bert(config, self._weights, products)
-        self._gradients = StepGradients(config, self._weights, trained, self._head)
+        self._gradients = StepGradients(config, self._weights, trained, self._head, self._towers)
         self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
         self._encode_without_dropout = tf.function(
             self._encode, input_signature=[SLOTS_SPEC, tf.TensorSpec([None, 1, 1, None], tf.float32)]
@@ -83,17 +88,25 @@ class TensorFlowBackend:
     def predict(self, block: MaskedBatch) -> Predictions:
         if not len(block.lengths):
             return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
-        slots, hidden_slots = block_slots(block)
-        encoded = self._encode_without_dropout(slots, hidden_slots)
-        mlm_loss_sum, top_codes = self._head.loss_and_top_codes(encoded.masked_hidden, slots.masked_labels)
+        slots_each = -(-len(block.lengths) // self._towers.count) * block.input_ids.shape[1]
+        parts = [part for (part,) in parts_of([block], slots_each)]
+        encoded = self._towers.map(lambda part: self._encode_without_dropout(*block_slots(part)), parts)
+        by_part = np.argsort(block.masked_positions // slots_each, kind="stable")
+        mlm_loss_sum, found = self._head.loss_and_top_codes(
+            tf.concat([part.masked_hidden for part in encoded], axis=0),
+            tf.constant(block.masked_labels[by_part], tf.int32),
+        )
+        top_codes = np.empty(found.shape, np.int32)
+        top_codes[by_part] = found.numpy()
+        los_logits = tf.concat([part.los_logits for part in encoded], axis=0)
         los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=slots.prolonged_los, logits=encoded.los_logits
+            labels=block.prolonged_los, logits=los_logits
         )
         return Predictions(
             mlm_loss_sum=float(mlm_loss_sum),
             los_loss_sum=float(tf.reduce_sum(los_losses)),
-            top_codes=pad_top_codes(top_codes.numpy()),
-            prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).numpy(),
+            top_codes=pad_top_codes(top_codes),
+            prolonged_los_score=(los_logits[:, 1] - los_logits[:, 0]).numpy(),
         )
 
     def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
@@ -179,18 +192,14 @@ class TensorFlowBackend:
     def _step_gradients(
         self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        summed: tuple[tf.Tensor, dict[str, tf.Tensor]] | None = None
-        for number, part in enumerate(parts_of(blocks, self._max_slots) or [[]]):
-            seed = dropout_seed(self._seed, step, self._world.rank, number)
-            found = self._gradients(part, totals, seed)
-            summed = found if summed is None else tf.nest.map_structure(tf.add, summed, found)
-        assert summed is not None
-        return summed
+        parts = parts_of(blocks, self._max_slots)
+        seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in range(len(parts))]
+        return self._gradients(parts, totals, seeds)
 
     def _encode(self, slots: Slots, hidden_slots: tf.Tensor) -> Encoded:
         """Dropout off, in float32. hidden_slots: as block_slots gives them."""
         words = look_up_words(self._weights, slots.input_ids)
-        return self._network.encode(slots, [hidden_slots], words, Dropout(None))
+        return self._network.encode(slots, [hidden_slots], words)
 
     def _slots(self) -> dict[str, tf.Variable]:
         """`<variable>/adam_m`, `<variable>/adam_v`"""

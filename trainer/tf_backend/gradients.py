@@ -10,70 +10,114 @@ from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from schemas.model_config import BertConfig
 from trainer.core.backend import StepTotals
 from trainer.core.batch import MaskedBatch
-from trainer.tf_backend.dropout import Dropout
+from trainer.core.layout import deal
+from trainer.tf_backend import table_gradient
 from trainer.tf_backend.model import Bert, look_up_words
-from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, pack_slots, row_widths
+from trainer.tf_backend.slots import SLOTS_SPEC, hidden_by_width, pack_slots, row_widths
+from trainer.tf_backend.towers import Towers
 from trainer.tf_backend.vocabulary_head import VocabularyHead
-
-_FLOATS = tf.TensorSpec([None, None], tf.float32)
-_SEED_SPEC = tf.TensorSpec([2], tf.int64)
 
 
 class StepGradients:
     """Loss and gradients of a step, traced once for any number of patients and codes."""
 
     def __init__(
-        self, config: BertConfig, weights: Mapping[str, tf.Variable], network: Bert, head: VocabularyHead
+        self,
+        config: BertConfig,
+        weights: Mapping[str, tf.Variable],
+        network: Bert,
+        head: VocabularyHead,
+        towers: Towers,
     ) -> None:
-        self._weights, self._network, self._head = weights, network, head
+        self._weights, self._head, self._towers = weights, head, towers
         self._widths = row_widths(config.max_position_embeddings)
+        self._network = network.traced(len(self._widths))
         words = tf.TensorSpec([None, config.hidden_size], tf.float32)
         counts = tf.TensorSpec([len(self._widths)], tf.int32)
-        self._encode = tf.function(
-            self._masked_hidden_and_loss, input_signature=[SLOTS_SPEC, counts, words, _SEED_SPEC]
+        self._hidden_slots = tf.function(
+            lambda patients, row_counts: hidden_by_width(patients, row_counts, self._widths),
+            input_signature=[SLOTS_SPEC.patients, counts],
+        )
+        self._los_loss = tf.function(
+            _los_loss, input_signature=[tf.TensorSpec([None, 2]), SLOTS_SPEC.prolonged_los]
         )
         self._add_words = tf.function(
-            tf.tensor_scatter_nd_add, input_signature=[_FLOATS, tf.TensorSpec([None, 1], tf.int32), words]
+            table_gradient.add_rows, input_signature=[words, tf.TensorSpec([None], tf.int32), words]
         )
+        self._sum = tf.function(lambda towers: tf.nest.map_structure(lambda *found: tf.add_n(found), *towers))
 
     def __call__(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, dropout_seed: int
+        self, parts: Sequence[Sequence[MaskedBatch]], totals: StepTotals, seeds: Sequence[int]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """(2,) loss sums (masked codes, prolonged stay) and the gradients of this rank's part of the loss.
 
-        The gradients have the weights' names and order, all dense. With no patient in any block they are 0.
+        parts: blocks, run one part after the other; seeds: of each one's dropout. The gradients have the
+        weights' names and order, all dense. With no patient in any block they are 0.
         """
-        blocks = [block for block in blocks if len(block.lengths)]
-        if not blocks:
-            return tf.zeros([2]), {name: tf.zeros(weight.shape) for name, weight in self._weights.items()}
-        slots, row_counts = pack_slots(blocks, self._widths)
-        words = look_up_words(self._weights, slots.input_ids)
-        with tf.GradientTape() as tape:
-            tape.watch(words)
-            masked_hidden, los_loss_sum = self._encode(
-                slots, row_counts, words, tf.constant([dropout_seed, 0], tf.int64)
-            )
-        head = self._head.loss_and_gradients(
-            masked_hidden, slots.masked_labels, scale=1 / max(totals.masked_codes, 1)
-        )
-        others = {name: v for name, v in self._weights.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
-        found, word_gradients = tape.gradient(
-            [masked_hidden, los_loss_sum],
-            (list(others.values()), words),
-            output_gradients=[head.hidden, tf.constant(1 / max(totals.patients, 1), tf.float32)],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        gradients = dict(zip(others, map(tf.convert_to_tensor, found), strict=True))
-        table_gradient = self._add_words(head.table, slots.input_ids[:, tf.newaxis], word_gradients)
-        gradients |= {WORD_EMBEDDINGS: table_gradient, OUTPUT_BIAS: head.bias}
-        return tf.stack([head.loss_sum, los_loss_sum]), {name: gradients[name] for name in self._weights}
+        loss_sums = tf.zeros([2])
+        gradients = {name: tf.zeros(v.shape) for name, v in self._weights.items() if name != WORD_EMBEDDINGS}
+        table = table_gradient.empty(self._weights[WORD_EMBEDDINGS])
+        for part, seed in zip(parts, seeds, strict=True):
+            blocks = [block for block in part if len(block.lengths)]
+            if blocks:
+                sums, found, table = self._of_part(blocks, totals, seed, table)
+                loss_sums += sums
+                gradients = self._sum([gradients, found])
+        gradients[WORD_EMBEDDINGS] = table
+        return loss_sums, {name: gradients[name] for name in self._weights}
 
-    def _masked_hidden_and_loss(
-        self, slots: Slots, row_counts: tf.Tensor, words: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        hidden_slots = hidden_by_width(slots.patients, row_counts, self._widths)
-        encoded = self._network.encode(slots, hidden_slots, words, Dropout(seed))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=slots.prolonged_los, logits=encoded.los_logits
+    def _of_part(
+        self, blocks: Sequence[MaskedBatch], totals: StepTotals, dropout_seed: int, table: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+        """Loss sums; gradients of all but the word embeddings; theirs, added to `table`."""
+        hands = [hand for hand in deal(blocks, self._towers.count) if hand]
+        others = {name: v for name, v in self._weights.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
+        forward = self._towers.map(
+            lambda number, hand: _Forward(self, hand, dropout_seed, number), range(len(hands)), hands
         )
-        return encoded.masked_hidden, tf.reduce_sum(losses)
+        head = self._head.loss_and_gradients(
+            tf.concat([tower.masked_hidden for tower in forward], axis=0),
+            tf.concat([tower.slots.masked_labels for tower in forward], axis=0),
+            scale=1 / max(totals.masked_codes, 1),
+            table_gradient=table,
+        )
+        masked = [tower.slots.masked_labels.shape[0] for tower in forward]
+        los_scale = tf.constant(1 / max(totals.patients, 1), tf.float32)
+        found = self._towers.map(
+            lambda tower, hidden: tower.tape.gradient(
+                [tower.masked_hidden, tower.los_loss_sum],
+                (list(others.values()), tower.words),
+                output_gradients=[hidden, los_scale],
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            ),
+            forward,
+            tf.split(head.hidden, masked),
+        )
+        summed = self._sum([[tf.convert_to_tensor(one) for one in tower[0]] for tower in found])
+        table = head.table
+        for tower, (_, word_gradients) in zip(forward, found, strict=True):
+            table = self._add_words(table, tower.slots.input_ids, word_gradients)
+        los_loss_sum = tf.add_n([tower.los_loss_sum for tower in forward])
+        gradients = dict(zip(others, summed, strict=True)) | {OUTPUT_BIAS: head.bias}
+        return tf.stack([head.loss_sum, los_loss_sum]), gradients, table
+
+
+def _los_loss(logits: tf.Tensor, prolonged_los: tf.Tensor) -> tf.Tensor:
+    """Sum over (P, 2), (P,)."""
+    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=prolonged_los, logits=logits))
+
+
+class _Forward:
+    """One tower's patients up to the heads, and the tape of it."""
+
+    def __init__(self, step: StepGradients, blocks: Sequence[MaskedBatch], seed: int, number: int) -> None:
+        self.slots, row_counts = pack_slots(blocks, step._widths)
+        self.words = look_up_words(step._weights, self.slots.input_ids)
+        hidden_slots = step._hidden_slots(self.slots.patients, row_counts)
+        with tf.GradientTape() as self.tape:
+            self.tape.watch(self.words)
+            encoded = step._network.encode(
+                self.slots, hidden_slots, self.words, tf.constant([seed, number << 32], tf.int64)
+            )
+            self.los_loss_sum = step._los_loss(encoded.los_logits, self.slots.prolonged_los)
+        self.masked_hidden = encoded.masked_hidden

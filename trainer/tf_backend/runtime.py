@@ -6,16 +6,19 @@ import tensorflow as tf
 
 from trainer.core.backend_rules import threads_per_process
 from trainer.core.world import World
+from trainer.tf_backend.towers import Towers
 
 
-def configure(world: World) -> None:
+def configure(world: World) -> Towers:
     """Threads, one GPU a process, operations that repeat to the bit. Call before anything runs."""
-    tf.config.threading.set_intra_op_parallelism_threads(threads_per_process())
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    threads = threads_per_process()
+    gpus = tf.config.list_physical_devices("GPU")
+    tf.config.threading.set_intra_op_parallelism_threads(threads if gpus else 1)
+    tf.config.threading.set_inter_op_parallelism_threads(1 if gpus else threads)
     tf.config.experimental.enable_op_determinism()
     # A product fused with its bias takes longer in bfloat16 on a CPU than the two by themselves.
     tf.config.optimizer.set_experimental_options({"remapping": False})
-    gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices(gpus[world.local_rank], "GPU")
         tf.config.experimental.set_memory_growth(gpus[world.local_rank], True)
+    return Towers(1 if gpus else threads)
