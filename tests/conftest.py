@@ -37,23 +37,26 @@ def package(project_root: str, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def run_backend(project_root: str, tmp_path_factory) -> Callable[..., list[dict[str, np.ndarray]]]:
-    """run_backend(backend, command, *arguments, ranks=1): a command of tests/trainer/*_commands.py.
+    """run_backend(backend, command, *arguments, ranks=1, threads=1): one of tests/trainer/*_commands.py.
 
     Run once in a process of its own, or in several under horovodrun. Result: what each rank left behind.
     """
 
     @functools.cache
-    def run(backend: str, command: str, *arguments: str, ranks: int = 1) -> list[dict[str, np.ndarray]]:
+    def run(
+        backend: str, command: str, *arguments: str, ranks: int = 1, threads: int = 1
+    ) -> list[dict[str, np.ndarray]]:
         output = str(tmp_path_factory.mktemp(f"{backend}_{command}"))
         script = f"{project_root}/tests/trainer/backend_process.py"
         process = [sys.executable, script, backend, command, output]
         if ranks > 1:
             horovodrun = os.path.join(os.path.dirname(sys.executable), "horovodrun")
             process = [horovodrun, "-np", str(ranks), "--gloo", *process]
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": str(threads)}
         search_path = os.pathsep.join(filter(None, [project_root, os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
             [*process, *arguments],
-            env=os.environ | {"PYTHONPATH": search_path, "TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": search_path} | quiet,
             capture_output=True,
             text=True,
             timeout=300,

@@ -47,10 +47,27 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
     results |= under("blocks", _blocks(model))
     results |= under("non_finite", non_finite(model, poisoned=True))
     if backend == "tensorflow":
-        results["tracings"] = np.array(model._gradients._encode.experimental_get_tracing_count())
+        pieces = model._gradients._network._pieces
+        results["tracings"] = np.array([piece.experimental_get_tracing_count() for piece in pieces])
     results |= under("resume", resume(backend, folder))
     results |= under("five_steps", _five_steps(build(backend, STILL), slice(None)))
     results |= under("refusals", refusals(backend, folder))
+    return results
+
+
+def threads(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """What must not depend on the number of threads; and with dropout, a step and again."""
+    blocks = [make_block(1, 8, 17), make_block(2, 3, 30), make_block(3, 1, 5)]
+    block = make_block(4, 7, 20)
+    order = np.random.default_rng(0).permutation(len(block.masked_labels))
+    shuffled = replace(
+        block, masked_positions=block.masked_positions[order], masked_labels=block.masked_labels[order]
+    )
+    model = build(backend, STILL)
+    results = under("gradients", model.named_gradients(blocks, totals_of(blocks), 1))
+    results |= under("predictions", vars(model.predict(shuffled)))
+    for name in ("first", "again"):
+        results |= under(name, build(backend, SMALL).named_gradients(blocks, totals_of(blocks), 1))
     return results
 
 

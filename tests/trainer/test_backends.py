@@ -58,6 +58,22 @@ def test_the_likeliest_codes_do_not_depend_on_the_chunks(results):
     np.testing.assert_array_equal(found, results["blocks/top_codes/at_once"])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_three_threads_compute_what_one_does(run_backend, backend):
+    one, three = (run_backend(backend, "threads", threads=threads)[0] for threads in (1, 3))
+    for name, expected in under(one, "gradients").items():
+        np.testing.assert_allclose(three[f"gradients/{name}"], expected, rtol=0, atol=1e-6, err_msg=name)
+    for name, expected in under(one, "predictions").items():
+        np.testing.assert_allclose(three[f"predictions/{name}"], expected, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_several_threads_repeat_themselves_to_the_bit(run_backend, backend):
+    results = run_backend(backend, "threads", threads=3)[0]
+    for name, gradient in under(results, "first").items():
+        np.testing.assert_array_equal(gradient, results[f"again/{name}"], err_msg=name)
+
+
 @pytest.mark.parametrize("source", ["resumed", "from_memory"])
 def test_a_resumed_run_is_the_undisturbed_one_to_the_bit(results, source):
     resumed = under(results, f"resume/{source}")

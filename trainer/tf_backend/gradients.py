@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -13,9 +14,19 @@ from trainer.core.batch import MaskedBatch
 from trainer.core.layout import deal
 from trainer.tf_backend import table_gradient
 from trainer.tf_backend.model import Bert, look_up_words
-from trainer.tf_backend.slots import SLOTS_SPEC, hidden_by_width, pack_slots, row_widths
+from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, pack_slots, row_widths
 from trainer.tf_backend.towers import Towers
 from trainer.tf_backend.vocabulary_head import VocabularyHead
+
+
+class _Forward(NamedTuple):
+    """One tower's patients up to the heads."""
+
+    slots: Slots
+    words: tf.Tensor
+    tape: tf.GradientTape
+    masked_hidden: tf.Tensor
+    los_loss_sum: tf.Tensor
 
 
 class StepGradients:
@@ -73,7 +84,9 @@ class StepGradients:
         hands = [hand for hand in deal(blocks, self._towers.count) if hand]
         others = {name: v for name, v in self._weights.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
         forward = self._towers.map(
-            lambda number, hand: _Forward(self, hand, dropout_seed, number), range(len(hands)), hands
+            lambda number, hand: self._forward(hand, tf.constant([dropout_seed, number << 32], tf.int64)),
+            range(len(hands)),
+            hands,
         )
         head = self._head.loss_and_gradients(
             tf.concat([tower.masked_hidden for tower in forward], axis=0),
@@ -101,23 +114,17 @@ class StepGradients:
         gradients = dict(zip(others, summed, strict=True)) | {OUTPUT_BIAS: head.bias}
         return tf.stack([head.loss_sum, los_loss_sum]), gradients, table
 
+    def _forward(self, blocks: Sequence[MaskedBatch], dropout_seed: tf.Tensor) -> _Forward:
+        slots, row_counts = pack_slots(blocks, self._widths)
+        words = look_up_words(self._weights, slots.input_ids)
+        hidden_slots = self._hidden_slots(slots.patients, row_counts)
+        with tf.GradientTape() as tape:
+            tape.watch(words)
+            encoded = self._network.encode(slots, hidden_slots, words, dropout_seed)
+            los_loss_sum = self._los_loss(encoded.los_logits, slots.prolonged_los)
+        return _Forward(slots, words, tape, encoded.masked_hidden, los_loss_sum)
+
 
 def _los_loss(logits: tf.Tensor, prolonged_los: tf.Tensor) -> tf.Tensor:
     """Sum over (P, 2), (P,)."""
     return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=prolonged_los, logits=logits))
-
-
-class _Forward:
-    """One tower's patients up to the heads, and the tape of it."""
-
-    def __init__(self, step: StepGradients, blocks: Sequence[MaskedBatch], seed: int, number: int) -> None:
-        self.slots, row_counts = pack_slots(blocks, step._widths)
-        self.words = look_up_words(step._weights, self.slots.input_ids)
-        hidden_slots = step._hidden_slots(self.slots.patients, row_counts)
-        with tf.GradientTape() as self.tape:
-            self.tape.watch(self.words)
-            encoded = step._network.encode(
-                self.slots, hidden_slots, self.words, tf.constant([seed, number << 32], tf.int64)
-            )
-            self.los_loss_sum = step._los_loss(encoded.los_logits, self.slots.prolonged_los)
-        self.masked_hidden = encoded.masked_hidden

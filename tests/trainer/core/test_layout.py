@@ -10,7 +10,7 @@ from tests.trainer.core.batches import patients_of, random_batch
 from tests.trainer.small_models import make_block
 from trainer.config import MaskingConfig
 from trainer.core import layout
-from trainer.core.layout import block_cuts, lay_out, parts_of
+from trainer.core.layout import block_cuts, deal, lay_out, parts_of
 from trainer.core.masking import Masker, training_key
 from trainer.core.ragged import empty_batch
 
@@ -127,3 +127,16 @@ def test_parts_hold_every_patient_once_and_no_more_slots(max_slots):
 
 def test_nobody_makes_no_parts():
     assert parts_of([], 10) == []
+
+
+@pytest.mark.parametrize("hands", [1, 2, 3, 500])
+def test_hands_hold_every_patient_once_and_are_alike(hands):
+    batch = random_batch(256)
+    blocks = lay_out(batch, masked(batch), pad_id=0)
+    dealt = deal(blocks, hands)
+    everybody = [patient for hand in dealt for patient in unmasked_patients(hand)]
+    assert sorted(everybody) == sorted(unmasked_patients(blocks))
+    patients = [sum(len(block.lengths) for block in hand) for hand in dealt]
+    assert len(dealt) == hands and max(patients) - min(patients) <= 1
+    codes = [sum(int(block.lengths.sum()) for block in hand) for hand in dealt]
+    assert max(codes) - min(codes) <= 2 * batch.lengths.max()

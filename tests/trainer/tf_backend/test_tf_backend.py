@@ -21,7 +21,7 @@ def test_the_original_checkpoint_computes_the_original_outputs(run_backend, shar
 
 
 def test_blocks_of_any_shape_are_traced_once(run_backend):
-    assert run_backend("tensorflow", "alone")[0]["tracings"] == 1
+    assert run_backend("tensorflow", "alone")[0]["tracings"].tolist() == [1] * 4  # with two layers
 
 
 def test_a_checkpoint_has_berts_names_with_adam_slots_and_the_step(run_backend):
