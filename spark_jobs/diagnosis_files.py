@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.diagnoses import CODE, DIAGNOSES, PATIENT_ID
+from spark_jobs.grouping import groups_of
 from spark_jobs.transforms.codes import numbers_of
 
 # What a task looks at once: NumPy's cost is per batch, and so is that of a batch's distinct codes.
@@ -31,7 +32,9 @@ def read_rows(
     with fsspec.open(uri, "rb") as file:
         parquet = pq.ParquetFile(file, read_dictionary=list(dictionaries))
         DIAGNOSES.check_arrow(parquet.schema_arrow, where)
-        for groups in _together(parquet.metadata):
+        numbers = range(parquet.num_row_groups)
+        sizes = ((number, parquet.metadata.row_group(number).num_rows) for number in numbers)
+        for groups in groups_of(sizes, ROWS_PER_BATCH):
             yield _batch(parquet.read_row_groups(groups, list(columns), use_threads=False))
 
 
@@ -65,18 +68,3 @@ def _batch(rows: pa.Table) -> pa.RecordBatch:
         pa.RecordBatch.from_pylist([], rows.schema)
     ]
     return batch
-
-
-def _together(metadata: pq.FileMetaData) -> Iterator[list[int]]:
-    """A file's row groups, of so many rows together."""
-    groups: list[int] = []
-    rows = 0
-    for number in range(metadata.num_row_groups):
-        more = metadata.row_group(number).num_rows
-        if groups and rows + more > ROWS_PER_BATCH:
-            yield groups
-            groups, rows = [], 0
-        groups.append(number)
-        rows += more
-    if groups:
-        yield groups

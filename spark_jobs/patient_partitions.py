@@ -22,6 +22,7 @@ from schemas.manifest import ManifestFile, join
 from schemas.rules import check_diagnoses
 from schemas.shards import part_number
 from spark_jobs.diagnosis_files import KEYS, read_rows
+from spark_jobs.grouping import groups_of
 from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
 from spark_jobs.transforms.codes import numbers_of
@@ -105,7 +106,9 @@ def patient_partitions(
     if not others:
         return _numbers(spark, num_partitions), partitions
     names = tuple(dict.fromkeys((*KEYS, *columns)))
-    return _sent(spark, list(_tasks(others)), num_partitions, names, source.uri), partitions
+    return _sent(
+        spark, list(groups_of(others, _ROWS_PER_TASK)), num_partitions, names, source.uri
+    ), partitions
 
 
 def _sent(
@@ -131,16 +134,3 @@ def _sent(
 def _numbers(spark: SparkSession, count: int) -> DataFrame:
     """A partition a number."""
     return spark.range(0, count, 1, count)
-
-
-def _tasks(files: Sequence[tuple[DiagnosisFile, int]]) -> Iterator[list[DiagnosisFile]]:
-    """Files that a task reads, of so many rows together. files: with their rows."""
-    task: list[DiagnosisFile] = []
-    held = 0
-    for file, rows in files:
-        if task and held + rows > _ROWS_PER_TASK:
-            yield task
-            task, held = [], 0
-        task.append(file)
-        held += rows
-    yield task

@@ -11,10 +11,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from spark_jobs.grouping import groups_of
 
 log = logging.getLogger(__name__)
 
@@ -118,18 +122,11 @@ def _fields(footer: _Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | 
 def _tasks(
     uris: Sequence[str], footers: Sequence[_Footer], rows_per_task: int
 ) -> Iterator[tuple[RowGroups, ...]]:
-    task: list[RowGroups] = []
-    rows = 0
-    for uri, footer in zip(uris, footers, strict=True):
-        for number in range(footer.metadata.num_row_groups):
-            more = footer.metadata.row_group(number).num_rows
-            if task and rows + more > rows_per_task:
-                yield tuple(task)
-                task, rows = [], 0
-            rows += more
-            if task and task[-1].uri == uri:
-                task[-1] = RowGroups(uri, (*task[-1].numbers, number))
-            else:
-                task.append(RowGroups(uri, (number,)))
-    if task:
-        yield tuple(task)
+    row_groups = (
+        ((uri, number), footer.metadata.row_group(number).num_rows)
+        for uri, footer in zip(uris, footers, strict=True)
+        for number in range(footer.metadata.num_row_groups)
+    )
+    for task in groups_of(row_groups, rows_per_task):
+        by_file = groupby(task, key=itemgetter(0))
+        yield tuple(RowGroups(uri, tuple(number for _, number in found)) for uri, found in by_file)
