@@ -20,8 +20,8 @@ from schemas.sequences import KIND, SEQUENCES, SPLIT, SPLITS
 from schemas.shards import PARQUET, part_name
 from spark_jobs.diagnosis_files import are_in
 from spark_jobs.grown_rows import GrownRows
-from spark_jobs.part_files import MAX
-from spark_jobs.patient_partitions import IS_NEW, PatientPartitions, this_partition
+from spark_jobs.part_files import MAX, this_partition
+from spark_jobs.patient_partitions import IS_NEW, PatientPartitions
 from spark_jobs.transforms.layout import partitions_of_patients
 from spark_jobs.transforms.sequences import AssembleSequences
 

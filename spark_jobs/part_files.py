@@ -128,6 +128,13 @@ def write_part_files(rows: DataFrame, outputs: Mapping[str, Output], task: Task)
     return read_report(outputs)
 
 
+def this_partition() -> int:
+    """In a task: the number of its partition."""
+    context = TaskContext.get()
+    assert context
+    return context.partitionId()
+
+
 def read_report(outputs: Mapping[str, Output]) -> Report:
     filesystem, path = _report_of(outputs)
     plain = json.loads(filesystem.cat_file(path))
@@ -150,9 +157,7 @@ class PartWriter(DataSourceArrowWriter):
         self.outputs, self.task, self.overwrite = dict(outputs), task, overwrite
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> TaskDone:
-        context = TaskContext.get()
-        assert context
-        done = TaskDone(context.partitionId())
+        done = TaskDone(this_partition())
         parts: dict[tuple[str, str], _OpenPart] = {}
         try:
             for output, folder, rows in self.task.pieces(iterator):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from schemas.batches import num_batches, num_partitions_of
@@ -23,6 +22,7 @@ from schemas.rules import check_diagnoses
 from schemas.shards import part_number
 from spark_jobs.diagnosis_files import KEYS, read_rows
 from spark_jobs.grouping import groups_of
+from spark_jobs.part_files import this_partition
 from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
 from spark_jobs.transforms.codes import numbers_of
@@ -60,13 +60,6 @@ class PatientPartitions:
     def here(self, partition: Iterator[pa.RecordBatch]) -> Here:
         sent = gather(partition) if self.are_sent else None
         return Here(self.files[this_partition()], sent)
-
-
-def this_partition() -> int:
-    """The number of the task's partition."""
-    context = TaskContext.get()
-    assert context
-    return context.partitionId()
 
 
 def in_order_of_patients(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

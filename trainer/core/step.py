@@ -39,6 +39,11 @@ class RankTotals:
             step_input.num_cut,
         )
 
+    @property
+    def divisors(self) -> StepTotals:
+        """Of the step's losses."""
+        return StepTotals(self.masked_codes, self.patients)
+
 
 @dataclass(frozen=True)
 class Agreed:
@@ -89,22 +94,17 @@ class BegunStep:
     totals: RankTotals
     result: Callable[[], StepResult]
 
-    @property
-    def divisors(self) -> StepTotals:
-        return StepTotals(self.totals.masked_codes, self.totals.patients)
-
 
 def begin_step(
     run: Run, progress: Progress, step_input: StepInput, totals: RankTotals, rate: float
 ) -> BegunStep:
     """The next step."""
     step, blocks, backend = progress.step + 1, step_input.blocks, run.backend
-    divisors = StepTotals(totals.masked_codes, totals.patients)
     with run.trace.span("train step"):
         if runs_ahead(backend):
-            result = backend.begin_step(blocks, divisors, rate, step)
+            result = backend.begin_step(blocks, totals.divisors, rate, step)
         else:
-            found = backend.train_step(blocks, divisors, rate, step)
+            found = backend.train_step(blocks, totals.divisors, rate, step)
             result = lambda: found  # noqa: E731
     begun = BegunStep(step, progress.position, blocks, totals, result)
     progress.step = step
@@ -127,7 +127,7 @@ def end_step(run: Run, progress: Progress, begun: BegunStep, log: RunLog) -> Non
         result = begun.result()
     if not result.applied:
         progress.step, progress.position = begun.step - 1, begun.before
-        error = run.diagnosis.explain(begun.step, begun.before, begun.blocks, begun.divisors)
+        error = run.diagnosis.explain(begun.step, begun.before, begun.blocks, begun.totals.divisors)
         log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})
         raise error
     progress.interval.add(
