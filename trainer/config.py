@@ -126,9 +126,9 @@ class PretrainConfig:
     compression: Compression = "none"
     """fp16: gradients travel between ranks in 16 bits, scaled to fit."""
     max_slots: int = MAX_SLOTS
-    """Slots (codes and padding) of a rank's step that are in the network at once. A larger step is run in
-    parts whose gradients are added up: memory stays bounded whatever the batch. TensorFlow takes no more
-    than 8,192 in float32 on a CPU."""
+    """Slots (codes and padding) of a rank's step that are in the network at once, at most (and never fewer
+    than 256 or the longest patient). A larger step is run in parts whose gradients are added up: memory stays
+    bounded whatever the batch. TensorFlow takes no more than 8,192 in float32 on a CPU."""
     seed: int = 0
     steps: int = 100_000
     """Optimiser steps in all."""

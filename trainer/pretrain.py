@@ -117,9 +117,7 @@ def pretrain(
         return
     log = RunLog(config.output, progress.step, writes=world.is_first, evaluation_due=progress.evaluation_due)
     try:
-        steps = training_input(
-            train_reader, maker, config.seed, world.rank, progress.position, config.max_slots
-        )
+        steps = training_input(train_reader, maker, config.seed, world.rank, progress.position, backend.pack)
         train(run, progress, steps, log)
     finally:
         log.close()
@@ -139,7 +137,7 @@ def _open_split(data: DataConfig, split: str) -> ShardReader:
 
 def _batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Vocabulary) -> BatchMaker:
     masker = Masker(masking, vocabulary.special, len(vocabulary))
-    return BatchMaker(masker, vocabulary.special.pad, config.data.max_seq_length)
+    return BatchMaker(masker, config.data.max_seq_length)
 
 
 def _start(run: Run, train_reader: ShardReader) -> Progress:

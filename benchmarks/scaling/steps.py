@@ -33,7 +33,7 @@ def main() -> None:
     config = setting.config
     backend = backend_maker(config)(setting.model, config.optimizer, world, config.seed)
     backend.broadcast_weights()
-    steps = Prefetch(setting.steps(world.rank, world.size))
+    steps = Prefetch(setting.steps(backend.pack, world.rank, world.size))
     wall_s, cpu_s = [], []
     try:
         for step in range(1, options.repetitions + 3):  # two to warm up
@@ -42,7 +42,7 @@ def main() -> None:
             local = np.asarray([step_input.num_masked, step_input.num_patients])
             masked, patients = backend.all_reduce("scaling.totals", local).tolist()
             totals = StepTotals(masked, patients)
-            backend.train_step(step_input.blocks, totals, config.optimizer.learning_rate, step)
+            backend.train_step(step_input.packed, totals, config.optimizer.learning_rate, step)
             wall_s.append(time.perf_counter() - started)
             cpu_s.append(time.process_time() - cpu)
     finally:

@@ -10,6 +10,8 @@ from benchmarks.train.setup import options_parser, plan_of, run_steps, setting_o
 from trainer.backends import backend_maker
 from trainer.config import MAX_SLOTS
 from trainer.core.backend import Backend, StepResult, StepTotals
+from trainer.core.batch import MaskedBatch
+from trainer.core.slots import PackedBatch
 from trainer.core.step import runs_ahead
 from trainer.core.training_input import StepInput
 from trainer.core.world import World
@@ -22,12 +24,15 @@ class Training:
         self._backend, self._rate = backend, learning_rate
         self._last: Callable[[], StepResult] | None = None
 
+    def pack(self, batch: MaskedBatch) -> PackedBatch:
+        return self._backend.pack(batch)
+
     def __call__(self, step_input: StepInput, step: int) -> None:
         totals = StepTotals(step_input.num_masked, step_input.num_patients)
         if not runs_ahead(self._backend):
-            self._check(self._backend.train_step(step_input.blocks, totals, self._rate, step))
+            self._check(self._backend.train_step(step_input.packed, totals, self._rate, step))
             return
-        begun = self._backend.begin_step(step_input.blocks, totals, self._rate, step)
+        begun = self._backend.begin_step(step_input.packed, totals, self._rate, step)
         if self._last:
             self._check(self._last())
         self._last = begun
@@ -54,12 +59,12 @@ def main() -> None:
     training = Training(backend, config.optimizer.learning_rate)
     device = torch_device() if options.backend == "torch" else tensorflow_device()
     recorder = Recorder(plan_of(options), device.synchronise)
-    run_steps(setting, recorder, training)
+    run_steps(setting, recorder, training, training.pack)
     result = recorder.summary() | device.to_json()
     if options.profile_steps:
         from benchmarks.train.breakdown import take_apart
 
-        result["breakdown"] = take_apart(setting, training, options.profile_steps, device)
+        result["breakdown"] = take_apart(setting, training, training.pack, options.profile_steps, device)
     write_result(options, result)
 
 

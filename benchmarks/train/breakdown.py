@@ -11,7 +11,7 @@ from torch.autograd import DeviceType
 from torch.profiler import profile
 
 from benchmarks.train.device import Device
-from benchmarks.train.setup import Setting
+from benchmarks.train.setup import Pack, Setting
 from trainer.core.prefetch import Prefetch
 from trainer.core.training_input import StepInput
 
@@ -37,10 +37,10 @@ class Event(NamedTuple):
 
 
 def take_apart(
-    setting: Setting, train: Callable[[StepInput, int], object], steps: int, device: Device
+    setting: Setting, train: Callable[[StepInput, int], object], pack: Pack, steps: int, device: Device
 ) -> dict[str, float]:
     """So many steps more, under the profiler: see shares."""
-    prefetched = Prefetch(setting.steps())
+    prefetched = Prefetch(setting.steps(pack))
     waited = 0.0
     try:
         for step in range(1, WARM_UP + 1):

@@ -1,16 +1,18 @@
-"""(a) The input pipeline alone: shards → reader → batches → masked blocks, on one process or several."""
+"""(a) The input pipeline alone: shards → reader → batches → masked and packed, on one process or several."""
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
 import resource
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from benchmarks.train.device import processor
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import options_parser, plan_of, setting_of, write_result
+from trainer.core.slots import pack_batch
 
 
 def main() -> None:
@@ -41,7 +43,9 @@ def together(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _measure(options: argparse.Namespace, rank: int, barrier: Barrier, results: Any) -> None:
-    steps = setting_of(options, options.reader).steps(rank, options.processes)
+    setting = setting_of(options, options.reader)
+    pack = partial(pack_batch, max_slots=setting.config.max_slots)
+    steps = setting.steps(pack, rank, options.processes)
     next(steps)  # imports, the first shard
     barrier.wait()
     recorder = Recorder(plan_of(options))

@@ -23,7 +23,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks import tables
-from benchmarks.train.padded_steps import join_blocks, pad_to, run_padded
+from benchmarks.train.padded import pad
+from benchmarks.train.padded_steps import run_padded
 from benchmarks.train.shards import write_split, write_vocabulary
 from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.config import DataConfig, MaskingConfig, ModelConfig, OptimizerConfig, PretrainConfig
@@ -61,12 +62,14 @@ class PlainBackend(TorchBackend):
         super().__init__(*arguments)
         self._width, self._pad_id = width, pad_id
 
+    def pack(self, batch: MaskedBatch) -> Any:
+        return pad(batch, self._pad_id, self._width)
+
     def _step_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int, watch: Any = None
+        self, packed: Any, totals: StepTotals, step: int, watch: Any = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed(dropout_seed(self._seed, step, 0, 0))
-        padded = join_blocks([pad_to(block, self._width, self._pad_id) for block in blocks])
-        outputs = run_padded(self._model.train(), padded, torch.device("cpu"))
+        outputs = run_padded(self._model.train(), packed, torch.device("cpu"))
         sums = torch.stack(
             [
                 cross_entropy(outputs.scores, outputs.labels, reduction="sum"),
@@ -138,7 +141,7 @@ def train(config: PretrainConfig, way: str) -> dict[str, float]:
     )
     reader = open_reader(config.data.reader, f"{config.data.shards}/train")
     start = Position.start(0, sum(reader.shard_rows), 1, config.batch_size)
-    steps = training_input(reader, maker, config.seed, 0, start)
+    steps = training_input(reader, maker, config.seed, 0, start, backend.pack)
     began, losses = time.process_time(), []
     for step in range(1, config.steps + 1):
         step_input = next(steps)
@@ -149,7 +152,7 @@ def train(config: PretrainConfig, way: str) -> dict[str, float]:
             total=config.steps,
         )
         totals = StepTotals(step_input.num_masked, step_input.num_patients)
-        result = backend.train_step(step_input.blocks, totals, rate, step)
+        result = backend.train_step(step_input.packed, totals, rate, step)
         losses.append(result.mlm_loss + result.los_loss)
     seconds = time.process_time() - began
     return {
@@ -163,23 +166,23 @@ def validation_loss(backend: TorchBackend, config: PretrainConfig, vocabulary: V
     """mlm_loss + los_loss over the whole valid split."""
     maker = batch_maker(config, config.masking.for_evaluation(), vocabulary)
     mlm, los, masked, patients = 0.0, 0.0, 0, 0
-    for block in valid_blocks(config, maker):
-        found = backend.predict(block)
+    for batch in valid_batches(config, maker):
+        found = backend.predict(batch)
         mlm, los = mlm + found.mlm_loss_sum, los + found.los_loss_sum
-        masked, patients = masked + len(block.masked_labels), patients + len(block.lengths)
+        masked, patients = masked + len(batch.masked), patients + batch.patients.num_patients
     return mlm / masked + los / patients
 
 
-def valid_blocks(config: PretrainConfig, maker: BatchMaker) -> Iterator[MaskedBatch]:
+def valid_batches(config: PretrainConfig, maker: BatchMaker) -> Iterator[MaskedBatch]:
     reader = open_reader(config.data.reader, f"{config.data.shards}/valid")
     order = Order(reader.shard_rows, None)
     for batch in stream_batches(reader, order, [(0, order.num_patients)], config.batch_size):
-        yield from maker.prepare(batch, evaluation_key()).blocks
+        yield maker.prepare(batch, evaluation_key())[0]
 
 
 def batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Vocabulary) -> BatchMaker:
     masker = Masker(masking, vocabulary.special, len(vocabulary))
-    return BatchMaker(masker, vocabulary.special.pad, config.data.max_seq_length)
+    return BatchMaker(masker, config.data.max_seq_length)
 
 
 def row(

@@ -6,8 +6,7 @@ transformers' modules and PyTorch's AdamW, nothing of our backend's.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,39 +14,12 @@ import transformers
 from torch.nn.functional import cross_entropy
 
 from benchmarks.train.device import torch_device
+from benchmarks.train.padded import PaddedBatch, pad
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import Setting, options_parser, plan_of, run_steps, setting_of, write_result
 from trainer.core.batch import MaskedBatch
-from trainer.core.training_input import StepInput
 from trainer.torch_backend.model import build_model
 from trainer.torch_backend.slots import to_tensor
-
-
-def pad_to(block: MaskedBatch, width: int, pad_id: int) -> MaskedBatch:
-    """The block with `width` slots a patient."""
-    rows, columns = np.divmod(block.masked_positions, block.input_ids.shape[1])
-    right = ((0, 0), (0, width - block.input_ids.shape[1]))
-    return replace(
-        block,
-        input_ids=np.pad(block.input_ids, right, constant_values=pad_id),
-        visit_numbers=np.pad(block.visit_numbers, right),
-        masked_positions=rows * width + columns,
-    )
-
-
-def join_blocks(blocks: list[MaskedBatch]) -> MaskedBatch:
-    """Blocks of one width as one."""
-    slots_before = np.cumsum([0, *(block.input_ids.size for block in blocks[:-1])])
-    return MaskedBatch(
-        input_ids=np.concatenate([block.input_ids for block in blocks]),
-        visit_numbers=np.concatenate([block.visit_numbers for block in blocks]),
-        lengths=np.concatenate([block.lengths for block in blocks]),
-        masked_positions=np.concatenate(
-            [block.masked_positions + before for block, before in zip(blocks, slots_before, strict=True)]
-        ),
-        masked_labels=np.concatenate([block.masked_labels for block in blocks]),
-        prolonged_los=np.concatenate([block.prolonged_los for block in blocks]),
-    )
 
 
 class Outputs(NamedTuple):
@@ -59,12 +31,11 @@ class Outputs(NamedTuple):
     prolonged_los: torch.Tensor
 
 
-def run_padded(model: transformers.BertForPreTraining, padded: MaskedBatch, device: torch.device) -> Outputs:
+def run_padded(model: transformers.BertForPreTraining, padded: PaddedBatch, device: torch.device) -> Outputs:
     """transformers' modules, scores of the masked codes only."""
-    real = np.arange(padded.input_ids.shape[1]) < padded.lengths[:, None]
     arrays = (
-        padded.input_ids, padded.visit_numbers, real.astype(np.int64),
-        padded.masked_positions, padded.masked_labels, padded.prolonged_los,
+        padded.input_ids, padded.visit_numbers, padded.real,
+        padded.masked_slots, padded.masked_labels, padded.prolonged_los,
     )  # fmt: skip
     input_ids, visit_numbers, seen, masked, labels, prolonged_los = (
         to_tensor(array, device) for array in arrays
@@ -82,7 +53,7 @@ class PaddedTraining:
     def __init__(self, setting: Setting, device: torch.device) -> None:
         options = setting.config.optimizer
         self._device, self._clip_norm = device, options.clip_norm
-        self._width, self._pad_id = setting.config.data.max_seq_length, setting.maker.pad_id
+        self._width, self._pad_id = setting.config.data.max_seq_length, setting.pad_id
         self._model = build_model(setting.model).to(device).train()
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(),
@@ -92,9 +63,12 @@ class PaddedTraining:
             weight_decay=options.weight_decay,
         )
 
-    def __call__(self, step_input: StepInput, step: int) -> None:
-        padded = join_blocks([pad_to(block, self._width, self._pad_id) for block in step_input.blocks])
-        outputs = run_padded(self._model, padded, self._device)
+    def pack(self, batch: MaskedBatch) -> PaddedBatch:
+        """In the input's thread."""
+        return pad(batch, self._pad_id, self._width)
+
+    def __call__(self, step_input: Any, step: int) -> None:
+        outputs = run_padded(self._model, step_input.packed, self._device)
         loss = cross_entropy(outputs.scores, outputs.labels)
         loss = loss + cross_entropy(outputs.los_logits, outputs.prolonged_los)
         self._optimizer.zero_grad()
@@ -109,11 +83,9 @@ def main() -> None:
     setting = setting_of(options)
     device = torch_device()
     recorder = Recorder(plan_of(options), device.synchronise)
-    run_steps(setting, recorder, PaddedTraining(setting, torch.device("cuda" if device.on_gpu else "cpu")))
-    summary = recorder.summary()
-    slots = sum(one.patients for one in recorder.repetitions) * setting.config.data.max_seq_length
-    filled = sum(one.codes for one in recorder.repetitions) / slots
-    write_result(options, summary | {"filled": filled} | device.to_json())
+    training = PaddedTraining(setting, torch.device("cuda" if device.on_gpu else "cpu"))
+    run_steps(setting, recorder, training, training.pack)
+    write_result(options, recorder.summary() | device.to_json())
 
 
 if __name__ == "__main__":

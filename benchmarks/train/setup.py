@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,16 @@ from schemas.model_config import BertConfig
 from schemas.vocabulary import read_vocabulary
 from trainer.__main__ import make_parser
 from trainer.config import PretrainConfig
+from trainer.core.batch import MaskedBatch
 from trainer.core.masking import Masker
 from trainer.core.order import Position
 from trainer.core.prefetch import Prefetch
 from trainer.core.training_input import BatchMaker, StepInput, training_input
 from trainer.readers import ReaderName, open_reader
 from trainer.readers.base import ShardReader
+
+Pack = Callable[[MaskedBatch], Any]
+"""A batch as a way of training takes it; see Backend.pack."""
 
 
 def options_parser(description: str) -> argparse.ArgumentParser:
@@ -53,12 +57,13 @@ class Setting:
     model: BertConfig
     reader: ShardReader
     maker: BatchMaker
+    pad_id: int
 
-    def steps(self, rank: int = 0, world_size: int = 1) -> Any:
+    def steps(self, pack: Pack, rank: int = 0, world_size: int = 1) -> Iterator[StepInput]:
         """One rank's training steps without end, as the trainer makes them."""
         config = self.config
         start = Position.start(0, sum(self.reader.shard_rows), world_size, config.batch_size)
-        return training_input(self.reader, self.maker, config.seed, rank, start, config.max_slots)
+        return training_input(self.reader, self.maker, config.seed, rank, start, pack)
 
 
 def setting_of(
@@ -80,18 +85,20 @@ def setting_of(
         reader=open_reader(reader, join(config.data.shards, "train")),
         maker=BatchMaker(
             Masker(config.masking, vocabulary.special, len(vocabulary)),
-            vocabulary.special.pad,
             config.data.max_seq_length,
         ),
+        pad_id=vocabulary.special.pad,
     )
 
 
-def run_steps(setting: Setting, recorder: Recorder, train: Callable[[StepInput, int], object]) -> None:
+def run_steps(
+    setting: Setting, recorder: Recorder, train: Callable[[StepInput, int], object], pack: Pack
+) -> None:
     """Steps until the recorder has enough, input made ahead in a thread, as in the trainer's loop.
 
-    train: one step, with its number from 1.
+    train: one step, with its number from 1. pack: how it takes a batch.
     """
-    prefetched = Prefetch(setting.steps())
+    prefetched = Prefetch(setting.steps(pack))
     step = 0
     try:
         while not recorder.is_done:

@@ -14,11 +14,11 @@ import torch
 import transformers
 
 from benchmarks.train.device import torch_device
+from benchmarks.train.padded import pad
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import Setting, options_parser, plan_of, setting_of, write_result
-from trainer.core.layout import lay_out
 from trainer.core.masking import training_key
-from trainer.core.ragged import concatenate, cut, take
+from trainer.core.ragged import concatenate, take
 from trainer.torch_backend.model import build_model
 
 NOT_MASKED = -100  # a label that the loss leaves out
@@ -28,7 +28,7 @@ class PadToLongest:
     """Rows → masked tensors, padded to the longest patient of the batch; notes what each batch had."""
 
     def __init__(self, setting: Setting) -> None:
-        self._maker = setting.maker
+        self._maker, self._pad_id = setting.maker, setting.pad_id
         self._key = training_key(setting.config.seed, 0)
         reader = setting.reader
         self._patients = concatenate([reader.read(number) for number in range(len(reader.shard_rows))])
@@ -36,18 +36,17 @@ class PadToLongest:
         """Patients, codes and slots of each batch"""
 
     def __call__(self, rows: list[int]) -> dict[str, torch.Tensor]:
-        batch, _ = cut(take(self._patients, np.asarray(rows)), self._maker.max_seq_length)
-        codes = self._maker.masker.mask(batch, self._key)
-        (block,) = lay_out(batch, codes, self._maker.pad_id, min_filled=0.0)
-        self.counts.append((batch.num_patients, batch.num_codes, block.input_ids.size))
-        labels = np.full(block.input_ids.size, NOT_MASKED, np.int64)
-        labels[block.masked_positions] = block.masked_labels
+        masked, _ = self._maker.prepare(take(self._patients, np.asarray(rows)), self._key)
+        padded = pad(masked, self._pad_id)
+        self.counts.append((masked.patients.num_patients, masked.patients.num_codes, padded.num_slots))
+        labels = np.full(padded.num_slots, NOT_MASKED, np.int64)
+        labels[padded.masked_slots] = padded.masked_labels
         arrays = {
-            "input_ids": block.input_ids,
-            "token_type_ids": block.visit_numbers,
-            "attention_mask": np.arange(block.input_ids.shape[1]) < block.lengths[:, None],
-            "labels": labels.reshape(block.input_ids.shape),
-            "next_sentence_label": block.prolonged_los,
+            "input_ids": padded.input_ids,
+            "token_type_ids": padded.visit_numbers,
+            "attention_mask": padded.real,
+            "labels": labels.reshape(padded.input_ids.shape),
+            "next_sentence_label": padded.prolonged_los,
         }
         return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.trainer.small_models import EMPTY, LEARNING_RATE, SMALL, build, make_block, totals_of, under
+from tests.trainer.small_models import SMALL, build, make_batch, totals_of, train, under
 from trainer.core.backend import Backend
 
 
@@ -68,8 +68,8 @@ _SPOILT_HEADS = {"torch": _spoilt_torch_head, "tensorflow": _spoilt_tensorflow_h
 
 
 def anomaly(model: Backend) -> dict[str, np.ndarray]:
-    blocks = [make_block(1, 8, 17), EMPTY]
-    step = (blocks, totals_of(blocks), 3)
+    batch = make_batch(1, 8, 17)
+    step = (model.pack(batch), totals_of(batch), 3)
     found = model.find_anomaly(*step)
     return {"finite": np.array(model.step_is_finite(*step)), "anomaly": np.array(str(found))}
 
@@ -78,8 +78,7 @@ def non_finite(model: Backend, *, poisoned: bool) -> dict[str, np.ndarray]:
     if poisoned:
         _fill(_variable(model, "cls/seq_relationship/output_bias"), np.nan)
     before = model.named_weights()
-    block = make_block(1, 4, 9)
-    applied = model.train_step([block], totals_of([block]), LEARNING_RATE, 9).applied
+    applied = train(model, make_batch(1, 4, 9), 9).applied
     after = model.named_weights()
     changed = [name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)]
     return {"applied": np.array(applied), "changed": np.array(changed, dtype=str)}

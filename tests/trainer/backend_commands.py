@@ -12,20 +12,21 @@ from tests.trainer.anomaly_commands import anomaly, non_finite
 from tests.trainer.checkpoint_commands import refusals, resume
 from tests.trainer.small_models import (
     EMPTY,
-    LEARNING_RATE,
     SMALL,
     STILL,
     build,
     forward_inputs,
-    make_block,
+    gradients_of,
+    join,
+    make_batch,
     patients_of,
     totals_of,
+    train,
     under,
-    wider,
     without_masks,
 )
 from trainer.core import backend_rules
-from trainer.core.backend import Backend, StepTotals
+from trainer.core.backend import Backend
 from trainer.core.batch import MaskedBatch
 from trainer.core.world import detect_world
 
@@ -33,18 +34,18 @@ from trainer.core.world import detect_world
 def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
     """Everything that one process can show without reference data."""
     results: dict[str, np.ndarray] = {}
-    blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
+    batch = join(make_batch(1, 8, 17), make_batch(2, 3, 30))
     for pooling in ("first", "mean", "sum"):
         results |= under(
-            f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling)), blocks)
+            f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling)), batch)
         )
-    long = [make_block(1, 8, 17), make_block(2, 3, 60), make_block(3, 2, 120)]
+    long = join(make_batch(1, 8, 17), make_batch(2, 3, 60), make_batch(3, 2, 120))
     wide = replace(STILL, max_position_embeddings=128, type_vocab_size=50)
     results |= under("parity/several_widths", _parity(build(backend, wide), long))
     results |= under("predictions", _predictions(build(backend, SMALL)))
     results |= under("forward", build(backend, STILL).forward(forward_inputs()))
     model = build(backend, STILL)
-    results |= under("blocks", _blocks(model))
+    results |= under("steps", _steps(model))
     results |= under("non_finite", non_finite(model, poisoned=True))
     if backend == "tensorflow":
         pieces = model._gradients._network._pieces
@@ -57,17 +58,12 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
 
 def threads(backend: str, folder: str) -> dict[str, np.ndarray]:
     """What must not depend on the number of threads; and with dropout, a step and again."""
-    blocks = [make_block(1, 8, 17), make_block(2, 3, 30), make_block(3, 1, 5)]
-    block = make_block(4, 7, 20)
-    order = np.random.default_rng(0).permutation(len(block.masked_labels))
-    shuffled = replace(
-        block, masked_positions=block.masked_positions[order], masked_labels=block.masked_labels[order]
-    )
+    batch = join(make_batch(1, 80, 17), make_batch(2, 3, 30), make_batch(3, 1, 5))
     model = build(backend, STILL)
-    results = under("gradients", model.named_gradients(blocks, totals_of(blocks), 1))
-    results |= under("predictions", vars(model.predict(shuffled)))
+    results = under("gradients", gradients_of(model, batch))
+    results |= under("predictions", vars(model.predict(make_batch(4, 70, 20))))
     for name in ("first", "again"):
-        results |= under(name, build(backend, SMALL).named_gradients(blocks, totals_of(blocks), 1))
+        results |= under(name, gradients_of(build(backend, SMALL), batch))
     return results
 
 
@@ -115,9 +111,9 @@ def reference(backend: str, folder: str, shared: str) -> dict[str, np.ndarray]:
     )
 
 
-def _parity(model: Backend, blocks: list[MaskedBatch]) -> dict[str, np.ndarray]:
-    gradients = model.named_gradients(blocks, totals_of(blocks), 1)
-    result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, 1)
+def _parity(model: Backend, batch: MaskedBatch) -> dict[str, np.ndarray]:
+    gradients = gradients_of(model, batch)
+    result = train(model, batch)
     return under("gradients", gradients) | {
         "losses": np.array([result.mlm_loss, result.los_loss]),
         "gradient_norm": np.array(result.gradient_norm),
@@ -126,48 +122,55 @@ def _parity(model: Backend, blocks: list[MaskedBatch]) -> dict[str, np.ndarray]:
 
 
 def _predictions(model: Backend) -> dict[str, np.ndarray]:
+    """Of a batch, and of its patients one at a time."""
+    batch = make_batch(1, 60, 17)
+    alone = [vars(model.predict(patients_of(batch, slice(row, row + 1)))) for row in range(60)]
     return {
-        **vars(model.predict(make_block(1, 8, 17))),
+        **vars(model.predict(batch)),
+        "masked_codes": np.array(len(batch.masked)),
+        **{
+            f"alone/{name}": np.concatenate([one[name] for one in alone])
+            for name in ("top_codes", "prolonged_los_score")
+        },
+        **{
+            f"alone/{name}": np.sum([one[name] for one in alone]) for name in ("mlm_loss_sum", "los_loss_sum")
+        },
         "nobody": model.predict(EMPTY).top_codes,
-        "nothing_masked": model.predict(without_masks(make_block(1, 8, 17))).top_codes,
+        "nothing_masked": model.predict(without_masks(batch)).top_codes,
     }
 
 
-def _blocks(model: Backend) -> dict[str, np.ndarray]:
-    """One step's gradients, its patients cut into blocks in several ways."""
-    whole = make_block(3, 9, 20)
-    totals = totals_of([whole])
-    cuts = {
-        "one": [whole],
-        "three": [patients_of(whole, slice(*rows)) for rows in ((0, 2), (2, 3), (3, 9))],
-        "with_empty": [EMPTY, patients_of(whole, slice(0, 7)), EMPTY, patients_of(whole, slice(7, 9))],
-        "wider": [wider(whole)],
-        "none": [],
-        "nobody": [EMPTY],
-        "nothing_masked": [without_masks(whole)],
+def _steps(model: Backend) -> dict[str, np.ndarray]:
+    """The gradients of one step, its patients in another order or without some of what it has."""
+    whole = make_batch(3, 9, 20)
+    totals = totals_of(whole)
+    batches = {
+        "one": whole,
+        "shuffled": join(*(patients_of(whole, slice(*rows)) for rows in ((7, 9), (0, 0), (2, 7), (0, 2)))),
+        "nobody": EMPTY,
+        "nothing_masked": without_masks(whole),
     }
     results: dict[str, np.ndarray] = {}
-    for name, blocks in cuts.items():
-        results |= under(name, model.named_gradients(blocks, totals, 1))
+    for name, batch in batches.items():
+        results |= under(name, gradients_of(model, batch, totals=totals))
     with mock.patch.object(backend_rules, "_MAX_LOGITS", 4 * SMALL.vocab_size):
-        results |= under("head_in_chunks", model.named_gradients([whole], totals, 1))
+        results |= under("head_in_chunks", gradients_of(model, whole))
         predictions = model.predict(whole)
     results["top_codes/in_chunks"] = predictions.top_codes
     results["top_codes/at_once"] = model.predict(whole).top_codes
-    with_nobody = model.train_step([EMPTY], StepTotals(0, 0), LEARNING_RATE, 1)
+    with_nobody = train(model, EMPTY)
     return results | {"loss_of_nobody": np.array([with_nobody.mlm_loss, with_nobody.los_loss])}
 
 
 def _five_steps(model: Backend, rows: slice) -> dict[str, np.ndarray]:
     results = []
     for step in range(1, 6):
-        whole = make_block(step, 9, 14)
-        result = model.train_step([patients_of(whole, rows)], totals_of([whole]), LEARNING_RATE, step)
+        whole = make_batch(step, 9, 14)
+        result = train(model, patients_of(whole, rows), step, totals_of(whole))
         results.append([result.mlm_loss, result.los_loss, result.gradient_norm])
     return under("weights", model.named_weights()) | {"results": np.array(results)}
 
 
 def _first_gradient(model: Backend) -> np.ndarray:
     """Of the same patients on every rank: what differs is the dropout."""
-    block = make_block(1, 8, 17)
-    return model.named_gradients([block], totals_of([block]), 7)["bert/pooler/dense/kernel"]
+    return gradients_of(model, make_batch(1, 8, 17), 7)["bert/pooler/dense/kernel"]

@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 
 from tests.trainer.small_models import (
-    LEARNING_RATE,
     SMALL,
     STILL,
     build,
     forward_inputs,
-    make_block,
-    totals_of,
+    join,
+    make_batch,
+    train,
     under,
 )
-from trainer.core.backend import Backend, StepTotals
+from trainer.core.backend import Backend
 
 
 def pretrained(backend: str, folder: str) -> dict[str, np.ndarray]:
@@ -27,7 +27,7 @@ def pretrained(backend: str, folder: str) -> dict[str, np.ndarray]:
     import transformers
 
     model = build(backend, STILL)
-    model.train_step([make_block(1, 8, 17)], StepTotals(10, 8), LEARNING_RATE, 1)
+    train(model, make_batch(1, 8, 17))
     model.save(folder, 1)
     with open(f"{folder}/config.json", "w", encoding="utf-8") as stream:
         json.dump({"model_type": "bert", **STILL.to_dict()}, stream)
@@ -49,7 +49,7 @@ def variables(backend: str, folder: str) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     model = build(backend, STILL)
-    model.train_step([make_block(1, 8, 17)], StepTotals(10, 8), LEARNING_RATE, 1)
+    train(model, make_batch(1, 8, 17))
     model.save(folder, 7)
     reader = tf.train.load_checkpoint(f"{folder}/model.ckpt-7")
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
@@ -76,8 +76,7 @@ def resume(backend: str, folder: str) -> dict[str, np.ndarray]:
 
 
 def _step(model: Backend, step: int) -> np.ndarray:
-    blocks = [make_block(step, 8, 13), make_block(50 + step, 4, 22)]
-    result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, step)
+    result = train(model, join(make_batch(step, 8, 13), make_batch(50 + step, 4, 22)), step)
     return np.array([result.mlm_loss, result.los_loss, result.gradient_norm])
 
 

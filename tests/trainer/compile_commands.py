@@ -9,17 +9,27 @@ import numpy as np
 
 from schemas.errors import ContractError
 from tests.trainer.checkpoint_commands import resume
-from tests.trainer.small_models import EMPTY, LEARNING_RATE, SMALL, build, make_block, totals_of, under
+from tests.trainer.small_models import (
+    LEARNING_RATE,
+    SMALL,
+    build,
+    gradients_of,
+    join,
+    make_batch,
+    totals_of,
+    train,
+    under,
+)
 from trainer.core.batch import MaskedBatch
-from trainer.core.slots import packed_parts
+from trainer.core.slots import pack_batch
 
 WIDE = replace(SMALL, max_position_embeddings=128, type_vocab_size=50, los_pooling="mean")
 
 
-def several_shapes(step: int) -> list[MaskedBatch]:
+def several_shapes(step: int) -> MaskedBatch:
     """Other patients, rows and numbers of masked codes at each step."""
-    wide = [make_block(step + 9, 3, 40 + 20 * step)] if step % 2 else []
-    return [make_block(step, 20 * step, 17), *wide, EMPTY]
+    wide = [make_batch(step + 9, 3, 40 + 20 * step)] if step % 2 else []
+    return join(make_batch(step, 20 * step, 17), *wide)
 
 
 def compiled(backend: str, folder: str) -> dict[str, np.ndarray]:
@@ -34,11 +44,11 @@ def compiled(backend: str, folder: str) -> dict[str, np.ndarray]:
         }
         graphs = []
         for step in range(1, 6):
-            blocks = several_shapes(step)
+            batch = several_shapes(step)
             for kind, model in models.items():
                 name = f"{precision}/{kind}/{step}"
-                results |= under(f"{name}/gradients", model.named_gradients(blocks, totals_of(blocks), step))
-                result = model.train_step(blocks, totals_of(blocks), LEARNING_RATE, step)
+                results |= under(f"{name}/gradients", gradients_of(model, batch, step))
+                result = train(model, batch, step)
                 results[f"{name}/losses"] = np.array([result.mlm_loss, result.los_loss])
             graphs.append(counters["stats"]["unique_graphs"])
         results[f"{precision}/graphs"] = np.array(graphs)
@@ -96,11 +106,10 @@ def step_without_values(backend: str, folder: str) -> dict[str, np.ndarray]:
         model = build_model(config).to("meta")
         parameters = tensorflow_named_parameters(model, config)
         optimizer = AdamW(parameters, OptimizerConfig())
-        (part,) = packed_parts([make_block(1, 80, 17), make_block(2, 3, 100)], 1 << 20)
+        batch = join(make_batch(1, 80, 17), make_batch(2, 3, 100))
+        ((piece,),) = pack_batch(batch, 1 << 20).parts
         with Operations() as operations:
-            losses, gradients = step_gradients(
-                model, parameters, part, totals_of([make_block(1, 8, 17)]), 1, torch.bfloat16
-            )
+            losses, gradients = step_gradients(model, parameters, piece, totals_of(batch), 1, torch.bfloat16)
             norm = torch.nn.utils.get_total_norm(list(gradients.values()))
             failed = 1 - torch.cat([losses, norm[None]]).isfinite().all().float()
             optimizer.apply(gradients, norm, LEARNING_RATE, 1, skip=failed)
@@ -115,16 +124,20 @@ def step_without_values(backend: str, folder: str) -> dict[str, np.ndarray]:
 
 def begun(backend: str, folder: str) -> dict[str, np.ndarray]:
     """Weights and slots after steps that are begun before the last one's result is read; the third is bad."""
-    block = make_block(1, 8, 17)
+    batch = make_batch(1, 8, 17)
     plain, ahead = build(backend, SMALL), build(backend, SMALL)
     results: dict[str, np.ndarray] = {}
     for step in (1, 2):
-        plain.train_step([block], totals_of([block]), LEARNING_RATE, step)
-    waiting = [ahead.begin_step([block], totals_of([block]), LEARNING_RATE, step) for step in (1, 2)]
+        train(plain, batch, step)
+
+    def begin(step: int):  # type: ignore[no-untyped-def]
+        return ahead.begin_step(ahead.pack(batch), totals_of(batch), LEARNING_RATE, step)
+
+    waiting = [begin(step) for step in (1, 2)]
     results |= under("plain", plain.snapshot()) | under("ahead", ahead.snapshot())
     with mock.patch("trainer.torch_backend.backend.step_gradients", _not_finite):
-        waiting.append(ahead.begin_step([block], totals_of([block]), LEARNING_RATE, 3))
-    waiting.append(ahead.begin_step([block], totals_of([block]), LEARNING_RATE, 4))
+        waiting.append(begin(3))
+    waiting.append(begin(4))
     results |= under("after_bad", ahead.snapshot())
     found = [read() for read in waiting]
     return {name: np.asarray(value) for name, value in results.items()} | {

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import fsspec
 import numpy as np
@@ -41,6 +42,17 @@ class Collective:
         return total
 
 
+@dataclass(frozen=True)
+class FakePacked:
+    """No rows: one slot a code."""
+
+    batch: MaskedBatch
+
+    @property
+    def num_slots(self) -> int:
+        return self.batch.patients.num_codes
+
+
 class FakeBackend:
     """See trainer.core.backend.Backend."""
 
@@ -68,21 +80,21 @@ class FakeBackend:
             "los": np.zeros(_HIDDEN),
         }
         self.slots = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
-        self.seen: list[tuple[int, list[MaskedBatch], float]] = []
+        self.seen: list[tuple[int, MaskedBatch, float]] = []
         self._mask_id = 3
         self._world, self._collective, self._before_step = world, collective, before_step
 
+    def pack(self, batch: MaskedBatch) -> FakePacked:
+        return FakePacked(batch)
+
     def train_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: FakePacked, totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
         if self._before_step:
             self._before_step(step, self)
-        self.seen.append((step, list(blocks), learning_rate))
+        self.seen.append((step, packed.batch, learning_rate))
         gradients = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
-        losses = np.zeros(2)
-        for block in blocks:
-            losses += self._backward(block, totals, gradients)
-        losses = self.all_reduce("losses", losses)
+        losses = self.all_reduce("losses", self._backward(packed.batch, totals, gradients))
         flat = self.all_reduce("gradients", np.concatenate([g.ravel() for g in gradients.values()]))
         norm = float(np.linalg.norm(flat))
         applied = bool(np.isfinite(losses).all() and np.isfinite(norm))
@@ -94,10 +106,10 @@ class FakeBackend:
         return StepResult(losses[0] / max(totals.masked_codes, 1), losses[1] / totals.patients, norm, applied)
 
     def begin_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: FakePacked, totals: StepTotals, learning_rate: float, step: int
     ) -> Callable[[], StepResult]:
         self.events.append(("begin", step))
-        result = self.train_step(blocks, totals, learning_rate, step)
+        result = self.train_step(packed, totals, learning_rate, step)
         self._failed |= not result.applied
 
         def read() -> StepResult:
@@ -106,22 +118,22 @@ class FakeBackend:
 
         return read
 
-    def predict(self, block: MaskedBatch) -> Predictions:
-        _, _, log_probs, score = self._forward(block)
-        labels = block.masked_labels
+    def predict(self, batch: MaskedBatch) -> Predictions:
+        _, _, log_probs, score = self._forward(batch)
+        labels, prolonged_los = batch.labels, batch.patients.prolonged_los
         return Predictions(
             mlm_loss_sum=float(-log_probs[np.arange(len(labels)), labels].sum()),
-            los_loss_sum=float(np.logaddexp(0, -score * (2 * block.prolonged_los - 1)).sum()),
+            los_loss_sum=float(np.logaddexp(0, -score * (2 * prolonged_los - 1)).sum()),
             top_codes=np.argsort(-log_probs, axis=1, kind="stable")[:, :10].astype(np.int32),
             prolonged_los_score=score.astype(np.float32),
         )
 
-    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
+    def step_is_finite(self, packed: FakePacked, totals: StepTotals, step: int) -> bool:
         gradients = {name: np.zeros_like(weight) for name, weight in self.weights.items()}
-        losses = [self._backward(block, totals, gradients) for block in blocks]
-        return all(np.isfinite(array).all() for array in (*losses, *gradients.values()))
+        losses = self._backward(packed.batch, totals, gradients)
+        return all(np.isfinite(array).all() for array in (losses, *gradients.values()))
 
-    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+    def find_anomaly(self, packed: FakePacked, totals: StepTotals, step: int) -> str | None:
         bad = [name for name, weight in self.weights.items() if not np.isfinite(weight).all()]
         return f"weight {bad[0]}" if bad else None
 
@@ -164,28 +176,36 @@ class FakeBackend:
         with np.load(join(source, "weights.npz")) as arrays:
             self.weights = {name: arrays[name] for name in self.weights}
 
-    def _forward(self, block: MaskedBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        width = block.input_ids.shape[1]
-        visible = (np.arange(width) < block.lengths[:, None]) & (block.input_ids != self._mask_id)
-        mean = visible / np.maximum(visible.sum(axis=1, keepdims=True), 1)
-        hidden = (self.weights["in"][block.input_ids] * mean[..., None]).sum(axis=1)
-        logits = hidden[block.masked_positions // width] @ self.weights["out"]
+    def _forward(self, batch: MaskedBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(N,) each code's share in its patient's mean; (P, H); (K, V); (P,)"""
+        patients = self._patient_of_code(batch)
+        visible = (batch.input_ids != self._mask_id).astype(float)
+        share = visible / np.maximum(np.bincount(patients, visible, batch.patients.num_patients), 1)[patients]
+        hidden = np.zeros((batch.patients.num_patients, _HIDDEN))
+        np.add.at(hidden, patients, self.weights["in"][batch.input_ids] * share[:, None])
+        logits = hidden[batch.masked_patients] @ self.weights["out"]
         log_probs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        return mean, hidden, log_probs, hidden @ self.weights["los"]
+        return share, hidden, log_probs, hidden @ self.weights["los"]
 
     def _backward(
-        self, block: MaskedBatch, totals: StepTotals, gradients: dict[str, np.ndarray]
+        self, batch: MaskedBatch, totals: StepTotals, gradients: dict[str, np.ndarray]
     ) -> np.ndarray:
-        mean, hidden, log_probs, score = self._forward(block)
-        rows, labels = block.masked_positions // block.input_ids.shape[1], block.masked_labels
+        share, hidden, log_probs, score = self._forward(batch)
+        rows, labels, prolonged_los = batch.masked_patients, batch.labels, batch.patients.prolonged_los
         d_logits = np.exp(log_probs)
         d_logits[np.arange(len(labels)), labels] -= 1
         d_logits /= max(totals.masked_codes, 1)
-        d_score = (1 / (1 + np.exp(-score)) - block.prolonged_los) / totals.patients
+        d_score = (1 / (1 + np.exp(-score)) - prolonged_los) / totals.patients
         gradients["out"] += hidden[rows].T @ d_logits
         gradients["los"] += hidden.T @ d_score
         d_hidden = d_score[:, None] * self.weights["los"]
         np.add.at(d_hidden, rows, d_logits @ self.weights["out"].T)
-        np.add.at(gradients["in"], block.input_ids, mean[..., None] * d_hidden[:, None])
-        los_loss = np.logaddexp(0, -score * (2 * block.prolonged_los - 1)).sum()
+        of_codes = share[:, None] * d_hidden[self._patient_of_code(batch)]
+        np.add.at(gradients["in"], batch.input_ids, of_codes)
+        los_loss = np.logaddexp(0, -score * (2 * prolonged_los - 1)).sum()
         return np.asarray([-log_probs[np.arange(len(labels)), labels].sum(), los_loss])
+
+    @staticmethod
+    def _patient_of_code(batch: MaskedBatch) -> np.ndarray:
+        """(N,)"""
+        return np.repeat(np.arange(batch.patients.num_patients), batch.patients.lengths)

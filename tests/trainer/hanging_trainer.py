@@ -21,10 +21,10 @@ def main(arguments: list[str]) -> int:
     Backend: Any = backend_class(backend)  # type: ignore[arg-type]
     train_step = Backend.train_step
 
-    def hang(self: Any, blocks: Any, totals: Any, learning_rate: float, step: int) -> Any:
+    def hang(self: Any, packed: Any, totals: Any, learning_rate: float, step: int) -> Any:
         while step == HANGING_STEP and detect_world().rank == 1:
             time.sleep(1)
-        return train_step(self, blocks, totals, learning_rate, step)
+        return train_step(self, packed, totals, learning_rate, step)
 
     Backend.train_step = hang
     return command.main(arguments)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from tests.trainer.small_models import (
-    LEARNING_RATE,
     SMALL,
     STILL,
     build,
-    make_block,
+    gradients_of,
+    join,
+    make_batch,
     patients_of,
     totals_of,
+    train,
     under,
 )
 from trainer.config import OptimizerConfig
@@ -28,25 +30,26 @@ def lamb(backend: str, folder: str) -> dict[str, np.ndarray]:
     for step in (1, 2, 3):
         if step == 3:
             model.save(folder, 2)
-        blocks = [make_block(step, 8, 17), make_block(50 + step, 3, 30)]
-        results |= under(f"{step}/gradients", model.named_gradients(blocks, totals_of(blocks), step))
-        model.train_step(blocks, totals_of(blocks), LEARNING_RATE, step)
+        batch = join(make_batch(step, 8, 17), make_batch(50 + step, 3, 30))
+        results |= under(f"{step}/gradients", gradients_of(model, batch, step))
+        train(model, batch, step)
         results |= under(f"{step}/weights", model.named_weights())
     model = build(backend, STILL, seed=8, optimizer=LAMB)
     model.load(folder, 2)
-    model.train_step(blocks, totals_of(blocks), LEARNING_RATE, 3)
+    train(model, batch, 3)
     return results | under("resumed", model.named_weights())
 
 
 def parts(backend: str, folder: str) -> dict[str, np.ndarray]:
     """A step's gradients, whole and in parts; with dropout, in parts and again."""
-    blocks = [make_block(1, 8, 17), make_block(2, 3, 30)]
-    totals = totals_of(blocks)
+    batch = join(make_batch(1, 100, 17), make_batch(2, 3, 30))
     results = {}
-    for name, max_slots in (("whole", 10_000), ("parts", 60), ("patients", 1)):
-        results |= under(name, build(backend, STILL, max_slots=max_slots).named_gradients(blocks, totals, 1))
+    for name, max_slots in (("whole", 10_000), ("parts", 600), ("units", 1)):
+        model = build(backend, STILL, max_slots=max_slots)
+        results |= under(name, gradients_of(model, batch))
+        results[f"{name}/number"] = np.array(len(model.pack(batch).parts))
     for name in ("first", "again"):
-        results |= under(name, build(backend, SMALL, max_slots=60).named_gradients(blocks, totals, 1))
+        results |= under(name, gradients_of(build(backend, SMALL, max_slots=600), batch))
     return results
 
 
@@ -55,14 +58,14 @@ def large_batch(backend: str, folder: str) -> dict[str, np.ndarray]:
     world = detect_world()
     if world.size == 1:
         return under("alone", _three_steps(build(backend, STILL, optimizer=LAMB), slice(None)))
-    half = slice(0, 4) if world.rank == 0 else slice(4, None)
-    results = under("parts", _three_steps(build(backend, STILL, optimizer=LAMB, max_slots=30), half))
+    half = slice(0, 40) if world.rank == 0 else slice(40, None)
+    results = under("parts", _three_steps(build(backend, STILL, optimizer=LAMB, max_slots=300), half))
     compressed = build(backend, STILL, optimizer=LAMB, compression="fp16")
     return results | under("fp16", _three_steps(compressed, half))
 
 
 def _three_steps(model: Backend, rows: slice) -> dict[str, np.ndarray]:
     for step in (1, 2, 3):
-        whole = make_block(step, 9, 14)
-        model.train_step([patients_of(whole, rows)], totals_of([whole]), LEARNING_RATE, step)
+        whole = make_batch(step, 90, 14)
+        train(model, patients_of(whole, rows), step, totals_of(whole))
     return model.named_weights()

@@ -9,8 +9,9 @@ import numpy as np
 
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
-from trainer.core.backend import Backend, StepTotals
-from trainer.core.batch import MaskedBatch
+from trainer.core.backend import Backend, StepResult, StepTotals
+from trainer.core.batch import MaskedBatch, RaggedBatch
+from trainer.core.ragged import concatenate, offsets_of, ranges, take
 from trainer.core.world import detect_world
 
 SMALL = BertConfig(
@@ -27,57 +28,69 @@ STILL = replace(SMALL, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
 LEARNING_RATE = 1e-3
 
 
-def make_block(seed: int, patients: int, length: int, vocab_size: int = SMALL.vocab_size) -> MaskedBatch:
+def make_batch(seed: int, patients: int, length: int, vocab_size: int = SMALL.vocab_size) -> MaskedBatch:
     """Random patients of random lengths up to `length`, 3 of 10 codes masked, some as id 0 like [PAD]."""
     generator = np.random.default_rng(seed)
-    lengths = generator.integers(1, length + 1, patients).astype(np.int32)
-    real = np.arange(length) < lengths[:, None]
-    masked = np.flatnonzero(real & (generator.random((patients, length)) < 0.3))
-    ids = np.where(real, generator.integers(4, vocab_size, (patients, length)), 0)
-    ids.flat[masked[::3]] = 0
-    return MaskedBatch(
-        input_ids=ids.astype(np.int32),
-        visit_numbers=np.where(real, np.arange(length) // 3 + 1, 0).astype(np.int32),
-        lengths=lengths,
-        masked_positions=masked.astype(np.int32),
-        masked_labels=generator.integers(4, vocab_size, len(masked)).astype(np.int32),
+    lengths = generator.integers(1, length + 1, patients)
+    offsets = offsets_of(lengths)
+    codes = int(offsets[-1])
+    masked = np.flatnonzero(generator.random(codes) < 0.3)
+    ids = generator.integers(4, vocab_size, codes).astype(np.int32)
+    shown = ids.copy()
+    shown[masked[::3]] = 0
+    places = ranges(np.zeros(patients, np.int64), lengths)
+    ragged = RaggedBatch(
+        token_ids=ids,
+        visit_numbers=(places // 3 + 1).astype(np.int32),
+        offsets=offsets,
         prolonged_los=generator.integers(0, 2, patients).astype(np.int32),
+        row_numbers=np.arange(patients),
     )
+    return MaskedBatch(ragged, shown, masked, ids[masked])
 
 
-def patients_of(block: MaskedBatch, rows: slice) -> MaskedBatch:
-    """Some patients of a block."""
-    length = block.input_ids.shape[1]
-    first, last, _ = rows.indices(len(block.lengths))
-    kept = (block.masked_positions >= first * length) & (block.masked_positions < last * length)
+def patients_of(batch: MaskedBatch, rows: slice) -> MaskedBatch:
+    """Some patients of a batch."""
+    first, stop, _ = rows.indices(batch.patients.num_patients)
+    start, end = batch.patients.offsets[[first, max(first, stop)]]
+    kept = (batch.masked >= start) & (batch.masked < end)
     return MaskedBatch(
-        block.input_ids[rows],
-        block.visit_numbers[rows],
-        block.lengths[rows],
-        block.masked_positions[kept] - np.int32(first * length),
-        block.masked_labels[kept],
-        block.prolonged_los[rows],
+        take(batch.patients, np.arange(first, stop)),
+        batch.input_ids[start:end],
+        batch.masked[kept] - start,
+        batch.labels[kept],
     )
 
 
-def wider(block: MaskedBatch, more: int = 3) -> MaskedBatch:
-    """The same patients with more empty slots."""
-    rows, columns = np.divmod(block.masked_positions, block.input_ids.shape[1])
-    pad = ((0, 0), (0, more))
-    return replace(
-        block,
-        input_ids=np.pad(block.input_ids, pad),
-        visit_numbers=np.pad(block.visit_numbers, pad),
-        masked_positions=(rows * (block.input_ids.shape[1] + more) + columns).astype(np.int32),
+def join(*batches: MaskedBatch) -> MaskedBatch:
+    """The patients of all batches."""
+    codes_before = np.cumsum([0, *(batch.patients.num_codes for batch in batches[:-1])])
+    return MaskedBatch(
+        concatenate([batch.patients for batch in batches]),
+        np.concatenate([batch.input_ids for batch in batches]),
+        np.concatenate([batch.masked + before for batch, before in zip(batches, codes_before, strict=True)]),
+        np.concatenate([batch.labels for batch in batches]),
     )
 
 
-def without_masks(block: MaskedBatch) -> MaskedBatch:
-    return replace(block, masked_positions=block.masked_positions[:0], masked_labels=block.masked_labels[:0])
+def without_masks(batch: MaskedBatch) -> MaskedBatch:
+    return replace(batch, masked=batch.masked[:0], labels=batch.labels[:0])
 
 
-def totals_of(blocks: list[MaskedBatch]) -> StepTotals:
-    return StepTotals(sum(len(b.masked_labels) for b in blocks), sum(len(b.lengths) for b in blocks))
+def totals_of(batch: MaskedBatch) -> StepTotals:
+    return StepTotals(len(batch.masked), batch.patients.num_patients)
+
+
+def train(model: Backend, batch: MaskedBatch, step: int = 1, totals: StepTotals | None = None) -> StepResult:
+    """A step. totals: the batch's, if not given."""
+    return model.train_step(model.pack(batch), totals or totals_of(batch), LEARNING_RATE, step)
+
+
+def gradients_of(
+    model: Any, batch: MaskedBatch, step: int = 1, totals: StepTotals | None = None
+) -> dict[str, np.ndarray]:
+    """A step's, see named_gradients. totals: the batch's, if not given."""
+    return model.named_gradients(model.pack(batch), totals or totals_of(batch), step)
 
 
 def under(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -85,7 +98,7 @@ def under(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{name}/{key}": value for key, value in arrays.items()}
 
 
-EMPTY = patients_of(make_block(0, 1, 5), slice(0, 0))
+EMPTY = patients_of(make_batch(0, 1, 5), slice(0, 0))
 
 
 def build(
@@ -103,15 +116,19 @@ def build(
 
 
 def forward_inputs() -> dict[str, np.ndarray]:
-    """Of Backend.forward, for six patients."""
-    block = make_block(4, 6, 12)
-    rows, columns = np.divmod(block.masked_positions, 12)
+    """Of Backend.forward, for six patients of at most 12 codes."""
+    batch = make_batch(4, 6, 12)
+    lengths = batch.patients.lengths
+    real = np.arange(12) < lengths[:, None]
+    ids, visits = np.zeros(real.shape, np.int32), np.zeros(real.shape, np.int32)
+    ids[real], visits[real] = batch.input_ids, batch.patients.visit_numbers
+    rows = batch.masked_patients
     return {
-        "input_ids": block.input_ids,
-        "attention_mask": (np.arange(12) < block.lengths[:, None]).astype(np.int32),
-        "token_type_ids": block.visit_numbers,
+        "input_ids": ids,
+        "attention_mask": real.astype(np.int32),
+        "token_type_ids": visits,
         "masked_rows": rows,
-        "masked_columns": columns,
-        "masked_labels": block.masked_labels,
-        "prolonged_los": block.prolonged_los,
+        "masked_columns": batch.masked - batch.patients.offsets[rows],
+        "masked_labels": batch.labels,
+        "prolonged_los": batch.patients.prolonged_los,
     }

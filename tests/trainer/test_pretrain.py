@@ -39,10 +39,8 @@ def test_ranks_together_see_each_patient_once_an_epoch(make_config, world_size):
     steps_an_epoch = -(-per_epoch // 7)
     steps_of_two_epochs = [set(range(1 + n * steps_an_epoch, 1 + (n + 1) * steps_an_epoch)) for n in (0, 1)]
     for steps in steps_of_two_epochs:
-        seen = [
-            b for backend in backends for step, blocks, _ in backend.seen if step in steps for b in blocks
-        ]
-        assert sum(len(block.lengths) for block in seen) == 400
+        seen = [batch for backend in backends for step, batch, _ in backend.seen if step in steps]
+        assert sum(batch.patients.num_patients for batch in seen) == 400
 
 
 def test_ranks_end_with_equal_weights_and_equal_metrics(make_config, tmp_path):

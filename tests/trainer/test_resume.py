@@ -86,7 +86,7 @@ def test_another_world_size_sees_each_patient_of_the_epoch_once(make_config):
     assert read_log(config, "train")[-1]["patients_seen"] == 160
     backends = run_ranks(config, 3)
     for backend in backends:
-        rows += [len(block.lengths) for step, blocks, _ in backend.seen if step <= 10 for block in blocks]
+        rows += [batch.patients.num_patients for step, batch, _ in backend.seen if step <= 10]
     # The other 240 patients take ceil(80 / 16) = 5 steps of three ranks.
     assert sum(rows) == 240
     assert read_log(config, "train")[9]["epoch"] == 0 and read_log(config, "train")[10]["epoch"] == 1

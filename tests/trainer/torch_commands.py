@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.trainer.small_models import make_block
+from tests.trainer.small_models import join, make_batch
 from trainer.config import MAX_SLOTS
-from trainer.core.slots import packed_parts
+from trainer.core.slots import pack_batch
 
 
 def attention(backend: str, folder: str) -> dict[str, np.ndarray]:
@@ -15,13 +15,12 @@ def attention(backend: str, folder: str) -> dict[str, np.ndarray]:
 
     from trainer.torch_backend.attention import attend
     from trainer.torch_backend.dropout import Dropout
-    from trainer.torch_backend.slots import part_slots
+    from trainer.torch_backend.slots import packed_slots
 
     heads, size, rate = 3, 8, 0.3
     cpu = torch.device("cpu")
-    (part,) = packed_parts([make_block(1, 8, 17), make_block(2, 5, 90)], MAX_SLOTS)
-    assert part
-    slots = part_slots(part, cpu)
+    ((piece,),) = pack_batch(join(make_batch(1, 8, 17), make_batch(2, 5, 90)), MAX_SLOTS).parts
+    slots = packed_slots(piece, cpu)
     generator = torch.Generator().manual_seed(0)
     num_slots = len(slots.input_ids)
     projected = torch.randn(num_slots, 3 * heads * size, generator=generator, requires_grad=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,12 +11,13 @@ import numpy as np
 from schemas.model_config import BertConfig
 from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
 from trainer.core.batch import MaskedBatch
+from trainer.core.slots import PackedBatch
 from trainer.core.world import World
 
 
 @dataclass(frozen=True)
 class StepTotals:
-    """Over all ranks and blocks of one step: what the loss is divided by, once."""
+    """Over all ranks of one step: what the loss is divided by, once."""
 
     masked_codes: int
     patients: int
@@ -37,22 +38,22 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Predictions:
-    """One block evaluated, on this rank alone, dropout off."""
+    """A batch evaluated, on this rank alone, dropout off; patients and masked codes in the batch's order."""
 
     mlm_loss_sum: float
     los_loss_sum: float
     top_codes: np.ndarray
-    """(M, 10) int32: the likeliest codes of each masked slot, best first"""
+    """(K, 10) int32: the likeliest codes of each masked one, best first"""
     prolonged_los_score: np.ndarray
-    """(B,) float32: log-odds of a prolonged stay"""
+    """(P,) float32: log-odds of a prolonged stay"""
 
 
 class Backend(Protocol):
     """One framework's side of training.
 
     The loss of a step is mlm_loss_sum / totals.masked_codes + los_loss_sum / totals.patients, sums over
-    every block of every rank: gradients are summed over blocks and ranks (one named all-reduce) and never
-    averaged again. Dropout is a pure function of (seed, step, rank, block), so a resumed run repeats an
+    every part of every rank: gradients are summed over parts and ranks (one named all-reduce) and never
+    averaged again. Dropout is a pure function of (seed, step, rank, part), so a resumed run repeats an
     undisturbed one. Weights and slots are handed in and out under BERT's TensorFlow names or files of
     schemas.checkpoint.
     """
@@ -76,20 +77,24 @@ class Backend(Protocol):
         """
         ...
 
+    def pack(self, batch: MaskedBatch) -> PackedBatch:
+        """A rank's patients of a step as this backend computes them; called in the input's thread."""
+        ...
+
     def train_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: PackedBatch, totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult: ...
 
-    def predict(self, block: MaskedBatch) -> Predictions: ...
+    def predict(self, batch: MaskedBatch) -> Predictions: ...
 
-    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
+    def step_is_finite(self, packed: PackedBatch, totals: StepTotals, step: int) -> bool:
         """Whether this rank's own part of a step (losses and gradients, dropout as in the step) is finite.
 
         It talks to no other rank and changes nothing.
         """
         ...
 
-    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+    def find_anomaly(self, packed: PackedBatch, totals: StepTotals, step: int) -> str | None:
         """This rank's part of a step again, slowly: what made the first value that is not finite.
 
         A weight, or an operation and its layer, in words without any patient's data; None if nothing did.
@@ -155,7 +160,7 @@ class AheadBackend(Protocol):
     """Whether it does: only beside a device of its own."""
 
     def begin_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: PackedBatch, totals: StepTotals, learning_rate: float, step: int
     ) -> Callable[[], StepResult]:
         """A train_step, handed to the device; the result waits for it.
 

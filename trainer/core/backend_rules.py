@@ -26,9 +26,9 @@ def is_decayed(variable: str) -> bool:
     return not (variable.endswith("bias") or "LayerNorm" in variable)
 
 
-def dropout_seed(seed: int, step: int, rank: int, block: int) -> int:
-    """A 63-bit number for one block's dropout. Nothing is remembered, so a resumed run draws the same."""
-    return int(np.random.SeedSequence((seed, step, rank, block)).generate_state(1, np.uint64)[0] >> 1)
+def dropout_seed(seed: int, step: int, rank: int, part: int) -> int:
+    """63 bits for the dropout of a step's part. Nothing is remembered, so a resumed run draws the same."""
+    return int(np.random.SeedSequence((seed, step, rank, part)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def vocabulary_head_chunks(num_masked: int, vocab_size: int, *, at_once: int = 1) -> list[slice]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.core.batch import RaggedBatch
-from trainer.core.masking import MaskedCodes
+from trainer.core.batch import MaskedBatch, RaggedBatch
 from trainer.core.ragged import ranges
 
 
@@ -34,43 +33,42 @@ def popularity_ranks(counts: np.ndarray, first_code_id: int) -> np.ndarray:
     return ranks
 
 
-def rank_by_popularity(codes: MaskedCodes, popularity: np.ndarray) -> np.ndarray:
+def rank_by_popularity(batch: MaskedBatch, popularity: np.ndarray) -> np.ndarray:
     """(K,) int64: at which guess the masked code is hit if one always guesses the most frequent codes."""
-    return popularity[codes.labels]
+    return popularity[batch.labels]
 
 
-def rank_by_other_visits(
-    batch: RaggedBatch, codes: MaskedCodes, popularity: np.ndarray, first_code_id: int
-) -> np.ndarray:
+def rank_by_other_visits(batch: MaskedBatch, popularity: np.ndarray, first_code_id: int) -> np.ndarray:
     """(K,) int64: at which guess the masked code is hit if one guesses from the patient's other visits.
 
     Guessed are the codes of the patient's other visits that are not masked, the most frequent first, ties by
     popularity. A code that is not among them is never hit: the rank is then the size of the vocabulary.
     """
+    ragged = batch.patients
     never = len(popularity)
-    num_masked = len(codes.masked)
+    num_masked = len(batch.masked)
     ranks = np.full(num_masked, never, np.int64)
-    patients = np.searchsorted(batch.offsets, codes.masked, side="right") - 1
+    patients = batch.masked_patients
 
     # Every pair of a masked code and a code of the same patient in another visit, if that one can be seen.
-    lengths = batch.lengths[patients]
+    lengths = ragged.lengths[patients]
     masked = np.repeat(np.arange(num_masked, dtype=np.int64), lengths)
-    others = ranges(batch.offsets[patients], lengths)
-    is_masked = np.zeros(batch.num_codes, bool)
-    is_masked[codes.masked] = True
-    counted = ~is_masked[others] & (batch.token_ids[others] >= first_code_id)
-    counted &= batch.visit_numbers[others] != batch.visit_numbers[codes.masked[masked]]
-    pairs = masked[counted] * never + batch.token_ids[others[counted]]
+    others = ranges(ragged.offsets[patients], lengths)
+    is_masked = np.zeros(ragged.num_codes, bool)
+    is_masked[batch.masked] = True
+    counted = ~is_masked[others] & (ragged.token_ids[others] >= first_code_id)
+    counted &= ragged.visit_numbers[others] != ragged.visit_numbers[batch.masked[masked]]
+    pairs = masked[counted] * never + ragged.token_ids[others[counted]]
 
     guesses, times = np.unique(pairs, return_counts=True)
     if not len(guesses):
         return ranks
     guess_of, guessed_code = np.divmod(guesses, never)
-    wanted = np.arange(num_masked) * never + codes.labels
+    wanted = np.arange(num_masked) * never + batch.labels
     place = np.minimum(np.searchsorted(guesses, wanted), len(guesses) - 1)
     found = guesses[place] == wanted
     times_of_label = np.where(found, times[place], 0)[guess_of]
-    label_popularity = popularity[codes.labels][guess_of]
+    label_popularity = popularity[batch.labels][guess_of]
     is_better = times > times_of_label
     is_better |= (times == times_of_label) & (popularity[guessed_code] < label_popularity)
     better = np.bincount(guess_of[is_better], minlength=num_masked)

@@ -1,4 +1,4 @@
-"""The two shapes of a batch: ragged as it is read, dense and masked as it is trained."""
+"""The two shapes of a batch: as it is read, and with the codes hidden that the model must guess."""
 
 from __future__ import annotations
 
@@ -38,17 +38,23 @@ class RaggedBatch:
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """One dense block: B patients padded to T codes, M codes of them masked. M and B may be 0."""
+    """A ragged batch of P patients with N codes, K of them masked. K and P may be 0."""
 
+    patients: RaggedBatch
+    """As they are."""
     input_ids: np.ndarray
-    """(B, T) int32, masked and padded"""
-    visit_numbers: np.ndarray
-    """(B, T) int32, 0 in empty slots"""
-    lengths: np.ndarray
-    """(B,) int32: the real codes are the first lengths[b] slots of row b"""
-    masked_positions: np.ndarray
-    """(M,) int32: places in the flattened (B * T,) block"""
-    masked_labels: np.ndarray
-    """(M,) int32: the codes that stood there"""
-    prolonged_los: np.ndarray
-    """(B,) int32, 0 or 1"""
+    """(N,) int32: what the model reads"""
+    masked: np.ndarray
+    """(K,) int64, ascending: places among the N codes"""
+    labels: np.ndarray
+    """(K,) int32: the codes that stood there"""
+
+    @property
+    def masked_each(self) -> np.ndarray:
+        """(P,) masked codes a patient."""
+        return np.diff(np.searchsorted(self.masked, self.patients.offsets))
+
+    @property
+    def masked_patients(self) -> np.ndarray:
+        """(K,) int64: whose each masked code is, 0 to P - 1."""
+        return np.repeat(np.arange(self.patients.num_patients), self.masked_each)

@@ -34,13 +34,13 @@ class ConfusionCounts:
         self._pairs: list[np.ndarray] = []
         self._patients_masked = np.zeros(vocabulary_size, np.int64)
 
-    def add(self, block: MaskedBatch, top_codes: np.ndarray) -> None:
-        """top_codes: (M, 10), the likeliest codes of each masked slot."""
-        if not len(block.masked_labels):
+    def add(self, batch: MaskedBatch, top_codes: np.ndarray) -> None:
+        """top_codes: (K, 10), the likeliest codes of each masked one."""
+        if not len(batch.masked):
             return
         size = np.int64(self._size)
-        patients = block.masked_positions // np.int64(block.input_ids.shape[1])
-        labels, predicted = block.masked_labels.astype(np.int64), top_codes[:, 0].astype(np.int64)
+        patients = batch.masked_patients
+        labels, predicted = batch.labels.astype(np.int64), top_codes[:, 0].astype(np.int64)
         self._patients_masked += np.bincount(np.unique(patients * size + labels) % size, minlength=self._size)
         wrong = predicted != labels
         found = np.unique((patients[wrong] * size + labels[wrong]) * size + predicted[wrong])

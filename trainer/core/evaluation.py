@@ -138,31 +138,26 @@ class Evaluator:
             ConfusionCounts(self._train.shards.vocabulary_size),
         )
         for batch in stream_batches(self._valid, self._order, spans, self._batch_size):
-            prepared = self._maker.prepare(batch, evaluation_key())
+            masked, _ = self._maker.prepare(batch, evaluation_key())
             if self._baseline_hits is None:  # the same at every evaluation
-                local.baseline_hits[0] += count_hits(rank_by_popularity(prepared.codes, self._popularity))
+                local.baseline_hits[0] += count_hits(rank_by_popularity(masked, self._popularity))
                 local.baseline_hits[1] += count_hits(
-                    rank_by_other_visits(
-                        prepared.patients, prepared.codes, self._popularity, self._first_code_id
-                    )
+                    rank_by_other_visits(masked, self._popularity, self._first_code_id)
                 )
             if self._stop.asked:
                 local.gave_up = True
                 break
-            for block in prepared.blocks:
-                predictions = self._backend.predict(block)
-                local.sums.mlm_loss += predictions.mlm_loss_sum
-                local.sums.los_loss += predictions.los_loss_sum
-                local.sums.masked_codes += len(block.masked_labels)
-                local.sums.patients += len(block.lengths)
-                local.sums.model_hits += count_top_hits(predictions.top_codes, block.masked_labels)
-                local.confusions.add(block, predictions.top_codes)
-                # In what order the patients stand does not matter to the AUC, so long as score and label do
-                # together.
-                stop = place + len(block.lengths)
-                local.scores[0, place:stop] = predictions.prolonged_los_score
-                local.scores[1, place:stop] = block.prolonged_los
-                place = stop
+            predictions = self._backend.predict(masked)
+            local.sums.mlm_loss += predictions.mlm_loss_sum
+            local.sums.los_loss += predictions.los_loss_sum
+            local.sums.masked_codes += len(masked.labels)
+            local.sums.patients += batch.num_patients
+            local.sums.model_hits += count_top_hits(predictions.top_codes, masked.labels)
+            local.confusions.add(masked, predictions.top_codes)
+            stop = place + batch.num_patients
+            local.scores[0, place:stop] = predictions.prolonged_los_score
+            local.scores[1, place:stop] = batch.prolonged_los
+            place = stop
         return local
 
 

@@ -8,13 +8,11 @@ gives fresh masks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from schemas.vocabulary import SpecialTokens
 from trainer.config import MAX_SEQ_LENGTH, MaskingConfig
-from trainer.core.batch import RaggedBatch
+from trainer.core.batch import MaskedBatch, RaggedBatch
 from trainer.core.hashing import derive_key, hash64
 from trainer.core.ragged import ranges
 
@@ -24,18 +22,6 @@ _TRAINING, _EVALUATION = 3, 4  # kinds of draw
 _POSITION_BITS = (MAX_SEQ_LENGTH - 1).bit_length()
 _RANDOM_BITS = 30
 MAX_PATIENTS = 1 << (64 - _POSITION_BITS - _RANDOM_BITS)
-
-
-@dataclass(frozen=True)
-class MaskedCodes:
-    """A ragged batch of N codes, K of them masked."""
-
-    input_ids: np.ndarray
-    """(N,) int32: what the model reads"""
-    masked: np.ndarray
-    """(K,) int64, ascending: places among the N codes"""
-    labels: np.ndarray
-    """(K,) int32: the codes that stood there"""
 
 
 def training_key(seed: int, epoch: int) -> np.uint64:
@@ -56,7 +42,7 @@ class Masker:
         self._first_code_id = special.first_code_id
         self._num_codes = vocabulary_size - special.first_code_id
 
-    def mask(self, batch: RaggedBatch, key: np.uint64) -> MaskedCodes:
+    def mask(self, batch: RaggedBatch, key: np.uint64) -> MaskedBatch:
         """Draw and apply the masks of every patient of a batch."""
         assert batch.num_patients <= MAX_PATIENTS and batch.lengths.max(initial=0) <= MAX_SEQ_LENGTH
         draws = self._draws(batch, key)
@@ -64,7 +50,7 @@ class Masker:
         labels = batch.token_ids[masked]
         input_ids = batch.token_ids.copy()
         input_ids[masked] = self._replacements(labels, draws[masked])
-        return MaskedCodes(input_ids, masked, labels)
+        return MaskedBatch(batch, input_ids, masked, labels)
 
     def _draws(self, batch: RaggedBatch, key: np.uint64) -> np.ndarray:
         """(N,) uint64: one number for each (patient's row, place in the patient)."""

@@ -1,4 +1,4 @@
-"""Sums that add up over blocks, batches and ranks; divided once, at the end."""
+"""Sums that add up over batches and ranks; divided once, at the end."""
 
 from __future__ import annotations
 

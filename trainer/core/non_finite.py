@@ -11,9 +11,10 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.training_log import rows_text
 from trainer.core.backend import Backend, StepTotals
-from trainer.core.batch import MaskedBatch, RaggedBatch
+from trainer.core.batch import RaggedBatch
 from trainer.core.order import Position
 from trainer.core.ragged import take
+from trainer.core.slots import PackedBatch
 from trainer.core.together import gather, on_every_rank
 from trainer.core.training_input import BatchMaker, step_patients
 from trainer.core.world import World
@@ -76,12 +77,10 @@ class Diagnosis:
         self._reader, self._maker, self._seed = reader, maker, seed
         self._run_uri, self._detect_anomaly = run_uri, detect_anomaly
 
-    def explain(
-        self, step: int, position: Position, blocks: Sequence[MaskedBatch], totals: StepTotals
-    ) -> NotFinite:
+    def explain(self, step: int, position: Position, packed: PackedBatch, totals: StepTotals) -> NotFinite:
         """The error to stop with, equal on every rank; every rank must ask. position: before the step."""
         own = on_every_rank(
-            self._backend, self._world, "diagnosis", lambda: self._look(step, position, blocks, totals)
+            self._backend, self._world, "diagnosis", lambda: self._look(step, position, packed, totals)
         )
         findings = [
             Finding(**plain) for plain in gather(self._backend, self._world, "findings", own) if plain
@@ -89,15 +88,15 @@ class Diagnosis:
         return NotFinite(step, findings, self._run_uri)
 
     def _look(
-        self, step: int, position: Position, blocks: Sequence[MaskedBatch], totals: StepTotals
+        self, step: int, position: Position, packed: PackedBatch, totals: StepTotals
     ) -> dict[str, Any] | None:
         """This rank's finding as JSON values; None where its own part is finite."""
-        if self._backend.step_is_finite(blocks, totals, step):
+        if self._backend.step_is_finite(packed, totals, step):
             return None
         batch, key = step_patients(self._reader, self._seed, self._world.rank, position)
         anomaly = None
         if self._detect_anomaly:
-            anomaly = self._backend.find_anomaly(blocks, totals, step) or "no operation of the rerun made it"
+            anomaly = self._backend.find_anomaly(packed, totals, step) or "no operation of the rerun made it"
         patients = self._bad_patients(batch, key, totals, step)
         rows = self._reader.locate(batch.row_numbers[patients])
         return asdict(Finding(self._world.rank, rows, anomaly))
@@ -110,8 +109,8 @@ class Diagnosis:
             if not groups:
                 break
             group = groups.pop()
-            blocks = self._maker.prepare(take(batch, group), key).blocks
-            if self._backend.step_is_finite(blocks, totals, step):
+            masked, _ = self._maker.prepare(take(batch, group), key)
+            if self._backend.step_is_finite(self._backend.pack(masked), totals, step):
                 continue
             if len(group) == 1:
                 bad.append(group)

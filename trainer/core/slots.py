@@ -1,17 +1,16 @@
-"""One step's patients in a flat array of slots, without the padding that the blocks have."""
+"""A masked batch in flat arrays of slots, as the networks compute it: little padding, a part at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from trainer.core.batch import MaskedBatch
-from trainer.core.layout import parts_of
-from trainer.core.packing import Rows, pack
-from trainer.core.ragged import offsets_of, ranges
+from trainer.core.packing import Piece, Rows, pack
+from trainer.core.ragged import ranges
 
 HIDDEN_SLOT = -10_000.0
 """Added to the attention score of a slot that is not to be seen: e to this power is 0."""
@@ -20,7 +19,7 @@ _MASKED_MULTIPLE = 64
 
 
 class SlotArrays(NamedTuple):
-    """N slots, some of them empty, and P patients. Whole numbers."""
+    """N slots, some of them empty, and P patients. All int32."""
 
     input_ids: np.ndarray
     """(N,)"""
@@ -41,89 +40,104 @@ class SlotArrays(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
-    """Patients of a step that are in the network together."""
+class PackedPiece:
+    """Patients of a batch in rows, several to a row."""
 
     slots: SlotArrays
     rows: tuple[Rows, ...]
+    """By width; all slots are in one of them."""
+    patients: np.ndarray
+    """(P,) int64: which of the batch's patients they are"""
+    masked: np.ndarray
+    """(M without what fills up,) int64: which of the batch's masked codes"""
 
 
-class StepBlocks(list[MaskedBatch]):
-    """One step's blocks, packed once, where the step is made: not where the device would wait for it."""
+@dataclass(frozen=True)
+class PackedBatch:
+    """A batch as it goes through the network."""
 
-    def __init__(self, blocks: Sequence[MaskedBatch], max_slots: int) -> None:
-        super().__init__(blocks)
-        self.max_slots = max_slots
-        self.parts = _pack_parts(blocks, max_slots)
+    parts: tuple[tuple[PackedPiece, ...], ...]
+    """Parts run one after the other, the pieces of a part side by side. None is without patients."""
 
     @property
     def num_slots(self) -> int:
         """Slots that the network computes, empty ones included."""
-        return sum(len(part.slots.input_ids) for part in self.parts if part)
+        return sum(len(piece.slots.input_ids) for part in self.parts for piece in part)
 
 
-def packed_parts(blocks: Sequence[MaskedBatch], max_slots: int) -> list[Part | None]:
-    """One or more; None for a part without patients."""
-    if isinstance(blocks, StepBlocks) and blocks.max_slots == max_slots:
-        return blocks.parts
-    return _pack_parts(blocks, max_slots)
+def pack_batch(batch: MaskedBatch, max_slots: int, hands: int = 1) -> PackedBatch:
+    """max_slots, hands: see packing.pack."""
+    packing = pack(batch.patients.lengths, max_slots, hands)
+    patients = np.argsort(packing.starts)  # as their slots follow each other
+    starts = packing.starts[patients]
+    slots = batch.masked + np.repeat(packing.starts - batch.patients.offsets[:-1], batch.masked_each)
+    masked = np.argsort(slots)
+    slots = slots[masked]
+
+    def packed(piece: Piece) -> PackedPiece:
+        ours = slice(*np.searchsorted(starts, (piece.start, piece.stop)))
+        hidden = slice(*np.searchsorted(slots, (piece.start, piece.stop)))
+        arrays = _arrays(
+            batch,
+            piece.stop - piece.start,
+            patients[ours],
+            starts[ours] - piece.start,
+            masked[hidden],
+            slots[hidden] - piece.start,
+        )
+        return PackedPiece(arrays, piece.rows, patients[ours], masked[hidden])
+
+    return PackedBatch(tuple(tuple(map(packed, part)) for part in packing.parts))
 
 
-def _pack_parts(blocks: Sequence[MaskedBatch], max_slots: int) -> list[Part | None]:
-    parts = [[block for block in part if len(block.lengths)] for part in parts_of(blocks, max_slots) or [[]]]
-    return [Part(*packed_slots(part)) if part else None for part in parts]
+def _arrays(
+    batch: MaskedBatch,
+    num_slots: int,
+    patients: np.ndarray,
+    first_slots: np.ndarray,
+    masked: np.ndarray,
+    masked_slots: np.ndarray,
+) -> SlotArrays:
+    """Some patients (P,) and their masked codes (K,), which stand in these slots."""
+    ragged = batch.patients
+    lengths = ragged.lengths[patients]
+    codes, slots = ranges(ragged.offsets[patients], lengths), ranges(first_slots, lengths)
+    fill = (0, -len(masked) % _MASKED_MULTIPLE)
 
-
-def packed_slots(blocks: Sequence[MaskedBatch]) -> tuple[SlotArrays, tuple[Rows, ...]]:
-    """Patients of all blocks, several to a row; and the rows. At least one patient."""
-    real = [real_slots(block) for block in blocks]
-    lengths = np.concatenate([block.sum(axis=1) for block in real])
-    offsets = offsets_of(lengths)
-    packing = pack(lengths)
-    target = ranges(packing.starts, lengths)
-
-    def spread(values: Iterator[np.ndarray] | np.ndarray, empty: int) -> np.ndarray:
+    def spread(values: np.ndarray, empty: int = 0) -> np.ndarray:
         """Values of the codes → of the slots."""
-        found = np.full(packing.num_slots, empty, np.int64)
-        found[target] = values if isinstance(values, np.ndarray) else np.concatenate(list(values))
+        found = np.full(num_slots, empty, np.int32)
+        found[slots] = values
         return found
 
-    masked_codes, codes_before = [], 0
-    for block, is_code in zip(blocks, real, strict=True):
-        code_numbers = np.cumsum(is_code.ravel()) - 1 + codes_before
-        masked_codes.append(code_numbers[block.masked_positions])
-        codes_before = code_numbers[-1] + 1
-    masked_slots = target[np.concatenate(masked_codes)]
-    fill = (0, -len(masked_slots) % _MASKED_MULTIPLE)
-    labels = np.concatenate([block.masked_labels for block in blocks])
-    arrays = SlotArrays(
-        spread((block.input_ids[is_code] for block, is_code in zip(blocks, real, strict=True)), 0),
-        spread((block.visit_numbers[is_code] for block, is_code in zip(blocks, real, strict=True)), 0),
-        spread(np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths), 0),
-        spread(np.repeat(np.arange(len(lengths)), lengths), len(lengths)),
-        packing.starts,
-        np.pad(masked_slots, fill),
-        np.pad(labels, fill, constant_values=-1),
-        np.concatenate([block.prolonged_los for block in blocks]),
-    )
-    return arrays, packing.rows
-
-
-def slots_of_block(block: MaskedBatch) -> SlotArrays:
-    """A block as it stands, empty slots included: one patient a row."""
-    patients, length = block.input_ids.shape
     return SlotArrays(
-        block.input_ids.ravel(),
-        block.visit_numbers.ravel(),
-        np.tile(np.arange(length), patients),
-        np.where(real_slots(block), np.arange(patients)[:, None], patients).ravel(),
-        np.arange(patients) * length,
-        block.masked_positions,
-        block.masked_labels,
-        block.prolonged_los,
+        input_ids=spread(batch.input_ids[codes]),
+        visit_numbers=spread(ragged.visit_numbers[codes]),
+        positions=spread(slots - np.repeat(first_slots, lengths)),
+        patients=spread(np.repeat(np.arange(len(patients)), lengths), empty=len(patients)),
+        first_slots=first_slots.astype(np.int32),
+        masked_slots=np.pad(masked_slots.astype(np.int32), fill),
+        masked_labels=np.pad(batch.labels[masked], fill, constant_values=-1),
+        prolonged_los=ragged.prolonged_los[patients],
     )
 
 
-def real_slots(block: MaskedBatch) -> np.ndarray:
-    """(B, T) bool: slots that hold a code; a patient without any has its first slot."""
-    return np.arange(block.input_ids.shape[1]) < np.maximum(block.lengths, 1)[:, None]
+def padded_slots(inputs: Mapping[str, np.ndarray]) -> tuple[SlotArrays, np.ndarray]:
+    """The inputs of Backend.forward as they stand, one patient of T slots a row.
+
+    Also what is added to attention's scores, (B, 1, 1, T) float32.
+    """
+    patients, width = inputs["input_ids"].shape
+    real = np.arange(width) < np.maximum(inputs["attention_mask"].sum(axis=1), 1)[:, None]
+    arrays = SlotArrays(
+        input_ids=inputs["input_ids"].ravel(),
+        visit_numbers=inputs["token_type_ids"].ravel(),
+        positions=np.tile(np.arange(width), patients),
+        patients=np.where(real, np.arange(patients)[:, None], patients).ravel(),
+        first_slots=np.arange(patients) * width,
+        masked_slots=inputs["masked_rows"] * width + inputs["masked_columns"],
+        masked_labels=inputs["masked_labels"],
+        prolonged_los=inputs["prolonged_los"],
+    )
+    hidden = np.where(real, 0, HIDDEN_SLOT)[:, None, None, :].astype(np.float32)
+    return SlotArrays(*(array.astype(np.int32) for array in arrays)), hidden

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TypeGuard
 
 import numpy as np
 
 from trainer.core.backend import AheadBackend, Backend, StepResult, StepTotals
-from trainer.core.batch import MaskedBatch
 from trainer.core.boundary import log_stop
 from trainer.core.order import Position
 from trainer.core.prefetch import Prefetch
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
+from trainer.core.slots import PackedBatch
 from trainer.core.together import OtherRankFailed, failure_flags
 from trainer.core.training_input import StepInput
 
@@ -90,7 +90,7 @@ class BegunStep:
     step: int
     before: Position
     """Where the run stood."""
-    blocks: Sequence[MaskedBatch]
+    packed: PackedBatch
     totals: RankTotals
     result: Callable[[], StepResult]
 
@@ -99,14 +99,14 @@ def begin_step(
     run: Run, progress: Progress, step_input: StepInput, totals: RankTotals, rate: float
 ) -> BegunStep:
     """The next step."""
-    step, blocks, backend = progress.step + 1, step_input.blocks, run.backend
+    step, packed, backend = progress.step + 1, step_input.packed, run.backend
     with run.trace.span("train step"):
         if runs_ahead(backend):
-            result = backend.begin_step(blocks, totals.divisors, rate, step)
+            result = backend.begin_step(packed, totals.divisors, rate, step)
         else:
-            found = backend.train_step(blocks, totals.divisors, rate, step)
+            found = backend.train_step(packed, totals.divisors, rate, step)
             result = lambda: found  # noqa: E731
-    begun = BegunStep(step, progress.position, blocks, totals, result)
+    begun = BegunStep(step, progress.position, packed, totals, result)
     progress.step = step
     progress.validation_loss = None
     progress.evaluation_due = False
@@ -127,7 +127,7 @@ def end_step(run: Run, progress: Progress, begun: BegunStep, log: RunLog) -> Non
         result = begun.result()
     if not result.applied:
         progress.step, progress.position = begun.step - 1, begun.before
-        error = run.diagnosis.explain(begun.step, begun.before, begun.blocks, begun.totals.divisors)
+        error = run.diagnosis.explain(begun.step, begun.before, begun.packed, begun.totals.divisors)
         log_stop(run, progress, log, {"reason": "not finite", "found": error.to_json()})
         raise error
     progress.interval.add(

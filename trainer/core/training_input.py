@@ -1,19 +1,17 @@
-"""Everything between the shards and a training step: order, stream, cut, masks, blocks."""
+"""Everything between the shards and a training step: order, stream, cut, masks, packed rows."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.config import MAX_SLOTS
 from trainer.core.batch import MaskedBatch, RaggedBatch
-from trainer.core.layout import lay_out
-from trainer.core.masking import MaskedCodes, Masker, training_key
+from trainer.core.masking import Masker, training_key
 from trainer.core.order import Order, Position
 from trainer.core.ragged import cut, empty_batch
-from trainer.core.slots import StepBlocks
+from trainer.core.slots import PackedBatch
 from trainer.core.stream import stream_batches
 from trainer.readers.base import ShardReader
 
@@ -22,42 +20,32 @@ from trainer.readers.base import ShardReader
 class StepInput:
     """One rank's input of one step."""
 
-    blocks: StepBlocks
+    packed: PackedBatch
     num_patients: int
     num_codes: int
     num_masked: int
-    num_slots: int
-    """Of the packed rows, which the network computes."""
     num_cut: int
     """Patients that had more codes than max_seq_length."""
     position: Position
     """Where the run stands once the step is done."""
 
-
-@dataclass(frozen=True)
-class PreparedBatch:
-    """A batch on its way into the model."""
-
-    patients: RaggedBatch
-    """After the cut, not masked."""
-    codes: MaskedCodes
-    blocks: list[MaskedBatch]
-    num_cut: int
+    @property
+    def num_slots(self) -> int:
+        """That the network computes, empty ones included."""
+        return self.packed.num_slots
 
 
 @dataclass(frozen=True)
 class BatchMaker:
-    """A ragged batch → cut, masked, in dense blocks."""
+    """A ragged batch → cut and masked."""
 
     masker: Masker
-    pad_id: int
     max_seq_length: int
 
-    def prepare(self, batch: RaggedBatch, key: np.uint64) -> PreparedBatch:
-        """key: draws the masks."""
+    def prepare(self, batch: RaggedBatch, key: np.uint64) -> tuple[MaskedBatch, int]:
+        """Also the number of patients that were cut. key: draws the masks."""
         batch, num_cut = cut(batch, self.max_seq_length)
-        codes = self.masker.mask(batch, key)
-        return PreparedBatch(batch, codes, lay_out(batch, codes, self.pad_id), num_cut)
+        return self.masker.mask(batch, key), num_cut
 
 
 def training_input(
@@ -66,22 +54,20 @@ def training_input(
     seed: int,
     rank: int,
     position: Position,
-    max_slots: int = MAX_SLOTS,
+    pack: Callable[[MaskedBatch], PackedBatch],
 ) -> Iterator[StepInput]:
-    """One rank's steps from a position on, epoch after epoch, without end. max_slots: see PretrainConfig.
+    """One rank's steps from a position on, epoch after epoch, without end. pack: see Backend.pack.
 
     All ranks have equally many steps; in an epoch's last ones a rank may have fewer patients, or none.
     """
     for batch, key, after in _batches(reader, seed, rank, position):
-        prepared = maker.prepare(batch, key)
-        blocks = StepBlocks(prepared.blocks, max_slots)
+        masked, num_cut = maker.prepare(batch, key)
         yield StepInput(
-            blocks=blocks,
-            num_patients=prepared.patients.num_patients,
-            num_codes=prepared.patients.num_codes,
-            num_masked=len(prepared.codes.masked),
-            num_slots=blocks.num_slots,
-            num_cut=prepared.num_cut,
+            packed=pack(masked),
+            num_patients=masked.patients.num_patients,
+            num_codes=masked.patients.num_codes,
+            num_masked=len(masked.masked),
+            num_cut=num_cut,
             position=after,
         )
 

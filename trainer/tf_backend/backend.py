@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -12,19 +12,19 @@ from schemas.checkpoint import ADAM_M, ADAM_V, GLOBAL_STEP, TENSORFLOW
 from schemas.model_config import BertConfig
 from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
-from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result
+from trainer.core.backend_rules import TOP_CODES, dropout_seed, pad_top_codes, step_result
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
-from trainer.core.layout import parts_of
+from trainer.core.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
 from trainer.core.world import World
 from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW
 from trainer.tf_backend.collectives import Collectives
 from trainer.tf_backend.gradients import StepGradients
 from trainer.tf_backend.lamb import Lamb
-from trainer.tf_backend.model import Bert, Encoded, look_up_words
+from trainer.tf_backend.model import Bert, look_up_words
 from trainer.tf_backend.runtime import configure
-from trainer.tf_backend.slots import SLOTS_SPEC, Slots, block_slots
+from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, packed_slots, row_widths, to_tensors
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
@@ -64,17 +64,23 @@ class TensorFlowBackend:
             self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], self._towers, products
         )
         trained = Bert(config, self._weights, products)
-        self._gradients = StepGradients(config, self._weights, trained, self._head, self._towers)
+        self._widths = row_widths(config.max_position_embeddings)
+        self._gradients = StepGradients(
+            config, self._weights, trained, self._head, self._towers, self._widths
+        )
         self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
-        self._encode_without_dropout = tf.function(
-            self._encode, input_signature=[SLOTS_SPEC, tf.TensorSpec([None, 1, 1, None], tf.float32)]
+        self._encode = tf.function(
+            self._encode_packed, input_signature=[SLOTS_SPEC, tf.TensorSpec([len(self._widths)], tf.int32)]
         )
         self._norm = tf.function(tf.linalg.global_norm)
 
+    def pack(self, batch: MaskedBatch) -> PackedBatch:
+        return pack_batch(batch, self._max_slots, self._towers.count)
+
     def train_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: PackedBatch, totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
-        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+        loss_sums, gradients = self._step_gradients(packed, totals, step)
         *summed, loss_sums = self._collectives.sum(
             "step", [*gradients.values(), loss_sums], self._compression
         )
@@ -85,50 +91,42 @@ class TensorFlowBackend:
             self._optimizer.apply(gradients, norm, learning_rate, step)
         return result
 
-    def predict(self, block: MaskedBatch) -> Predictions:
-        if not len(block.lengths):
-            return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
-        slots_each = -(-len(block.lengths) // self._towers.count) * block.input_ids.shape[1]
-        parts = [part for (part,) in parts_of([block], slots_each)]
-        encoded = self._towers.map(lambda part: self._encode_without_dropout(*block_slots(part)), parts)
-        by_part = np.argsort(block.masked_positions // slots_each, kind="stable")
-        mlm_loss_sum, found = self._head.loss_and_top_codes(
-            tf.concat([part.masked_hidden for part in encoded], axis=0),
-            tf.constant(block.masked_labels[by_part], tf.int32),
-        )
-        top_codes = np.empty(found.shape, np.int32)
-        top_codes[by_part] = found.numpy()
-        los_logits = tf.concat([part.los_logits for part in encoded], axis=0)
-        los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=block.prolonged_los, logits=los_logits
-        )
-        return Predictions(
-            mlm_loss_sum=float(mlm_loss_sum),
-            los_loss_sum=float(tf.reduce_sum(los_losses)),
-            top_codes=pad_top_codes(top_codes),
-            prolonged_los_score=(los_logits[:, 1] - los_logits[:, 0]).numpy(),
-        )
+    def predict(self, batch: MaskedBatch) -> Predictions:
+        mlm_loss_sum, los_loss_sum = 0.0, 0.0
+        most = min(TOP_CODES, self._config.vocab_size)
+        top_codes = np.empty((len(batch.masked), most), np.int32)
+        scores = np.empty(batch.patients.num_patients, np.float32)
+        for part in self.pack(batch).parts:
+            found = self._towers.map(self._encode_piece, part)
+            masked = np.concatenate([piece.masked for piece in part])
+            patients = np.concatenate([piece.patients for piece in part])
+            mlm_loss, codes = self._head.loss_and_top_codes(
+                tf.concat([hidden for hidden, _ in found], axis=0), tf.constant(batch.labels[masked])
+            )
+            los_logits = tf.concat([logits for _, logits in found], axis=0)
+            los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels=batch.patients.prolonged_los[patients], logits=los_logits
+            )
+            mlm_loss_sum += float(mlm_loss)
+            los_loss_sum += float(tf.reduce_sum(los_losses))
+            top_codes[masked] = codes.numpy()
+            scores[patients] = (los_logits[:, 1] - los_logits[:, 0]).numpy()
+        return Predictions(mlm_loss_sum, los_loss_sum, pad_top_codes(top_codes), scores)
 
-    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
-        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+    def step_is_finite(self, packed: PackedBatch, totals: StepTotals, step: int) -> bool:
+        loss_sums, gradients = self._step_gradients(packed, totals, step)
         return all(np.isfinite(tensor.numpy()).all() for tensor in (loss_sums, *gradients.values()))
 
-    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
-        return anomaly.find(self._weights, lambda: self._step_gradients(blocks, totals, step))
+    def find_anomaly(self, packed: PackedBatch, totals: StepTotals, step: int) -> str | None:
+        return anomaly.find(self._weights, lambda: self._step_gradients(packed, totals, step))
 
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""
         shape = (*inputs["input_ids"].shape, self._config.hidden_size)
-        block = MaskedBatch(
-            input_ids=inputs["input_ids"],
-            visit_numbers=inputs["token_type_ids"],
-            lengths=inputs["attention_mask"].sum(axis=1),
-            masked_positions=inputs["masked_rows"] * shape[1] + inputs["masked_columns"],
-            masked_labels=inputs["masked_labels"],
-            prolonged_los=inputs["prolonged_los"],
-        )
-        slots, hidden_slots = block_slots(block)
-        encoded = self._encode(slots, hidden_slots)
+        arrays, hidden_slots = padded_slots(inputs)
+        slots = to_tensors(arrays)
+        words = look_up_words(self._weights, slots.input_ids)
+        encoded = self._network.encode(slots, [tf.constant(hidden_slots)], words)
         embeddings, *layers = encoded.layers
         sequence_output = encoded.layers[-1]
         mlm_log_probs = self._head.log_probs(encoded.masked_hidden)
@@ -182,24 +180,29 @@ class TensorFlowBackend:
         """The weights under BERT's TensorFlow names."""
         return {name: weight.numpy() for name, weight in self._weights.items()}
 
-    def named_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
-    ) -> dict[str, np.ndarray]:
+    def named_gradients(self, packed: PackedBatch, totals: StepTotals, step: int) -> dict[str, np.ndarray]:
         """This rank's part of a step's gradients, under BERT's TensorFlow names."""
-        gradients = self._step_gradients(blocks, totals, step)[1]
+        gradients = self._step_gradients(packed, totals, step)[1]
         return {name: gradient.numpy() for name, gradient in gradients.items()}
 
     def _step_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+        self, packed: PackedBatch, totals: StepTotals, step: int
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        parts = parts_of(blocks, self._max_slots)
-        seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in range(len(parts))]
-        return self._gradients(parts, totals, seeds)
+        parts = range(len(packed.parts))
+        seeds = [dropout_seed(self._seed, step, self._world.rank, number) for number in parts]
+        return self._gradients(packed, totals, seeds)
 
-    def _encode(self, slots: Slots, hidden_slots: tf.Tensor) -> Encoded:
-        """Dropout off, in float32. hidden_slots: as block_slots gives them."""
+    def _encode_piece(self, piece: PackedPiece) -> tuple[tf.Tensor, tf.Tensor]:
+        """masked_hidden, without what fills it up, and los_logits, see Encoded."""
+        masked_hidden, los_logits = self._encode(*packed_slots(piece, self._widths))
+        return masked_hidden[: len(piece.masked)], los_logits
+
+    def _encode_packed(self, slots: Slots, row_counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """masked_hidden and los_logits, dropout off, in float32. row_counts: as packed_slots gives them."""
         words = look_up_words(self._weights, slots.input_ids)
-        return self._network.encode(slots, [hidden_slots], words)
+        hidden_slots = hidden_by_width(slots.patients, row_counts, self._widths)
+        encoded = self._network.encode(slots, hidden_slots, words)
+        return encoded.masked_hidden, encoded.los_logits
 
     def _slots(self) -> dict[str, tf.Variable]:
         """`<variable>/adam_m`, `<variable>/adam_v`"""

@@ -10,11 +10,10 @@ import tensorflow as tf
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from schemas.model_config import BertConfig
 from trainer.core.backend import StepTotals
-from trainer.core.batch import MaskedBatch
-from trainer.core.layout import deal
+from trainer.core.slots import PackedBatch, PackedPiece
 from trainer.tf_backend import table_gradient
 from trainer.tf_backend.model import Bert, look_up_words
-from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, pack_slots, row_widths
+from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, packed_slots
 from trainer.tf_backend.towers import Towers
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
@@ -39,14 +38,16 @@ class StepGradients:
         network: Bert,
         head: VocabularyHead,
         towers: Towers,
+        widths: Sequence[int],
     ) -> None:
+        """widths: of the rows in which patients are packed."""
         self._weights, self._head, self._towers = weights, head, towers
-        self._widths = row_widths(config.max_position_embeddings)
-        self._network = network.traced(len(self._widths))
+        self._widths = widths
+        self._network = network.traced(len(widths))
         words = tf.TensorSpec([None, config.hidden_size], tf.float32)
-        counts = tf.TensorSpec([len(self._widths)], tf.int32)
+        counts = tf.TensorSpec([len(widths)], tf.int32)
         self._hidden_slots = tf.function(
-            lambda patients, row_counts: hidden_by_width(patients, row_counts, self._widths),
+            lambda patients, row_counts: hidden_by_width(patients, row_counts, widths),
             input_signature=[SLOTS_SPEC.patients, counts],
         )
         self._los_loss = tf.function(
@@ -58,35 +59,32 @@ class StepGradients:
         self._sum = tf.function(lambda towers: tf.nest.map_structure(lambda *found: tf.add_n(found), *towers))
 
     def __call__(
-        self, parts: Sequence[Sequence[MaskedBatch]], totals: StepTotals, seeds: Sequence[int]
+        self, packed: PackedBatch, totals: StepTotals, seeds: Sequence[int]
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """(2,) loss sums (masked codes, prolonged stay) and the gradients of this rank's part of the loss.
 
-        parts: blocks, run one part after the other; seeds: of each one's dropout. The gradients have the
-        weights' names and order, all dense. With no patient in any block they are 0.
+        seeds: of each part's dropout. The gradients have the weights' names and order, all dense. Without
+        patients they are 0.
         """
         loss_sums = tf.zeros([2])
         gradients = {name: tf.zeros(v.shape) for name, v in self._weights.items() if name != WORD_EMBEDDINGS}
         table = table_gradient.empty(self._weights[WORD_EMBEDDINGS])
-        for part, seed in zip(parts, seeds, strict=True):
-            blocks = [block for block in part if len(block.lengths)]
-            if blocks:
-                sums, found, table = self._of_part(blocks, totals, seed, table)
-                loss_sums += sums
-                gradients = self._sum([gradients, found])
+        for part, seed in zip(packed.parts, seeds, strict=True):
+            sums, found, table = self._of_part(part, totals, seed, table)
+            loss_sums += sums
+            gradients = self._sum([gradients, found])
         gradients[WORD_EMBEDDINGS] = table
         return loss_sums, {name: gradients[name] for name in self._weights}
 
     def _of_part(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, dropout_seed: int, table: tf.Tensor
+        self, part: Sequence[PackedPiece], totals: StepTotals, dropout_seed: int, table: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
         """Loss sums; gradients of all but the word embeddings; theirs, added to `table`."""
-        hands = [hand for hand in deal(blocks, self._towers.count) if hand]
         others = {name: v for name, v in self._weights.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
         forward = self._towers.map(
-            lambda number, hand: self._forward(hand, tf.constant([dropout_seed, number << 32], tf.int64)),
-            range(len(hands)),
-            hands,
+            lambda number, piece: self._forward(piece, tf.constant([dropout_seed, number << 32], tf.int64)),
+            range(len(part)),
+            part,
         )
         head = self._head.loss_and_gradients(
             tf.concat([tower.masked_hidden for tower in forward], axis=0),
@@ -114,8 +112,8 @@ class StepGradients:
         gradients = dict(zip(others, summed, strict=True)) | {OUTPUT_BIAS: head.bias}
         return tf.stack([head.loss_sum, los_loss_sum]), gradients, table
 
-    def _forward(self, blocks: Sequence[MaskedBatch], dropout_seed: tf.Tensor) -> _Forward:
-        slots, row_counts = pack_slots(blocks, self._widths)
+    def _forward(self, piece: PackedPiece, dropout_seed: tf.Tensor) -> _Forward:
+        slots, row_counts = packed_slots(piece, self._widths)
         words = look_up_words(self._weights, slots.input_ids)
         hidden_slots = self._hidden_slots(slots.patients, row_counts)
         with tf.GradientTape() as tape:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from trainer.core.batch import MaskedBatch
 from trainer.core.packing import NARROWEST
-from trainer.core.slots import HIDDEN_SLOT, SlotArrays, packed_slots, real_slots, slots_of_block
+from trainer.core.slots import HIDDEN_SLOT, PackedPiece, SlotArrays
 
 _INTS = tf.TensorSpec([None], tf.int32)
 
@@ -39,20 +37,10 @@ def row_widths(longest: int) -> tuple[int, ...]:
     return tuple(widths)
 
 
-def pack_slots(blocks: Sequence[MaskedBatch], widths: Sequence[int]) -> tuple[Slots, tf.Tensor]:
-    """Patients of all blocks, several to a row, and how many rows there are of each width, (W,) int32.
-
-    At least one patient.
-    """
-    arrays, all_rows = packed_slots(blocks)
-    counts = {rows.width: rows.count for rows in all_rows}
-    return _to_tensors(arrays), tf.constant([counts.get(width, 0) for width in widths], tf.int32)
-
-
-def block_slots(block: MaskedBatch) -> tuple[Slots, tf.Tensor]:
-    """A block as it stands, one patient a row; what is added to attention's scores, (B, 1, 1, T)."""
-    hidden = np.where(real_slots(block), 0, HIDDEN_SLOT)[:, None, None, :]
-    return _to_tensors(slots_of_block(block)), tf.constant(hidden, tf.float32)
+def packed_slots(piece: PackedPiece, widths: Sequence[int]) -> tuple[Slots, tf.Tensor]:
+    """Patients of a piece, several to a row, and how many rows there are of each width, (W,) int32."""
+    counts = {rows.width: rows.count for rows in piece.rows}
+    return to_tensors(piece.slots), tf.constant([counts.get(width, 0) for width in widths], tf.int32)
 
 
 def hidden_by_width(patients: tf.Tensor, counts: tf.Tensor, widths: Sequence[int]) -> tuple[tf.Tensor, ...]:
@@ -66,5 +54,5 @@ def hidden_by_width(patients: tf.Tensor, counts: tf.Tensor, widths: Sequence[int
     return tuple(hidden)
 
 
-def _to_tensors(arrays: SlotArrays) -> Slots:
+def to_tensors(arrays: SlotArrays) -> Slots:
     return Slots(*(tf.constant(array, tf.int32) for array in arrays))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -12,10 +12,16 @@ from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OP
 from schemas.model_config import BertConfig
 from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
-from trainer.core.backend_rules import dropout_seed, pad_top_codes, step_result, threads_per_process
+from trainer.core.backend_rules import (
+    TOP_CODES,
+    dropout_seed,
+    pad_top_codes,
+    step_result,
+    threads_per_process,
+)
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
-from trainer.core.slots import packed_parts
+from trainer.core.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
 from trainer.core.world import World
 from trainer.torch_backend import anomaly, vocabulary_head, weights_files
 from trainer.torch_backend.adamw import AdamW
@@ -33,7 +39,7 @@ from trainer.torch_backend.model import (
     to_tensorflow,
 )
 from trainer.torch_backend.regions import EAGER, Watch, compiled
-from trainer.torch_backend.slots import Slots, arrival, block_slots
+from trainer.torch_backend.slots import Slots, arrival, packed_slots, row_slots
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
 
@@ -80,75 +86,71 @@ class TorchBackend:
         self._failed = torch.zeros((), device=device)
         """1 once a step that was begun was not finite."""
 
+    def pack(self, batch: MaskedBatch) -> PackedBatch:
+        return pack_batch(batch, self._max_slots)
+
     def train_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: PackedBatch, totals: StepTotals, learning_rate: float, step: int
     ) -> StepResult:
-        gradients, numbers = self._summed_gradients(blocks, totals, step)
+        gradients, numbers = self._summed_gradients(packed, totals, step)
         result = step_result(*numbers.tolist(), totals)
         if result.applied:
             self._optimizer.apply(gradients, numbers[2], learning_rate, step)
         return result
 
     def begin_step(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, learning_rate: float, step: int
+        self, packed: PackedBatch, totals: StepTotals, learning_rate: float, step: int
     ) -> Callable[[], StepResult]:
         """See AheadBackend. The GPU itself decides whether the update is applied."""
-        gradients, numbers = self._summed_gradients(blocks, totals, step)
+        gradients, numbers = self._summed_gradients(packed, totals, step)
         self._failed = torch.maximum(self._failed, 1 - numbers.isfinite().all().float())
         self._optimizer.apply(gradients, numbers[2], learning_rate, step, skip=self._failed)
         read = arrival(numbers)
         return lambda: step_result(*read(), totals)
 
     def _summed_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
+        self, packed: PackedBatch, totals: StepTotals, step: int
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Over all ranks; and (3,) loss sums (masked codes, prolonged stay) and gradient norm."""
-        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+        loss_sums, gradients = self._step_gradients(packed, totals, step)
         self._collectives.sum_in_place("step", [*gradients.values(), loss_sums], self._compression)
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
         return gradients, torch.cat([loss_sums, norm[None]])
 
     @torch.inference_mode()
-    def predict(self, block: MaskedBatch) -> Predictions:
-        if not len(block.lengths):
-            return Predictions(0.0, 0.0, pad_top_codes(np.empty((0, 0))), np.empty(0, np.float32))
-        slots = block_slots(block, self._device)
-        encoded = self._encode(slots)
-        mlm_loss_sum, top_codes = vocabulary_head.loss_and_top_codes(
-            encoded.masked_hidden, *self._head_weights(), slots.masked_labels
-        )
-        los_loss_sum = torch.nn.functional.cross_entropy(
-            encoded.los_logits, slots.prolonged_los, reduction="sum"
-        )
-        return Predictions(
-            mlm_loss_sum=mlm_loss_sum.item(),
-            los_loss_sum=los_loss_sum.item(),
-            top_codes=pad_top_codes(top_codes.cpu().numpy()),
-            prolonged_los_score=(encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).cpu().numpy(),
-        )
+    def predict(self, batch: MaskedBatch) -> Predictions:
+        mlm_loss_sum, los_loss_sum = 0.0, 0.0
+        most = min(TOP_CODES, self._config.vocab_size)
+        top_codes = np.empty((len(batch.masked), most), np.int32)
+        scores = np.empty(batch.patients.num_patients, np.float32)
+        for piece in self._pieces(pack_batch(batch, self._max_slots)):
+            slots = packed_slots(piece, self._device)
+            encoded, masked = self._encode(slots), len(piece.masked)
+            mlm_loss, top_codes_found = vocabulary_head.loss_and_top_codes(
+                encoded.masked_hidden[:masked], *self._head_weights(), slots.masked_labels[:masked]
+            )
+            los_loss = torch.nn.functional.cross_entropy(
+                encoded.los_logits, slots.prolonged_los, reduction="sum"
+            )
+            mlm_loss_sum, los_loss_sum = mlm_loss_sum + mlm_loss.item(), los_loss_sum + los_loss.item()
+            top_codes[piece.masked] = top_codes_found.cpu().numpy()
+            scores[piece.patients] = (encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).cpu().numpy()
+        return Predictions(mlm_loss_sum, los_loss_sum, pad_top_codes(top_codes), scores)
 
-    def step_is_finite(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> bool:
-        loss_sums, gradients = self._step_gradients(blocks, totals, step)
+    def step_is_finite(self, packed: PackedBatch, totals: StepTotals, step: int) -> bool:
+        loss_sums, gradients = self._step_gradients(packed, totals, step)
         return all(bool(tensor.isfinite().all()) for tensor in (loss_sums, *gradients.values()))
 
-    def find_anomaly(self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int) -> str | None:
+    def find_anomaly(self, packed: PackedBatch, totals: StepTotals, step: int) -> str | None:
         return anomaly.find(
-            self._model, self._parameters, lambda watch: self._step_gradients(blocks, totals, step, watch)
+            self._model, self._parameters, lambda watch: self._step_gradients(packed, totals, step, watch)
         )
 
     @torch.inference_mode()
     def forward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Backend.forward. The result `layer_N` is the output of layer N, from 0."""
         patients, length = inputs["input_ids"].shape
-        block = MaskedBatch(
-            input_ids=inputs["input_ids"],
-            visit_numbers=inputs["token_type_ids"],
-            lengths=inputs["attention_mask"].sum(axis=1),
-            masked_positions=inputs["masked_rows"] * length + inputs["masked_columns"],
-            masked_labels=inputs["masked_labels"],
-            prolonged_los=inputs["prolonged_los"],
-        )
-        slots = block_slots(block, self._device)
+        slots = row_slots(*padded_slots(inputs), self._device)
         encoded = self._encode(slots)
         mlm_log_probs = vocabulary_head.all_log_probs(encoded.masked_hidden, *self._head_weights())
         los_log_probs = torch.log_softmax(encoded.los_logits, dim=1)
@@ -204,38 +206,42 @@ class TorchBackend:
         """The weights under BERT's TensorFlow names and in its layout."""
         return to_tensorflow(dict(self._model.named_parameters()), self._config)
 
-    def named_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int
-    ) -> dict[str, np.ndarray]:
+    def named_gradients(self, packed: PackedBatch, totals: StepTotals, step: int) -> dict[str, np.ndarray]:
         """This rank's part of a step's gradients, under BERT's TensorFlow names and in its layout."""
-        gradients = self._step_gradients(blocks, totals, step)[1]
+        gradients = self._step_gradients(packed, totals, step)[1]
         return to_tensorflow(
             {row.transformers: gradients[row.tensorflow] for row in self._rows()}, self._config
         )
 
     def _step_gradients(
-        self, blocks: Sequence[MaskedBatch], totals: StepTotals, step: int, watch: Watch | None = None
+        self, packed: PackedBatch, totals: StepTotals, step: int, watch: Watch | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        loss_sums, gradients = None, {}
-        for number, part in enumerate(packed_parts(blocks, self._max_slots)):
-            seed = dropout_seed(self._seed, step, self._world.rank, number)
+        loss_sums = torch.zeros(2, device=self._device)
+        gradients: dict[str, torch.Tensor] = {}
+        for number, piece in enumerate(self._pieces(packed)):
             sums, found = step_gradients(
                 self._model,
                 self._parameters,
-                part,
+                piece,
                 totals,
-                seed,
+                dropout_seed(self._seed, step, self._world.rank, number),
                 self._precision,
                 watch,
                 EAGER if watch else self._regions,
             )
-            if loss_sums is None:
-                loss_sums, gradients = sums, found
-            else:
-                loss_sums += sums
+            loss_sums += sums
+            if gradients:
                 torch._foreach_add_(list(gradients.values()), list(found.values()))
-        assert loss_sums is not None
-        return loss_sums, gradients
+            else:
+                gradients = found
+        return loss_sums, gradients or {
+            name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()
+        }
+
+    @staticmethod
+    def _pieces(packed: PackedBatch) -> list[PackedPiece]:
+        """One after the other."""
+        return [piece for part in packed.parts for piece in part]
 
     def _encode(self, slots: Slots) -> Encoded:
         """Dropout off, in float32."""

@@ -1,4 +1,4 @@
-"""Loss and gradients of a part of a step on this rank."""
+"""Loss and gradients of a piece of a step on this rank."""
 
 from __future__ import annotations
 
@@ -8,36 +8,32 @@ from torch.nn.functional import cross_entropy
 
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from trainer.core.backend import StepTotals
-from trainer.core.slots import Part
+from trainer.core.slots import PackedPiece
 from trainer.torch_backend import vocabulary_head
 from trainer.torch_backend.dropout import Dropout
 from trainer.torch_backend.model import Encoder, look_up_words
 from trainer.torch_backend.regions import EAGER, Regions, Watch
-from trainer.torch_backend.slots import part_slots
+from trainer.torch_backend.slots import packed_slots
 
 
 def step_gradients(
     model: transformers.BertForPreTraining,
     parameters: dict[str, torch.nn.Parameter],
-    part: Part | None,
+    piece: PackedPiece,
     totals: StepTotals,
     dropout_seed: int,
     precision: torch.dtype = torch.float32,
     watch: Watch | None = None,
     regions: Regions = EAGER,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """(2,) loss sums (masked codes, prolonged stay) and the gradients of a part of the step's loss.
+    """(2,) loss sums (masked codes, prolonged stay) and the gradients of a piece of the step's loss.
 
     parameters: as model.tensorflow_named_parameters gives them; the gradients have the same names and order.
     precision: of the layers; weights, sums, the heads and gradients are float32 in any case, but for what the
-    vocabulary head multiplies. part: None, without patients, makes gradients of 0.
+    vocabulary head multiplies.
     """
     table, bias = parameters[WORD_EMBEDDINGS], parameters[OUTPUT_BIAS]
-    if part is None:
-        return torch.zeros(2, device=table.device), {
-            name: torch.zeros_like(parameter) for name, parameter in parameters.items()
-        }
-    slots = part_slots(part, table.device)
+    slots = packed_slots(piece, table.device)
     words = look_up_words(model, slots.input_ids).requires_grad_()
     encoder = Encoder(model, Dropout(dropout_seed, table.device), precision, watch, regions)
     encoded = encoder.encode(slots, words)

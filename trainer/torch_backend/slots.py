@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trainer.core.batch import MaskedBatch
 from trainer.core.packing import Rows
-from trainer.core.slots import HIDDEN_SLOT, Part, real_slots, slots_of_block
+from trainer.core.slots import HIDDEN_SLOT, PackedPiece, SlotArrays
 
 
 class Slots(NamedTuple):
@@ -34,30 +33,30 @@ class Slots(NamedTuple):
         return self._replace(hidden=tuple(bias.to(dtype) for bias in self.hidden))
 
 
-def part_slots(part: Part, device: torch.device) -> Slots:
-    """Patients of a part, several to a row."""
-    tensors = [to_tensor(array, device) for array in part.slots]
-    patients = tensors[part.slots._fields.index("patients")]
+def packed_slots(piece: PackedPiece, device: torch.device) -> Slots:
+    """Patients of a piece, several to a row."""
+    tensors = [to_tensor(array, device) for array in piece.slots]
+    patients = tensors[piece.slots._fields.index("patients")]
     hidden = []
-    for rows in part.rows:
+    for rows in piece.rows:
         by_row = patients[rows.start : rows.stop].view(rows.count, 1, rows.width)
         hidden.append((by_row[..., None] != by_row[..., None, :]) * HIDDEN_SLOT)
-    return Slots(*tensors, part.rows, tuple(hidden))
+    return Slots(*tensors, piece.rows, tuple(hidden))
 
 
-def block_slots(block: MaskedBatch, device: torch.device) -> Slots:
-    """A block as it stands, empty slots included: one patient a row."""
-    hidden = to_tensor(~real_slots(block), device)[:, None, None, :] * HIDDEN_SLOT
-    tensors = [to_tensor(array, device) for array in slots_of_block(block)]
-    return Slots(*tensors, (Rows(0, *block.input_ids.shape),), (hidden,))
+def row_slots(arrays: SlotArrays, hidden: np.ndarray, device: torch.device) -> Slots:
+    """Rows of one patient each. hidden: (B, 1, 1, T) float32, see Slots.hidden."""
+    count, *_, width = hidden.shape
+    tensors = [to_tensor(array, device) for array in arrays]
+    return Slots(*tensors, (Rows(0, count, width),), (torch.from_numpy(hidden).to(device),))
 
 
 def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """A bool or int64 tensor."""
-    plain = torch.from_numpy(np.ascontiguousarray(array, dtype=bool if array.dtype == bool else np.int64))
+    """Whole numbers → int64."""
+    plain = torch.from_numpy(np.ascontiguousarray(array))
     if device.type == "cuda":
         plain = plain.pin_memory()  # without this the copy would wait for the GPU
-    return plain.to(device, non_blocking=True)
+    return plain.to(device, non_blocking=True).long()
 
 
 def arrival(values: torch.Tensor) -> Callable[[], list[float]]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from schemas.learned_codes import Confusion, LearnedCodes, read_learned_codes
+from tests.trainer.core.batches import ragged
 from tests.trainer.fake_backend import Collective, FakeBackend
 from tests.trainer.runs import read_log, run_ranks
-from tests.trainer.small_models import SMALL, make_block
+from tests.trainer.small_models import SMALL, make_batch
 from trainer.config import OptimizerConfig
 from trainer.core.baselines import count_patients
 from trainer.core.batch import MaskedBatch, RaggedBatch
@@ -23,17 +24,12 @@ TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[MASK]", "A", "B", "C", "D", "E"]
 A, B, C, D, E = range(4, SIZE)
 
 
-def block_of(*patients):
-    """patients: for each, its masked codes. Nothing else of a block matters here."""
-    places = [(row, column) for row, labels in enumerate(patients) for column in range(len(labels))]
-    return MaskedBatch(
-        input_ids=np.zeros((len(patients), 4), np.int32),
-        visit_numbers=np.zeros((len(patients), 4), np.int32),
-        lengths=np.full(len(patients), 4, np.int32),
-        masked_positions=np.array([row * 4 + column for row, column in places], np.int32),
-        masked_labels=np.array([label for labels in patients for label in labels], np.int32),
-        prolonged_los=np.zeros(len(patients), np.int32),
-    )
+def batch_of(*patients):
+    """patients: for each, its masked codes. Nothing else of a batch matters here."""
+    places = [row * 4 + column for row, labels in enumerate(patients) for column in range(len(labels))]
+    labels = np.array([label for labels in patients for label in labels], np.int32)
+    batch = ragged([[E] * 4 for _ in patients])
+    return MaskedBatch(batch, batch.token_ids, np.array(places, np.int64), labels)
 
 
 def top(*firsts):
@@ -51,9 +47,9 @@ def over_ranks(*counts):
 
 def test_a_patient_counts_once_a_confusion():
     counts = ConfusionCounts(SIZE)
-    counts.add(block_of([A, A, B], [A], []), top(B, B, B, C))
-    counts.add(block_of([], []), top())
-    counts.add(block_of([A]), top(B))
+    counts.add(batch_of([A, A, B], [A], []), top(B, B, B, C))
+    counts.add(batch_of([], []), top())
+    counts.add(batch_of([A]), top(B))
     (found,) = over_ranks(counts)
     assert list(zip(found.codes, found.predicted, found.patients, strict=True)) == [(A, B, 2), (A, C, 1)]
     assert found.patients_masked[[A, B, C]].tolist() == [3, 1, 0]
@@ -62,10 +58,10 @@ def test_a_patient_counts_once_a_confusion():
 def test_ranks_add_up_whoever_has_which_patients():
     alone, many = ConfusionCounts(SMALL.vocab_size), [ConfusionCounts(SMALL.vocab_size) for _ in range(3)]
     for number in range(4):
-        block = make_block(number, 30, 12)
-        guesses = np.random.default_rng(number).integers(4, 8, (len(block.masked_labels), 10))
-        alone.add(block, guesses)
-        many[number % 2].add(block, guesses)  # the third has none
+        batch = make_batch(number, 30, 12)
+        guesses = np.random.default_rng(number).integers(4, 8, (len(batch.masked), 10))
+        alone.add(batch, guesses)
+        many[number % 2].add(batch, guesses)  # the third has none
     (expected,) = over_ranks(alone)
     for found in over_ranks(*many):
         for name, array in vars(expected).items():

@@ -1,62 +1,74 @@
 import numpy as np
 import pytest
 
-from tests.trainer.small_models import EMPTY, make_block
-from trainer.core.slots import StepBlocks, packed_parts, packed_slots, real_slots, slots_of_block
+from tests.trainer.small_models import EMPTY, forward_inputs, join, make_batch
+from trainer.core.slots import HIDDEN_SLOT, pack_batch, padded_slots
 
-BLOCKS = [make_block(1, 8, 17), make_block(2, 5, 90)]
-
-
-def test_each_patient_keeps_codes_visits_and_label_in_order():
-    slots, rows = packed_slots(BLOCKS)
-    assert [one.width for one in rows] == [32, 128]
-    patient = 0
-    for block in BLOCKS:
-        for row, length in enumerate(block.lengths):
-            places = np.arange(length) + slots.first_slots[patient]
-            assert (slots.patients[places] == patient).all()
-            assert slots.positions[places].tolist() == list(range(length))
-            assert (slots.input_ids[places] == block.input_ids[row, :length]).all()
-            assert (slots.visit_numbers[places] == block.visit_numbers[row, :length]).all()
-            assert slots.prolonged_los[patient] == block.prolonged_los[row]
-            patient += 1
-    assert (slots.patients == patient).sum() == len(slots.patients) - sum(b.lengths.sum() for b in BLOCKS)
+BATCH = join(make_batch(1, 80, 17), make_batch(2, 15, 90), make_batch(3, 2, 300))
+WAYS = [(1, 1), (600, 1), (600, 2), (100_000, 1), (100_000, 3)]
 
 
-def test_masked_slots_come_in_multiples_and_hold_what_the_blocks_had():
-    slots, _ = packed_slots(BLOCKS)
-    assert len(slots.masked_slots) % 64 == 0
-    given = slots.masked_labels >= 0
-    assert slots.masked_labels[given].tolist() == [label for b in BLOCKS for label in b.masked_labels]
-    read = [code for b in BLOCKS for code in b.input_ids.ravel()[b.masked_positions]]
-    assert slots.input_ids[slots.masked_slots[given]].tolist() == read
+def pieces_of(packed):
+    return [piece for part in packed.parts for piece in part]
 
 
-def test_a_block_as_it_stands_is_one_patient_a_row():
-    block = BLOCKS[0]
-    slots = slots_of_block(block)
-    real = real_slots(block)
-    assert (slots.patients.reshape(real.shape)[~real] == len(block.lengths)).all()
-    assert (slots.input_ids[slots.first_slots] == block.input_ids[:, 0]).all()
-    assert not len(slots_of_block(EMPTY).first_slots)
+@pytest.mark.parametrize(("max_slots", "hands"), WAYS)
+def test_each_patient_keeps_codes_visits_and_label_in_order(max_slots, hands):
+    patients = BATCH.patients
+    seen = []
+    for piece in pieces_of(pack_batch(BATCH, max_slots, hands)):
+        slots = piece.slots
+        assert {array.dtype for array in slots} == {np.dtype(np.int32)}
+        for number, patient in enumerate(piece.patients):
+            codes = slice(*patients.offsets[patient : patient + 2])
+            places = np.arange(patients.lengths[patient]) + slots.first_slots[number]
+            assert (slots.patients[places] == number).all()
+            assert slots.positions[places].tolist() == list(range(len(places)))
+            assert (slots.input_ids[places] == BATCH.input_ids[codes]).all()
+            assert (slots.visit_numbers[places] == patients.visit_numbers[codes]).all()
+            assert slots.prolonged_los[number] == patients.prolonged_los[patient]
+        empty = slots.patients == len(piece.patients)
+        assert (~empty).sum() == patients.lengths[piece.patients].sum()
+        assert piece.rows[-1].stop == len(empty)
+        seen += piece.patients.tolist()
+    assert sorted(seen) == list(range(patients.num_patients))
 
 
-@pytest.mark.parametrize("max_slots", [1, 100, 100_000])
-def test_a_step_packed_ahead_is_the_step(max_slots):
-    step = StepBlocks([*BLOCKS, EMPTY], max_slots)
-    found, expected = packed_parts(step, max_slots), packed_parts(list(step), max_slots)
-    assert found is step.parts
-    assert len(found) == len(expected)
-    assert [part is None for part in found] == [part is None for part in expected]
-    for part, other in zip(filter(None, found), filter(None, expected), strict=True):
-        assert part.rows == other.rows
-        for array, same in zip(part.slots, other.slots, strict=True):
-            np.testing.assert_array_equal(array, same)
-    assert step.num_slots == sum(part.rows[-1].stop for part in expected if part)
-    assert packed_parts(step, max_slots + 1) is not step.parts
+@pytest.mark.parametrize(("max_slots", "hands"), WAYS)
+def test_masked_slots_come_in_multiples_and_hold_what_the_batch_had(max_slots, hands):
+    seen = []
+    for piece in pieces_of(pack_batch(BATCH, max_slots, hands)):
+        slots = piece.slots
+        assert len(slots.masked_slots) % 64 == 0
+        given = slots.masked_labels >= 0
+        assert given.tolist() == [True] * len(piece.masked) + [False] * (len(given) - len(piece.masked))
+        assert (slots.masked_labels[given] == BATCH.labels[piece.masked]).all()
+        codes = BATCH.masked[piece.masked]
+        assert (slots.input_ids[slots.masked_slots[given]] == BATCH.input_ids[codes]).all()
+        patients = piece.patients[slots.patients[slots.masked_slots[given]]]
+        assert (patients == BATCH.masked_patients[piece.masked]).all()
+        assert (slots.positions[slots.masked_slots[given]] == codes - BATCH.patients.offsets[patients]).all()
+        seen += piece.masked.tolist()
+    assert sorted(seen) == list(range(len(BATCH.masked)))
+
+
+def test_slots_are_counted_over_all_pieces():
+    packed = pack_batch(BATCH, 600, 2)
+    assert packed.num_slots == sum(len(piece.slots.input_ids) for piece in pieces_of(packed))
+    assert packed.num_slots >= BATCH.patients.num_codes
 
 
 def test_nobody_fills_no_slots():
-    for blocks in ([], [EMPTY]):
-        step = StepBlocks(blocks, 100)
-        assert (step.parts, step.num_slots) == ([None], 0)
+    packed = pack_batch(EMPTY, 100)
+    assert (packed.parts, packed.num_slots) == ((), 0)
+
+
+def test_inputs_as_they_stand_are_one_patient_a_row():
+    inputs = forward_inputs()
+    slots, hidden = padded_slots(inputs)
+    real = inputs["attention_mask"] > 0
+    assert (hidden[:, 0, 0] == np.where(real, 0, HIDDEN_SLOT)).all()
+    assert (slots.patients.reshape(real.shape)[~real] == len(real)).all()
+    assert (slots.input_ids[slots.first_slots] == inputs["input_ids"][:, 0]).all()
+    masked = inputs["input_ids"][inputs["masked_rows"], inputs["masked_columns"]]
+    assert (slots.input_ids[slots.masked_slots] == masked).all()

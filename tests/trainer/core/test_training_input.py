@@ -10,7 +10,7 @@ from tests.trainer.shard_files import random_patients, write_split
 from trainer.config import MAX_SLOTS, MaskingConfig
 from trainer.core.masking import Masker
 from trainer.core.order import Position
-from trainer.core.slots import packed_parts
+from trainer.core.slots import pack_batch
 from trainer.core.training_input import BatchMaker, step_patients, training_input
 from trainer.readers import open_reader
 
@@ -31,13 +31,17 @@ def make_reader(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def maker():
-    return BatchMaker(Masker(MaskingConfig(), STANDARD_SPECIAL_TOKENS, 44), 0, 32)
+    return BatchMaker(Masker(MaskingConfig(), STANDARD_SPECIAL_TOKENS, 44), 32)
+
+
+def pack(batch):
+    return pack_batch(batch, MAX_SLOTS)
 
 
 def steps_of(reader, maker, rank, position, epochs=2):
     """What a rank trains on: its inputs until so many epochs are over."""
     found = []
-    for step in training_input(reader, maker, 0, rank, position):
+    for step in training_input(reader, maker, 0, rank, position, pack):
         found.append(step)
         if step.position.is_done and step.position.epoch == epochs - 1:
             return found
@@ -81,17 +85,19 @@ def test_ranks_have_equally_many_steps_and_see_each_patient_once_an_epoch(
 def test_slots_of_a_step_are_those_that_the_network_computes(make_reader, maker):
     reader = make_reader([300])
     (step, *_) = steps_of(reader, maker, 0, Position.start(0, 300, 1, 300))
-    (part,) = packed_parts(list(step.blocks), MAX_SLOTS)
-    assert step.num_slots == len(part.slots.input_ids) >= step.num_codes
+    ((piece,),) = step.packed.parts
+    assert step.num_slots == len(piece.slots.input_ids) >= step.num_codes
     assert step.num_codes / step.num_slots > 0.9
 
 
-def test_a_step_read_anew_has_the_same_blocks(make_reader, maker):
+def test_a_step_read_anew_is_the_same(make_reader, maker):
     reader = make_reader([11, 6])
     position = Position.start(0, 17, 2, 4)
     for step in steps_of(reader, maker, 1, position):
         batch, key = step_patients(reader, 0, 1, position)
-        for block, again in zip(step.blocks, maker.prepare(batch, key).blocks, strict=True):
-            np.testing.assert_array_equal(block.input_ids, again.input_ids)
-            np.testing.assert_array_equal(block.masked_labels, again.masked_labels)
+        again = pack(maker.prepare(batch, key)[0])
+        assert again.num_slots == step.num_slots
+        for part, other in zip(step.packed.parts, again.parts, strict=True):
+            for array, same in zip(part[0].slots, other[0].slots, strict=True):
+                np.testing.assert_array_equal(array, same)
         position = step.position

@@ -20,7 +20,7 @@ def test_the_original_checkpoint_computes_the_original_outputs(run_backend, shar
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
-def test_blocks_of_any_shape_are_traced_once(run_backend):
+def test_steps_of_any_shape_are_traced_once(run_backend):
     assert run_backend("tensorflow", "alone")[0]["tracings"].tolist() == [1] * 4  # with two layers
 
 
