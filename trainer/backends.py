@@ -8,7 +8,7 @@ from typing import Literal
 
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig, PretrainConfig
-from trainer.core.backend import Backend
+from trainer.core.backend import Backend, StepOptions
 from trainer.core.step_trace import Tracer
 from trainer.core.world import World
 
@@ -40,10 +40,5 @@ def make_tracer(name: BackendName) -> Tracer:
 
 def backend_maker(config: PretrainConfig) -> MakeBackend:
     """What makes a run's backend, with the options that the run asks for."""
-    make = partial(
-        backend_class(config.backend),
-        compression=config.compression,
-        max_slots=config.max_slots,
-        precision=config.precision,
-    )
-    return partial(make, compile=True) if config.compile else make
+    options = StepOptions(config.compression, config.max_slots, config.precision, config.compile)
+    return partial(backend_class(config.backend), options=options)

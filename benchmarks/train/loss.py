@@ -28,7 +28,7 @@ from benchmarks.train.padded_steps import run_padded
 from benchmarks.train.shards import write_split, write_vocabulary
 from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.config import DataConfig, MaskingConfig, ModelConfig, OptimizerConfig, PretrainConfig
-from trainer.core.backend import StepTotals
+from trainer.core.backend import StepOptions, StepTotals
 from trainer.core.backend_rules import dropout_seed
 from trainer.core.batch import MaskedBatch
 from trainer.core.masking import Masker, evaluation_key
@@ -137,7 +137,7 @@ def train(config: PretrainConfig, way: str) -> dict[str, float]:
     backend = (
         PlainBackend(config.data.max_seq_length, vocabulary.special.pad, *arguments)
         if way == PLAIN
-        else TorchBackend(*arguments, precision=config.precision)
+        else TorchBackend(*arguments, StepOptions(precision=config.precision))
     )
     reader = open_reader(config.data.reader, f"{config.data.shards}/train")
     start = Position.start(0, sum(reader.shard_rows), 1, config.batch_size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
-from trainer.core.backend import Backend, StepResult, StepTotals
+from trainer.core.backend import Backend, StepOptions, StepResult, StepTotals
 from trainer.core.batch import MaskedBatch, RaggedBatch
 from trainer.core.ragged import concatenate, offsets_of, ranges, take
 from trainer.core.world import detect_world
@@ -112,7 +112,7 @@ def build(
         from trainer.tf_backend.backend import TensorFlowBackend as Chosen
     else:
         from trainer.torch_backend.backend import TorchBackend as Chosen
-    return Chosen(config, optimizer or OptimizerConfig(), detect_world(), seed, **options)
+    return Chosen(config, optimizer or OptimizerConfig(), detect_world(), seed, StepOptions(**options))
 
 
 def forward_inputs() -> dict[str, np.ndarray]:

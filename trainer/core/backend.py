@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -48,6 +48,19 @@ class Predictions:
     """(P,) float32: log-odds of a prolonged stay"""
 
 
+@dataclass(frozen=True)
+class StepOptions:
+    """How a step is computed; see PretrainConfig."""
+
+    compression: Compression = "none"
+    max_slots: int = MAX_SLOTS
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+
+
+STEP_OPTIONS = StepOptions()
+
+
 class Backend(Protocol):
     """One framework's side of training.
 
@@ -66,15 +79,9 @@ class Backend(Protocol):
         optimizer: OptimizerConfig,
         world: World,
         seed: int,
-        *,
-        compression: Compression = "none",
-        max_slots: int = MAX_SLOTS,
-        precision: str = "float32",
+        options: StepOptions = STEP_OPTIONS,
     ) -> None:
-        """Build the model with seeded initial weights (truncated normal), equal on every rank.
-
-        compression, max_slots, precision: see PretrainConfig.
-        """
+        """Build the model with seeded initial weights (truncated normal), equal on every rank."""
         ...
 
     def pack(self, batch: MaskedBatch) -> PackedBatch:

@@ -8,23 +8,21 @@ import tensorflow as tf
 
 from trainer.config import OptimizerConfig
 from trainer.core.backend_rules import is_decayed
+from trainer.tf_backend.moments import Moments
 
 
-class AdamW:
-    """m and v of every variable (by its name), and the update."""
+class AdamW(Moments):
+    """The update is one operation a variable."""
 
     def __init__(self, weights: Mapping[str, tf.Variable], config: OptimizerConfig) -> None:
-        self._weights, self._config = weights, config
-        self.m = {name: tf.Variable(tf.zeros(w.shape), trainable=False) for name, w in weights.items()}
-        self.v = {name: tf.Variable(tf.zeros(w.shape), trainable=False) for name, w in weights.items()}
+        super().__init__(weights, config)
         self._update = tf.function(self._update_all)
 
     def apply(
         self, gradients: Mapping[str, tf.Tensor], norm: tf.Tensor, learning_rate: float, step: int
     ) -> None:
         """Update every variable in place. norm (): of the whole gradient. step: not needed."""
-        scale = 1.0 / tf.maximum(norm / self._config.clip_norm, 1.0)
-        self._update(dict(gradients), scale, tf.constant(learning_rate, tf.float32))
+        self._update(dict(gradients), self._scale(norm), tf.constant(learning_rate, tf.float32))
 
     def _update_all(
         self, gradients: Mapping[str, tf.Tensor], scale: tf.Tensor, learning_rate: tf.Tensor

@@ -10,8 +10,8 @@ import tensorflow as tf
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, tensorflow_shapes
 from schemas.checkpoint import ADAM_M, ADAM_V, GLOBAL_STEP, TENSORFLOW
 from schemas.model_config import BertConfig
-from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
-from trainer.core.backend import Predictions, StepResult, StepTotals
+from trainer.config import OptimizerConfig
+from trainer.core.backend import STEP_OPTIONS, Predictions, StepOptions, StepResult, StepTotals
 from trainer.core.backend_rules import TOP_CODES, dropout_seed, pad_top_codes, step_result
 from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
@@ -43,23 +43,21 @@ class TensorFlowBackend:
         optimizer: OptimizerConfig,
         world: World,
         seed: int,
-        *,
-        compression: Compression = "none",
-        max_slots: int = MAX_SLOTS,
-        precision: str = "float32",
+        options: StepOptions = STEP_OPTIONS,
     ) -> None:
-        """precision: of the layers in training, float32 or bfloat16."""
+        """options.compile says nothing here: TensorFlow's functions are compiled in any case."""
         self._towers = configure(world)
         self._config, self._world, self._seed = config, world, seed
         on_gpu = bool(tf.config.get_visible_devices("GPU"))
-        self._max_slots = max_slots if on_gpu else min(max_slots, _MOST_SLOTS.get(precision, max_slots))
-        self._compression = compression
+        most_slots = options.max_slots if on_gpu else _MOST_SLOTS.get(options.precision, options.max_slots)
+        self._max_slots = min(options.max_slots, most_slots)
+        self._compression = options.compression
         self._collectives = Collectives(world)
         self._weights = {
             name: tf.Variable(array, name=name) for name, array in initial_weights(config, seed).items()
         }
         self._network = Bert(config, self._weights)
-        products = tf.as_dtype(precision)
+        products = tf.as_dtype(options.precision)
         self._head = VocabularyHead(
             self._weights[WORD_EMBEDDINGS], self._weights[OUTPUT_BIAS], self._towers, products
         )

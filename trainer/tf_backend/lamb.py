@@ -11,15 +11,14 @@ import tensorflow as tf
 
 from trainer.config import OptimizerConfig
 from trainer.core.backend_rules import is_decayed
+from trainer.tf_backend.moments import Moments
 
 
-class Lamb:
-    """m and v of every variable (by its name), and the update."""
+class Lamb(Moments):
+    """The update is traced once."""
 
     def __init__(self, weights: Mapping[str, tf.Variable], config: OptimizerConfig) -> None:
-        self._weights, self._config = weights, config
-        self.m = {name: tf.Variable(tf.zeros(w.shape), trainable=False) for name, w in weights.items()}
-        self.v = {name: tf.Variable(tf.zeros(w.shape), trainable=False) for name, w in weights.items()}
+        super().__init__(weights, config)
         self._update = tf.function(self._update_all)
 
     def apply(
@@ -28,8 +27,8 @@ class Lamb:
         """Update every variable in place. norm (): of the whole gradient. step: from 1."""
         config = self._config
         numbers = (learning_rate, 1 - config.beta_1**step, 1 - config.beta_2**step)
-        scale = 1.0 / tf.maximum(norm / config.clip_norm, 1.0)
-        self._update(dict(gradients), scale, *(tf.constant(number, tf.float32) for number in numbers))
+        constants = (tf.constant(number, tf.float32) for number in numbers)
+        self._update(dict(gradients), self._scale(norm), *constants)
 
     def _update_all(
         self,

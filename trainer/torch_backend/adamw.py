@@ -6,21 +6,19 @@ import torch
 from torch.optim.adamw import adamw
 
 from trainer.config import OptimizerConfig
-from trainer.core.backend_rules import is_decayed
+from trainer.torch_backend.moments import Moments
 
 _LATE = 1e9
 """At this step 1 - beta ** step is 1: PyTorch's fused AdamW without its bias correction."""
 
 
-class AdamW:
-    """m and v of every parameter (by TensorFlow name), and the update, one pass over memory."""
+class AdamW(Moments):
+    """The update is one pass over memory."""
 
     can_skip = True
 
     def __init__(self, parameters: dict[str, torch.nn.Parameter], config: OptimizerConfig) -> None:
-        self._parameters, self._config = parameters, config
-        self.m = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
-        self.v = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
+        super().__init__(parameters, config)
         self._step = torch.tensor(_LATE, device=next(iter(parameters.values())).device)
 
     @torch.no_grad()
@@ -36,9 +34,8 @@ class AdamW:
 
         The gradients are used up. skip (): 1 where nothing is to be updated, else 0.
         """
-        divisor = (norm / self._config.clip_norm).clamp(min=1.0)
-        for decayed in (True, False):
-            names = [name for name in self._parameters if is_decayed(name) == decayed]
+        divisor = self._divisor(norm)
+        for decayed, names in self._groups():
             adamw(
                 [self._parameters[name] for name in names],
                 [gradients[name] for name in names],

@@ -10,8 +10,8 @@ import torch
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS, Row, rows_for
 from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OPTIMIZER_FILE
 from schemas.model_config import BertConfig
-from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
-from trainer.core.backend import Predictions, StepResult, StepTotals
+from trainer.config import OptimizerConfig
+from trainer.core.backend import STEP_OPTIONS, Predictions, StepOptions, StepResult, StepTotals
 from trainer.core.backend_rules import (
     TOP_CODES,
     dropout_seed,
@@ -55,16 +55,9 @@ class TorchBackend:
         optimizer: OptimizerConfig,
         world: World,
         seed: int,
-        *,
-        compression: Compression = "none",
-        max_slots: int = MAX_SLOTS,
-        precision: str = "float32",
-        compile: bool = False,
+        options: StepOptions = STEP_OPTIONS,
     ) -> None:
-        """precision: of the layers in training, float32 or bfloat16. compile: see PretrainConfig.
-
-        Raises ContractError where there is nothing to compile with.
-        """
+        """Raises ContractError where there is nothing to compile with."""
         torch.set_num_threads(threads_per_process())
         device = torch.device("cpu")
         if torch.cuda.is_available():
@@ -73,9 +66,9 @@ class TorchBackend:
         else:
             keep_freed_memory()
         self._config, self._world, self._seed, self._device = config, world, seed, device
-        self._precision = getattr(torch, precision)
-        self._max_slots, self._compression = max_slots, compression
-        self._regions = compiled(device) if compile else EAGER
+        self._precision = getattr(torch, options.precision)
+        self._max_slots, self._compression = options.max_slots, options.compression
+        self._regions = compiled(device) if options.compile else EAGER
         self._collectives = Collectives(world)
         self._model = build_model(config)
         self._set_weights(from_tensorflow(initial_weights(config, seed), config))

@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import torch
 
-from trainer.config import OptimizerConfig
-from trainer.core.backend_rules import is_decayed
+from trainer.torch_backend.moments import Moments
 
 
-class Lamb:
-    """m and v of every parameter (by TensorFlow name), and the update."""
+class Lamb(Moments):
+    """The update is a list of operations, each over all parameters."""
 
     can_skip = False
     """Whether the device can decide that there is no update. Steps of LAMB are large: asking is cheap."""
-
-    def __init__(self, parameters: dict[str, torch.nn.Parameter], config: OptimizerConfig) -> None:
-        self._parameters, self._config = parameters, config
-        self.m = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
-        self.v = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
 
     @torch.no_grad()
     def apply(
@@ -34,10 +28,8 @@ class Lamb:
         """Update every parameter in place. norm (): of the whole gradient. step: from 1. The gradients are
         used up. skip: see can_skip."""
         assert skip is None
-        config = self._config
-        divisor = (norm / config.clip_norm).clamp(min=1.0)
-        for decayed in (True, False):
-            names = [name for name in self._parameters if is_decayed(name) == decayed]
+        config, divisor = self._config, self._divisor(norm)
+        for decayed, names in self._groups():
             parameters = [self._parameters[name] for name in names]
             found, m, v = ([slots[name] for name in names] for slots in (gradients, self.m, self.v))
             torch._foreach_div_(found, divisor)
