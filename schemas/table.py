@@ -53,10 +53,7 @@ class TableSchema:
     def check_arrow(self, found: pa.Schema, where: str) -> None:
         """As check_columns, for the schema of an Arrow table or Parquet file."""
         names = {kind: name for name, kind in _ARROW_TYPES.items()}
-        kinds = {
-            field.name: field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            for field in found
-        }
+        kinds = {field.name: _plain(field.type) for field in found}
         self.check_columns({name: names.get(kind, str(kind)) for name, kind in kinds.items()}, where)
 
     def check_columns(self, found: dict[str, str], where: str) -> None:
@@ -81,3 +78,10 @@ class TableSchema:
                 f"the columns of a {self.name} table have fixed types",
                 "cast the columns, or write the table again with the stage that makes it",
             )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Without how it is stored: a dictionary's values; a list, whatever its file calls an entry."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return pa.list_(kind.value_type) if pa.types.is_list(kind) else kind

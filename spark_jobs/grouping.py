@@ -1,9 +1,12 @@
-"""What one task reads, or looks at, together."""
+"""What one task reads, or looks at, together; and the tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 
 Item = TypeVar("Item")
 
@@ -20,3 +23,13 @@ def groups_of(items: Iterable[tuple[Item, int]], most_rows: int) -> Iterator[lis
         held += rows
     if group:
         yield group
+
+
+def task_numbers(spark: SparkSession, count: int) -> DataFrame:
+    """(id), from 0: so many tasks, each with its number."""
+    return spark.range(0, count, 1, max(1, count))
+
+
+def numbers_in(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+    """In a task: its numbers."""
+    return (number for batch in batches for number in batch[0].to_pylist())

@@ -21,7 +21,7 @@ from schemas.manifest import ManifestFile, join
 from schemas.rules import check_diagnoses
 from schemas.shards import part_number
 from spark_jobs.diagnosis_files import KEYS, read_rows
-from spark_jobs.grouping import groups_of
+from spark_jobs.grouping import groups_of, numbers_in, task_numbers
 from spark_jobs.part_files import this_partition
 from spark_jobs.publish import Published
 from spark_jobs.storage import Folder
@@ -85,7 +85,7 @@ def patient_partitions(
     root, manifest, new = Folder(spark, source.uri).qualified, source.manifest, set(new_files)
     found = {file: DiagnosisFile(join(root, file.path), file in new) for file in manifest.files}
     if num_partitions is None:
-        return _numbers(spark, len(found)), PatientPartitions(
+        return task_numbers(spark, len(found)), PatientPartitions(
             tuple((file,) for file in found.values()), False
         )
     here: list[list[DiagnosisFile]] = [[] for _ in range(num_partitions)]
@@ -97,7 +97,7 @@ def patient_partitions(
             others.append((found[file], file.rows))
     partitions = PatientPartitions(tuple(map(tuple, here)), bool(others))
     if not others:
-        return _numbers(spark, num_partitions), partitions
+        return task_numbers(spark, num_partitions), partitions
     names = tuple(dict.fromkeys((*KEYS, *columns)))
     return _sent(
         spark, list(groups_of(others, _ROWS_PER_TASK)), num_partitions, names, source.uri
@@ -114,16 +114,11 @@ def _sent(
     """Pieces of the files' rows, with IS_NEW, where their partitions are."""
 
     def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for file in (file for batch in numbers for number in batch[0].to_pylist() for file in tasks[number]):
+        for file in (file for number in numbers_in(numbers) for file in tasks[number]):
             for rows in read_rows(file.uri, columns, where):
                 check_diagnoses(rows, where)
                 partitions = partitions_of_patients(rows[PATIENT_ID], num_partitions)
                 is_new = pa.repeat(file.is_new, rows.num_rows)
                 yield from scatter(rows.append_column(IS_NEW, is_new), partitions)
 
-    return shuffled(_numbers(spark, len(tasks)).mapInArrow(read, PIECES_DDL), num_partitions)
-
-
-def _numbers(spark: SparkSession, count: int) -> DataFrame:
-    """A partition a number."""
-    return spark.range(0, count, 1, count)
+    return shuffled(task_numbers(spark, len(tasks)).mapInArrow(read, PIECES_DDL), num_partitions)

@@ -161,24 +161,17 @@ def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
 
 
 def read_table(
-    spark: SparkSession,
-    source: Published,
-    schema: TableSchema,
-    *,
-    subfolder: str = "",
-    partition: str = "",
+    spark: SparkSession, source: Published, schema: TableSchema, *, subfolder: str = ""
 ) -> DataFrame:
     """The contract's columns of the Parquet files that the manifest lists (and of no stray file beside them).
 
-    partition: a Hive partition column, which is read too. Raises ContractError for a missing column.
+    Raises ContractError for a missing column.
     """
     wanted = [
         f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)
     ]
-    columns = [*schema.column_names, *([partition] if partition else [])]
     if not wanted:
-        ddl = schema.ddl + (f", {partition} string" if partition else "")
-        return spark.createDataFrame([], ddl)
+        return spark.createDataFrame([], schema.ddl)
     rows = spark.read.option("basePath", source.uri).parquet(*(join(source.uri, path) for path in wanted))
     schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
-    return rows.select(*columns)
+    return rows.select(*schema.column_names)

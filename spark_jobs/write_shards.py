@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from pyspark.sql import SparkSession
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 
 from schemas import sequences, vocabulary
+from schemas.diagnoses import PATIENT_ID
 from schemas.manifest import Manifest, join
-from schemas.sequences import SEQUENCES, SPLIT, SPLITS
+from schemas.sequences import SPLIT, SPLITS
 from schemas.shards import FORMATS, KIND, PARQUET, SHARDS, TFRECORD, part_name, shard_details
 from spark_jobs.checks import check_built_with, check_choice, check_positive
 from spark_jobs.config import run_job
-from spark_jobs.publish import Target, publish, read_published, read_table, start_output, write_parts
+from spark_jobs.grouping import numbers_in, task_numbers
+from spark_jobs.publish import Target, publish, read_published, start_output, write_parts
+from spark_jobs.sequence_files import SequenceFile, sequence_files
 from spark_jobs.storage import Folder
+from spark_jobs.transforms.scattering import PIECES_DDL, shuffled
 from spark_jobs.transforms.shuffle import (
+    PLACE,
+    SHARD_COLUMNS,
+    Ints,
     WriteFormats,
     first_places,
+    places_of,
     plan_shards,
     summarise,
     to_shards,
-    with_place,
 )
 from spark_jobs.vocabularies import read_tokens
 
@@ -67,9 +77,10 @@ def main(spark: SparkSession, config: WriteShards) -> None:
         if not patients[split]:
             log.warning("the %s split has no patients: its shards are a manifest and no file", split)
 
-    rows = with_place(read_table(spark, source, SEQUENCES, partition=SPLIT), config.seed)
     plan = plan_shards(patients, config.rows_per_shard, config.min_shards)
-    shards = to_shards(rows, first_places(rows, plan))
+    tasks = sequence_files(spark, source)
+    first = first_places(places(spark, tasks, config.seed), plan)
+    shards = pieces_of_shards(spark, tasks, config.seed, first)
     targets = {
         file_format: Target(
             Folder(spark, config.output),
@@ -79,7 +90,9 @@ def main(spark: SparkSession, config: WriteShards) -> None:
         )
         for file_format in config.formats
     }
-    written = write_parts(shards, targets, WriteFormats(tuple(config.formats), len(tokens), config.output))
+    splits = tuple(split for split, _ in plan.shards)
+    task = WriteFormats(tuple(config.formats), splits, len(tokens), config.output)
+    written = write_parts(shards, targets, task)
     files = [file for of_format in written.files.values() for file in of_format]
 
     parameters = {name: value for name, value in asdict(config).items() if name in CONTENT_OPTIONS}
@@ -102,6 +115,33 @@ def main(spark: SparkSession, config: WriteShards) -> None:
         counts = {"patients": patients[split]}
         manifest = Manifest(KIND, parameters | {SPLIT: split}, inputs, tuple(of_split), counts, details)
         publish(folders[split], manifest)
+
+
+def places(spark: SparkSession, tasks: Sequence[Sequence[SequenceFile]], seed: int) -> DataFrame:
+    """PLACE of every patient."""
+
+    def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for file in (file for number in numbers_in(numbers) for file in tasks[number]):
+            for rows in file.read([PATIENT_ID]):
+                found = places_of(rows[PATIENT_ID], file.split, seed)
+                yield pa.RecordBatch.from_arrays([pa.array(found)], names=[PLACE])
+
+    return task_numbers(spark, len(tasks)).mapInArrow(read, f"{PLACE} bigint")
+
+
+def pieces_of_shards(
+    spark: SparkSession, tasks: Sequence[Sequence[SequenceFile]], seed: int, first: Ints
+) -> DataFrame:
+    """Partition k: the pieces of shard k. first: of first_places."""
+
+    def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number in numbers_in(numbers):
+            held = [(file.split, rows) for file in tasks[number] for rows in file.read(SHARD_COLUMNS)]
+            found = [places_of(rows[PATIENT_ID], split, seed) for split, rows in held]
+            # Together, so that there are few pieces.
+            yield from to_shards(pa.concat_batches([rows for _, rows in held]), np.concatenate(found), first)
+
+    return shuffled(task_numbers(spark, len(tasks)).mapInArrow(read, PIECES_DDL), max(1, len(first)))
 
 
 if __name__ == "__main__":

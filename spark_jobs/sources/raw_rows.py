@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_jobs.grouping import numbers_in, task_numbers
 from spark_jobs.sources.parquet_files import ParquetFiles
 from spark_jobs.transforms.diagnoses import PATIENT, VISIT
 from spark_jobs.transforms.layout import by_patient, partitions_of
@@ -65,14 +66,12 @@ class FileRows:
         files, meaning = self.files, self.meaning
 
         def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in numbers:
-                for number in batch[0].to_pylist():
-                    for rows in files.read(number):
-                        of_rows = partitions_of(*meaning.patients_and_visits(rows), num_partitions)
-                        yield from scatter(rows, of_rows)
+            for number in numbers_in(numbers):
+                for rows in files.read(number):
+                    of_rows = partitions_of(*meaning.patients_and_visits(rows), num_partitions)
+                    yield from scatter(rows, of_rows)
 
-        tasks = self.spark.range(0, len(files.tasks), 1, max(1, len(files.tasks)))
-        pieces = tasks.mapInArrow(read, PIECES_DDL)
+        pieces = task_numbers(self.spark, len(files.tasks)).mapInArrow(read, PIECES_DDL)
         return shuffled(pieces, num_partitions), partial(_patients_in, said=meaning.said)
 
 

@@ -18,14 +18,20 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from schemas.diagnoses import PATIENT_ID
 from schemas.rules import check_shards
-from schemas.sequences import SPLIT, SPLITS
+from schemas.sequences import SPLITS
 from schemas.shards import PROLONGED_LOS, TOKEN_IDS, VISIT_NUMBERS
+from spark_jobs.part_files import this_partition
+from spark_jobs.transforms.hashing import xxh64
+from spark_jobs.transforms.scattering import gather, scatter
 
 PLACE = "place"
 _HASH_BITS = 60
 _BIN_BITS = 16  # of the hash: 65,536 bins a split
 _LENGTH, _VISITS = "length", "max_visits"
+SHARD_COLUMNS = (PATIENT_ID, TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS)
+_ROWS_AT_ONCE = 10_000
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,15 +61,15 @@ def plan_shards(patients: Mapping[str, int], rows_per_shard: int, min_shards: in
     return ShardPlan(tuple(shards), np.concatenate(starts))
 
 
-def with_place(sequences: DataFrame, seed: int) -> DataFrame:
-    numbers = F.array_position(F.array(*map(F.lit, SPLITS)), F.col(SPLIT)) - 1
-    hashed = F.xxhash64(F.concat(F.lit(f"{seed}/"), F.col("patient_id")))
-    hashed = F.shiftrightunsigned(hashed, 64 - _HASH_BITS)
-    return sequences.withColumn(PLACE, F.shiftleft(numbers, _HASH_BITS) + hashed)
+def places_of(patients: pa.Array, split: str, seed: int) -> Ints:
+    """(N,) of patients of one split, by their ids."""
+    hashed = xxh64(pc.binary_join_element_wise(f"{seed}/", patients, "")).view(np.uint64)
+    numbers = np.int64(SPLITS.index(split)) << _HASH_BITS
+    return numbers + (hashed >> np.uint64(64 - _HASH_BITS)).view(np.int64)
 
 
 def first_places(placed: DataFrame, plan: ShardPlan) -> Ints:
-    """The place at which each shard begins.
+    """The place at which each shard begins. placed: PLACE of every patient.
 
     Places are counted in bins; only the bins in which a shard begins are then brought to the driver.
     """
@@ -84,42 +90,52 @@ def first_places(placed: DataFrame, plan: ShardPlan) -> Ints:
     return places[here[which] + plan.starts - before[which]]
 
 
-def to_shards(placed: DataFrame, first: Ints) -> DataFrame:
-    """The shards' columns, partition k being shard k of the plan, its rows in order of place."""
-
-    def shard_of(places: pa.Array) -> pa.Array:
-        return pa.array(np.searchsorted(first, places.to_numpy(), side="right") - 1, pa.int32())
-
-    numbered = placed.withColumn("shard", F.arrow_udf(shard_of, "int")(F.col(PLACE)))
-    apart = numbered.repartitionById(len(first), "shard").sortWithinPartitions(PLACE, "patient_id")
-    return apart.select(
-        TOKEN_IDS, VISIT_NUMBERS, F.col(PROLONGED_LOS).cast("int").alias(PROLONGED_LOS), SPLIT
-    )
+def to_shards(rows: pa.RecordBatch, places: Ints, first: Ints) -> Iterator[pa.RecordBatch]:
+    """Pieces (scattering) for each shard's partition. rows: with SHARD_COLUMNS. first: of first_places."""
+    placed = rows.append_column(PLACE, pa.array(places))
+    yield from scatter(placed, np.searchsorted(first, places, side="right") - 1)
 
 
 class WriteFormats:
-    """Task (part_files): the rows of to_shards in each format; counts codes and visits a patient by split.
+    """Task (part_files): the rows of each shard in each format; counts codes and visits a patient by split.
 
-    where: for messages.
+    Its partitions: the pieces of a shard. splits: of each shard. where: for messages.
     """
 
-    def __init__(self, formats: tuple[str, ...], vocabulary_size: int, where: str) -> None:
-        self.formats, self.vocabulary_size, self.where = formats, vocabulary_size, where
+    def __init__(
+        self, formats: tuple[str, ...], splits: tuple[str, ...], vocabulary_size: int, where: str
+    ) -> None:
+        self.formats, self.splits = formats, splits
+        self.vocabulary_size, self.where = vocabulary_size, where
         self.counts: Counter[str] = Counter()
 
-    def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
-        for batch in batches:
-            # A shard is of one split.
-            split = batch[SPLIT][0].as_py() if batch.num_rows else ""
-            lengths = pc.list_value_length(batch[TOKEN_IDS])
-            for found in lengths.value_counts().to_pylist():
-                self.counts[f"{_LENGTH}/{split}/{found['values']}"] += found["counts"]
-            most = f"{_VISITS}/{split}"
-            self.counts[most] = max(self.counts[most], pc.max(batch[VISIT_NUMBERS].flatten()).as_py() or 0)
-            rows = batch.drop_columns([SPLIT])
-            check_shards(rows, self.where, self.vocabulary_size)
+    def pieces(self, partition: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+        found = gather(partition)
+        if found is None:
+            return
+        split = self.splits[this_partition()]
+        rows = in_order(found)
+        for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
+            batch = rows.slice(start, _ROWS_AT_ONCE)
+            self._count(batch, split)
+            check_shards(batch, self.where, self.vocabulary_size)
             for file_format in self.formats:
-                yield file_format, "", rows
+                yield file_format, "", batch
+
+    def _count(self, batch: pa.RecordBatch, split: str) -> None:
+        for found in pc.list_value_length(batch[TOKEN_IDS]).value_counts().to_pylist():
+            self.counts[f"{_LENGTH}/{split}/{found['values']}"] += found["counts"]
+        most = f"{_VISITS}/{split}"
+        self.counts[most] = max(self.counts[most], pc.max(batch[VISIT_NUMBERS].flatten()).as_py() or 0)
+
+
+def in_order(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """A shard's pieces → its rows by place, with the shards' columns."""
+    rows = rows.sort_by([(PLACE, "ascending"), (PATIENT_ID, "ascending")])
+    stays = rows[PROLONGED_LOS].cast(pa.int32())
+    return pa.RecordBatch.from_arrays(
+        [rows[TOKEN_IDS], rows[VISIT_NUMBERS], stays], names=[TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS]
+    )
 
 
 def summarise(counts: Mapping[str, int]) -> dict[str, tuple[dict[int, int], int]]:

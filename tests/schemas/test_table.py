@@ -45,3 +45,11 @@ def test_arrow_columns_are_checked_by_the_same_names_dictionaries_by_what_they_h
         TABLE.check_arrow(pa.table({"name": names, "born": names}).schema, "here")
     with pytest.raises(ContractError, match="born is double, not date"):
         TABLE.check_arrow(pa.table({"name": names, "born": pa.array([0.5])}).schema, "here")
+
+
+def test_an_arrow_list_may_call_its_entries_what_it_likes():
+    table = TableSchema("lists", (Column("codes", "array<int>"),))
+    for name in ("element", "item"):
+        table.check_arrow(pa.schema([("codes", pa.list_(pa.field(name, pa.int32())))]), "here")
+    with pytest.raises(ContractError, match="codes is list<item: int64>, not array<int>"):
+        table.check_arrow(pa.schema([("codes", pa.list_(pa.int64()))]), "here")

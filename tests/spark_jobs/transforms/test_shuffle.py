@@ -1,12 +1,22 @@
 from itertools import chain
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from schemas.sequences import SPLITS
-from spark_jobs.transforms.shuffle import first_places, plan_shards, to_shards, with_place
+from spark_jobs.transforms.scattering import gather
+from spark_jobs.transforms.shuffle import (
+    SHARD_COLUMNS,
+    first_places,
+    in_order,
+    places_of,
+    plan_shards,
+    to_shards,
+)
 
 
 @given(
@@ -28,30 +38,52 @@ def test_shards_are_even_and_none_is_empty(patients, rows_per_shard, min_shards)
             assert max(own) <= min(min(own) + 1, rows_per_shard)
 
 
-@pytest.fixture(scope="module")
-def sequences(spark):
-    """999 patients, 800 of them train and 199 test; the token id is the patient's number."""
-    rows = spark.range(999).withColumn("split", F.when(F.col("id") < 800, "train").otherwise("test"))
-    return rows.select(
-        F.col("id").cast("string").alias("patient_id"),
-        F.array(F.col("id").cast("int")).alias("token_ids"),
-        F.array(F.lit(1)).alias("visit_numbers"),
-        (F.col("id") % 2 == 0).alias("prolonged_los"),
-        "split",
-    )
+def patients(split, first, stop):
+    """Their token id is their number."""
+    numbers = range(first, stop)
+    columns = [
+        pa.array([str(number) for number in numbers]),
+        pa.array([[number] for number in numbers], pa.list_(pa.int32())),
+        pa.array([[1] for _ in numbers], pa.list_(pa.int32())),
+        pa.array([number % 2 == 0 for number in numbers]),
+    ]
+    return split, pa.RecordBatch.from_arrays(columns, names=list(SHARD_COLUMNS))
 
 
-def _shards(sequences, seed, **options):
+WHOLE = [patients("train", 0, 800), patients("test", 800, 999)]
+IN_PIECES = [patients("test", 900, 999), patients("train", 0, 799), patients("test", 800, 900)]
+IN_PIECES.append(patients("train", 799, 800))
+
+
+def _shards(spark, files, seed, **options):
+    """The plan, and the patients of each shard in order."""
     plan = plan_shards({"train": 800, "valid": 0, "test": 199}, **options)
-    placed = with_place(sequences, seed)
-    shards = to_shards(placed, first_places(placed, plan))
-    rows = shards.withColumn("shard", F.spark_partition_id()).collect()
-    return plan, [[row.token_ids[0] for row in rows if row.shard == n] for n in range(len(plan.shards))]
+    places = [places_of(rows["patient_id"], split, seed) for split, rows in files]
+    frame = spark.createDataFrame(pa.table({"place": np.concatenate(places)}))
+    first = first_places(frame, plan)
+    pieces = [
+        piece
+        for (_, rows), found in zip(files, places, strict=True)
+        for piece in to_shards(rows, found, first)
+    ]
+    shards = [[piece for piece in pieces if piece["partition"][0].as_py() == n] for n in range(len(first))]
+    rows = [in_order(gather(iter(shard))) for shard in shards]
+    assert all(shard.schema.names == ["token_ids", "visit_numbers", "prolonged_los"] for shard in rows)
+    return plan, [[tokens[0] for tokens in shard["token_ids"].to_pylist()] for shard in rows]
 
 
 @pytest.mark.spark
-def test_each_shard_has_exactly_its_rows_and_every_patient_is_in_one(sequences):
-    plan, shards = _shards(sequences, 0, rows_per_shard=150, min_shards=4)
+def test_a_place_is_the_split_and_sparks_hash_of_seed_and_patient(spark):
+    ids = ["", "p1", "ümläut", "x" * 100]
+    frame = spark.createDataFrame([(one,) for one in ids], "patient string")
+    hashed = frame.select(F.shiftrightunsigned(F.xxhash64(F.concat(F.lit("7/"), "patient")), 4).alias("h"))
+    expected = [(2 << 60) + row.h for row in hashed.collect()]
+    assert places_of(pa.array(ids), "test", 7).tolist() == expected
+
+
+@pytest.mark.spark
+def test_each_shard_has_exactly_its_rows_and_every_patient_is_in_one(spark):
+    plan, shards = _shards(spark, WHOLE, 0, rows_per_shard=150, min_shards=4)
     assert plan.shards == tuple(("train", n) for n in range(6)) + tuple(("test", n) for n in range(4))
     assert [len(shard) for shard in shards] == [133, 133, 134, 133, 133, 134, 49, 50, 50, 50]
     assert sorted(chain.from_iterable(shards[:6])) == list(range(800))
@@ -59,10 +91,10 @@ def test_each_shard_has_exactly_its_rows_and_every_patient_is_in_one(sequences):
 
 
 @pytest.mark.spark
-def test_order_is_the_seed_s_whatever_the_partitions(sequences):
+def test_order_is_the_seed_s_whatever_the_files(spark):
     options = {"rows_per_shard": 300, "min_shards": 1}
-    _, first = _shards(sequences, 0, **options)
-    assert first == _shards(sequences.repartition(5), 0, **options)[1]
-    _, other = _shards(sequences, 1, **options)
+    _, first = _shards(spark, WHOLE, 0, **options)
+    assert first == _shards(spark, IN_PIECES, 0, **options)[1]
+    _, other = _shards(spark, WHOLE, 1, **options)
     assert list(chain.from_iterable(first)) != list(chain.from_iterable(other))
     assert first[0] != sorted(first[0])
