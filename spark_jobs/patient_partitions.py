@@ -58,7 +58,10 @@ class PatientPartitions:
     are_sent: bool
 
     def here(self, partition: Iterator[pa.RecordBatch]) -> Here:
-        sent = gather(partition) if self.are_sent else None
+        # Read to its end in any case: Spark ends a worker that leaves some of its input, and the next one
+        # imports everything again, which takes longer than a file does.
+        batches = list(partition)
+        sent = gather(iter(batches)) if self.are_sent else None
         return Here(self.files[this_partition()], sent)
 
 
