@@ -35,7 +35,7 @@ def random_rows(rows: int) -> pa.RecordBatch:
 
 def write_encoded(batch: pa.RecordBatch, path: str) -> None:
     """As the project does it."""
-    from spark_jobs.tf_example import encode_records
+    from spark_jobs.files.tf_example import encode_records
 
     with open(path, "wb") as file:
         file.write(encode_records(batch))

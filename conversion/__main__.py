@@ -15,7 +15,7 @@ from conversion.embed import EmbedConfig, embed
 from conversion.errors import ProcessFailed
 from conversion.export_onnx import ExportOnnxConfig, export_onnx
 from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
-from conversion.forward import ForwardConfig, run_forward
+from conversion.proof.forward import ForwardConfig, run_forward
 from conversion.release.release_check import ReleaseConfig, release_check
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
 from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow

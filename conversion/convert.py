@@ -14,17 +14,18 @@ from typing import Any
 
 from conversion.bert_map import Mapped, map_arrays
 from conversion.bundle import staged_folder
+from conversion.checkpoints.safetensors_file import write_safetensors
+from conversion.checkpoints.source import Source, SourceOptions, open_source
 from conversion.model_card import model_card
 from conversion.report import describe, write_report
-from conversion.safetensors_file import write_safetensors
-from conversion.source import Source, SourceOptions, open_source
-from conversion.tokenizer import write_tokenizer
+from conversion.tokens.tokenizer import write_tokenizer
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.manifest import Manifest, describe_file, publish_manifest
 from schemas.model import ABOUT_FILES, CARD_FILE, CONFIG_FILE, HELPER_FILES, KIND, WEIGHTS_FILE
 from schemas.model_config import BertConfig
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens
 
+SHIPPED = os.path.join(os.path.dirname(__file__), "shipped")
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +72,7 @@ def write_model(folder: str, source: Source, mapped: Mapped) -> None:
     write_safetensors(os.path.join(folder, WEIGHTS_FILE), mapped.arrays)
     write_tokenizer(folder, vocabulary.tokens, vocabulary.special, source.config.max_position_embeddings)
     for name in HELPER_FILES:
-        shutil.copyfile(os.path.join(os.path.dirname(__file__), name), os.path.join(folder, name))
+        shutil.copyfile(os.path.join(SHIPPED, name), os.path.join(folder, name))
     texts = {
         CONFIG_FILE: json.dumps(
             transformers_config(source.config, vocabulary.special), indent=2, sort_keys=True

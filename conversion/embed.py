@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from conversion.bundle import staged_folder
-from conversion.encoders import Encoder, OnnxEncoder, Pooling, TorchEncoder
 from conversion.model_folder import WORDS, ModelFolder, open_model
-from conversion.patient_blocks import blocks_for
-from conversion.patient_files import VOCABULARY, PatientFile, Patients, open_patients
+from conversion.patients.encoders import Encoder, OnnxEncoder, Pooling, TorchEncoder
+from conversion.patients.patient_blocks import blocks_for
+from conversion.patients.patient_files import VOCABULARY, PatientFile, Patients, open_patients
 from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, patients_name
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest

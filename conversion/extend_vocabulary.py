@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from conversion.bundle import staged_folder
-from conversion.code_relatives import LEVELS, Relatives
 from conversion.model_folder import WORD_BIAS, WORDS, ModelFolder, open_model, publish_changed, write_changed
-from conversion.same_outputs import check_same_outputs
+from conversion.proof.same_outputs import check_same_outputs
+from conversion.tokens.code_relatives import LEVELS, Relatives
 from schemas.manifest import join
 from schemas.model import KIND
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, TABLE_FILE, Vocabulary, read_vocabulary

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from conversion.bert_map import Mapped
-from conversion.code_spellings import one_spelling
-from conversion.source import Source
+from conversion.checkpoints.source import Source
+from conversion.tokens.code_spellings import one_spelling
 from schemas.manifest import CREATED_BY
 from schemas.model_config import LosPooling
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from conversion.checkpoints.safetensors_file import read_safetensors, write_safetensors
 from conversion.report import write_report
-from conversion.safetensors_file import read_safetensors, write_safetensors
-from conversion.tokenizer import write_tokenizer
+from conversion.tokens.tokenizer import write_tokenizer
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import (
     ABOUT_FILES,

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import Any
 
 from conversion.bert_map import Mapped
-from conversion.source import Source
-from conversion.tokenizer import unreachable_tokens
+from conversion.checkpoints.source import Source
+from conversion.tokens.tokenizer import unreachable_tokens
 from conversion.verify import TOLERANCE, Verification
 from schemas.bert_names import TIED
 from schemas.model import REPORT_FILE

@@ -11,7 +11,7 @@ import numpy as np
 from conversion.bundle import staged_folder
 from conversion.extend_vocabulary import read_counts
 from conversion.model_folder import WORD_BIAS, WORDS, open_model, publish_changed, write_changed
-from conversion.same_outputs import check_same_outputs
+from conversion.proof.same_outputs import check_same_outputs
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
 from schemas.model import KIND

@@ -14,9 +14,9 @@ import numpy as np
 
 from conversion.bert_map import map_arrays
 from conversion.bundle import staged_folder
+from conversion.checkpoints.safetensors_file import read_safetensors
+from conversion.checkpoints.tf_checkpoint import read_tensorflow_checkpoint, write_tensorflow_checkpoint
 from conversion.errors import VerificationFailed
-from conversion.safetensors_file import read_safetensors
-from conversion.tf_checkpoint import read_tensorflow_checkpoint, write_tensorflow_checkpoint
 from schemas.checkpoint import tensorflow_prefix
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, describe_file, join, publish_manifest, read_manifest

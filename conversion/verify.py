@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from conversion.checkpoints.source import Source
 from conversion.errors import VerificationFailed
-from conversion.forward import BFLOAT16, ERF_GELU, FLOAT32, VARIANTS
-from conversion.processes import run_command, run_module
-from conversion.sample_patients import make_inputs, random_patients, real_patients
-from conversion.source import Source
+from conversion.patients.sample_patients import make_inputs, random_patients, real_patients
+from conversion.proof.forward import BFLOAT16, ERF_GELU, FLOAT32, VARIANTS
+from conversion.proof.processes import run_command, run_module
 from schemas.model_config import LosPooling
 
 TOLERANCE = 2e-5

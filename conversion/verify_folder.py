@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from conversion.checkpoints.source import SourceOptions, open_source, states_itself
 from conversion.report import describe_verification, write_report
-from conversion.source import SourceOptions, open_source, states_itself
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.manifest import join, read_manifest
 from schemas.model import CONFIG_FILE, KIND, REPORT_FILE

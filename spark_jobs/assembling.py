@@ -13,8 +13,8 @@ from schemas.errors import ContractError
 from schemas.manifest import ManifestFile
 from schemas.sequences import SPLIT, SPLITS
 from schemas.vocabulary import SpecialTokens
+from spark_jobs.files.publish import Published, read_published
 from spark_jobs.patient_rows import PatientRows
-from spark_jobs.publish import Published, read_published
 from spark_jobs.transforms.sequences import AssembleSequences, Codebook
 from spark_jobs.vocabularies import read_tokens
 

@@ -14,8 +14,8 @@ from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, VISIT_RULES
 from spark_jobs.assembling import assembling_task, check_counts, open_inputs, patients_of
 from spark_jobs.checks import check_choice, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.files.publish import Published, Target, publish, start_output, write_parts
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
-from spark_jobs.publish import Published, Target, publish, start_output, write_parts
 from spark_jobs.refresh_sequences import refresh
 from spark_jobs.transforms.sequences import columns_needed
 

@@ -18,9 +18,9 @@ from schemas.manifest import Manifest
 from schemas.medbert_types import export_types
 from schemas.vocabulary import KIND, SMALL_CELL_MIN_PATIENTS
 from spark_jobs.config import run_job
-from spark_jobs.publish import Published, publish, read_published, start_output
-from spark_jobs.replacing import start_next, take_over
-from spark_jobs.storage import Folder
+from spark_jobs.files.publish import Published, publish, read_published, start_output
+from spark_jobs.files.replacing import start_next, take_over
+from spark_jobs.files.storage import Folder
 from spark_jobs.vocabularies import import_vocabulary, write_vocabulary
 from spark_jobs.vocabulary_counting import count_vocabulary, extend_vocabulary
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from schemas.errors import ContractError
-from spark_jobs.publish import Published
+from spark_jobs.files.publish import Published
 
 
 def check_nothing_lost(counts: dict[str, Any], source_rows: int, seen_rows: int, where: str) -> None:

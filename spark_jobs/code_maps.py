@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from schemas.code_maps import Entry, parse_gem, plain_bytes, resolve
 from schemas.codes import SEPARATOR, normalise_code
 from schemas.errors import ContractError
-from spark_jobs.storage import Folder
+from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.code_maps import CODE, OUTCOME, TARGETS
 
 FROM, TO = "from", "to"

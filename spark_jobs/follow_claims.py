@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import ContractError
 from schemas.manifest import join
-from spark_jobs.growing import CHECKPOINT, GrowingDiagnoses, open_growing
+from spark_jobs.growth.growing import CHECKPOINT, GrowingDiagnoses, open_growing
 from spark_jobs.sources.claims_map import ClaimsMap
 from spark_jobs.sources.claims_map_file import read_claims_map
 from spark_jobs.sources.tables import CSV, EXTENSIONS, RawInput

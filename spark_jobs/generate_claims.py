@@ -14,11 +14,11 @@ from schemas.claims import CLAIMS, CLAIMS_FOLDER, KIND, PATIENTS_FOLDER
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
 from spark_jobs.config import run_job
+from spark_jobs.files.publish import publish, start_output, write_parquet
 from spark_jobs.generator.arrow import MOST_PATIENTS
 from spark_jobs.generator.block import Plan
 from spark_jobs.generator.frames import NUM_DIAGNOSES, claims_frame, patients_frame
 from spark_jobs.generator.model_file import read_disease_model
-from spark_jobs.publish import publish, start_output, write_parquet
 
 log = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
 from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.files.publish import Target, publish, start_output, write_parts
+from spark_jobs.files.storage import Folder
 from spark_jobs.follow_claims import follow
-from spark_jobs.growing import Ingested
-from spark_jobs.publish import Target, publish, start_output, write_parts
+from spark_jobs.growth.growing import Ingested
 from spark_jobs.sources import find_source
 from spark_jobs.sources.claims import ClaimsOptions
 from spark_jobs.sources.meds import MedsOptions
 from spark_jobs.sources.omop import OmopOptions
 from spark_jobs.sources.raw import RawDiagnoses
 from spark_jobs.sources.tables import RawInput
-from spark_jobs.storage import Folder
 from spark_jobs.transforms.diagnoses import (
     ASIDE,
     GOOD,

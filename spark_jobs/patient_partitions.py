@@ -20,11 +20,11 @@ from schemas.diagnoses import PATIENT_ID
 from schemas.manifest import ManifestFile, join
 from schemas.rules import check_diagnoses
 from schemas.shards import part_number
-from spark_jobs.diagnosis_files import KEYS, read_rows
+from spark_jobs.files.diagnosis_files import KEYS, read_rows
+from spark_jobs.files.part_files import this_partition
+from spark_jobs.files.publish import Published
+from spark_jobs.files.storage import Folder
 from spark_jobs.grouping import groups_of, numbers_in, task_numbers
-from spark_jobs.part_files import this_partition
-from spark_jobs.publish import Published
-from spark_jobs.storage import Folder
 from spark_jobs.transforms.codes import numbers_of
 from spark_jobs.transforms.layout import partitions_of_patients
 from spark_jobs.transforms.scattering import PIECES_DDL, gather, scatter, shuffled

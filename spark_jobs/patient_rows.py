@@ -14,13 +14,13 @@ from schemas.batches import first_num_partitions, num_batches
 from schemas.diagnoses import CODE, DIAGNOSES
 from schemas.layout import has_whole_patients
 from schemas.rules import check_diagnoses
-from spark_jobs.diagnosis_files import ROWS_PER_BATCH, read_rows
+from spark_jobs.files.diagnosis_files import ROWS_PER_BATCH, read_rows
+from spark_jobs.files.publish import Published
 from spark_jobs.patient_partitions import (
     PatientPartitions,
     in_order_of_patients,
     patient_partitions,
 )
-from spark_jobs.publish import Published
 from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.visits import whole_patients
 

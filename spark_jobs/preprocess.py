@@ -19,10 +19,10 @@ from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.checks import check_choice
 from spark_jobs.config import run_job
+from spark_jobs.files.replacing import take_over
+from spark_jobs.files.storage import Folder
 from spark_jobs.follow_claims import NOW
 from spark_jobs.ingest_claims import IngestClaims
-from spark_jobs.replacing import take_over
-from spark_jobs.storage import Folder
 from spark_jobs.write_shards import WriteShards
 
 

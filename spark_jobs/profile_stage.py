@@ -21,10 +21,10 @@ from schemas.profile import Profile, Rejects
 from schemas.rules import check_claims, check_sequences, check_shards
 from spark_jobs.checks import check_built_with, checked
 from spark_jobs.config import run_job
+from spark_jobs.files.publish import Published, publish, read_published, read_table, start_output, write_file
+from spark_jobs.files.storage import Folder
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.profiles import MOST_SHAPES, profile_of, profile_of_vocabulary, rejects
-from spark_jobs.publish import Published, publish, read_published, read_table, start_output, write_file
-from spark_jobs.storage import Folder
 from spark_jobs.transforms.layout import num_partitions_for
 from spark_jobs.transforms.profile import (
     DIAGNOSIS_COLUMNS_READ,

@@ -21,13 +21,13 @@ from schemas.manifest import Manifest, ManifestFile
 from schemas.sequences import KIND, SEQUENCES
 from schemas.vocabulary import size_when
 from spark_jobs.assembling import Inputs, assembling_task, check_counts, patients_of
-from spark_jobs.merge_sequences import MergeSequences, OldFiles
-from spark_jobs.part_files import MAX
+from spark_jobs.files.part_files import MAX
+from spark_jobs.files.publish import Published, Target, Written, publish, read_published, write_parts
+from spark_jobs.files.replacing import publish_over, start_next, take_over
+from spark_jobs.files.storage import Folder
+from spark_jobs.growth.merge_sequences import MergeSequences, OldFiles
 from spark_jobs.patient_partitions import patient_partitions
 from spark_jobs.patient_rows import PatientRows
-from spark_jobs.publish import Published, Target, Written, publish, read_published, write_parts
-from spark_jobs.replacing import publish_over, start_next, take_over
-from spark_jobs.storage import Folder
 from spark_jobs.transforms.sequences import columns_needed
 
 log = logging.getLogger(__name__)

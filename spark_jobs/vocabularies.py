@@ -20,8 +20,8 @@ from schemas.vocabulary import (
     parse_vocab_txt,
     special_tokens_of,
 )  # fmt: skip
-from spark_jobs.publish import Published, write_file
-from spark_jobs.storage import Folder
+from spark_jobs.files.publish import Published, write_file
+from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.vocabulary import number_codes
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from schemas import diagnoses
 from schemas.errors import ContractError
 from schemas.small_cells import is_small
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, STANDARD_SPECIAL_TOKENS, extends_details
+from spark_jobs.files.publish import Published
+from spark_jobs.growth.vocabulary_since import count_since
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
-from spark_jobs.publish import Published
 from spark_jobs.transforms.vocabulary import NO_MINIMUM, count_batch, count_codes, number_codes
 from spark_jobs.vocabularies import NewVocabulary, read_tokens
-from spark_jobs.vocabulary_since import count_since
 from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from schemas.sequences import SPLIT, SPLITS
 from schemas.shards import FORMATS, KIND, PARQUET, SHARDS, TFRECORD, part_name, shard_details
 from spark_jobs.checks import check_built_with, check_choice, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.files.publish import Target, publish, read_published, start_output, write_parts
+from spark_jobs.files.sequence_files import SequenceFile, sequence_files
+from spark_jobs.files.storage import Folder
 from spark_jobs.grouping import numbers_in, task_numbers
-from spark_jobs.publish import Target, publish, read_published, start_output, write_parts
-from spark_jobs.sequence_files import SequenceFile, sequence_files
-from spark_jobs.storage import Folder
 from spark_jobs.transforms.scattering import PIECES_DDL, shuffled
 from spark_jobs.transforms.shuffle import (
     PLACE,

@@ -18,7 +18,7 @@ from schemas import shards as contract
 from schemas import vocabulary as vocabulary_contract
 from schemas.manifest import Manifest, ManifestFile, describe_file, join, publish_manifest
 from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
-from spark_jobs.part_formats import FORMATS, MeasuredFile
+from spark_jobs.files.part_formats import FORMATS, MeasuredFile
 
 FIRST_CODE = STANDARD_SPECIAL_TOKENS.first_code_id
 ROWS_PER_SHARD = 10_000  # the shards stage's own

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from conversion.checkpoints.safetensors_file import read_safetensors
 from conversion.model_folder import ModelFolder
-from conversion.patient_files import PatientFile
+from conversion.patients.patient_files import PatientFile
 from conversion.release.checks import Check
-from conversion.safetensors_file import read_safetensors
 from schemas.bert_names import check_shapes, transformers_shapes
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join

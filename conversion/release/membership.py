@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from conversion.model_folder import ModelFolder
-from conversion.patient_blocks import blocks_for
-from conversion.patient_files import Patients, open_patients
+from conversion.patients.patient_blocks import blocks_for
+from conversion.patients.patient_files import Patients, open_patients
 from conversion.release.checks import Check
 
 _SHARE_MASKED = 0.15

@@ -11,7 +11,7 @@ from typing import Any
 from conversion.embed import check_vocabulary
 from conversion.extend_vocabulary import read_counts
 from conversion.model_folder import ModelFolder, open_model
-from conversion.patient_files import open_patients
+from conversion.patients.patient_files import open_patients
 from conversion.release.card import with_release_part
 from conversion.release.checks import Check
 from conversion.release.files import check_files, check_patient_data

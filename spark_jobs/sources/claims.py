@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from schemas.claims import KIND
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
-from spark_jobs.publish import read_published
+from spark_jobs.files.publish import read_published
 from spark_jobs.sources.claim_lines import (
     DATE_FLAGS,
     code_system,

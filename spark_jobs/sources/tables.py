@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from schemas.manifest import join
-from spark_jobs.storage import Folder
+from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.diagnoses import CORRUPT
 
 CSV = "csv"

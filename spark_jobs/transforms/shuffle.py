@@ -22,7 +22,7 @@ from schemas.diagnoses import PATIENT_ID
 from schemas.rules import check_shards
 from schemas.sequences import SPLITS
 from schemas.shards import PROLONGED_LOS, TOKEN_IDS, VISIT_NUMBERS
-from spark_jobs.part_files import this_partition
+from spark_jobs.files.part_files import this_partition
 from spark_jobs.transforms.hashing import xxh64
 from spark_jobs.transforms.scattering import gather, scatter
 

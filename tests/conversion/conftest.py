@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from conversion import convert
 from conversion.bert_map import map_arrays
-from conversion.source import Source
-from conversion.vocabulary_source import ModelVocabulary, load_vocabulary
+from conversion.checkpoints.source import Source
+from conversion.tokens.vocabulary_source import ModelVocabulary, load_vocabulary
 from schemas.bert_names import tensorflow_shapes
 from schemas.checkpoint import (
     ADAM_M,

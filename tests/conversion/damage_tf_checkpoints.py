@@ -12,7 +12,7 @@ import sys
 import numpy as np
 from safetensors.numpy import load_file
 
-from conversion.tf_checkpoint import _read_in_child
+from conversion.checkpoints.tf_checkpoint import _read_in_child
 
 
 def damaged(content, chance):

@@ -7,10 +7,10 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
-from conversion import same_outputs
 from conversion.errors import VerificationFailed
 from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.model_folder import WORD_BIAS, WORDS, open_model
+from conversion.proof import same_outputs
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest

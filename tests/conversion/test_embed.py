@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conversion.embed import check_vocabulary
 from conversion.model_folder import open_model
-from conversion.patient_blocks import blocks
-from conversion.patient_files import Patients, open_patients
+from conversion.patients.patient_blocks import blocks
+from conversion.patients.patient_files import Patients, open_patients
 from schemas.embeddings import CODES, KIND, PATIENTS
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, read_manifest

@@ -12,9 +12,9 @@ from safetensors.numpy import save
 
 from conversion.__main__ import REFUSED, main
 from conversion.bert_map import map_arrays
+from conversion.checkpoints.safetensors_file import read_safetensors
+from conversion.checkpoints.source import SourceOptions, open_source
 from conversion.errors import ConversionRefused
-from conversion.safetensors_file import read_safetensors
-from conversion.source import SourceOptions, open_source
 from schemas.errors import ContractError
 from schemas.model_config import read_bert_config
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from conversion.vocabulary_source import ModelVocabulary
+from conversion.tokens.vocabulary_source import ModelVocabulary
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
 
 CODES = tuple(f"ICD10CM//E{number:02d}.9" for number in range(20))

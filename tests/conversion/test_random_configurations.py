@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from conversion.bert_map import map_arrays
-from conversion.sample_patients import make_inputs, random_patients
+from conversion.patients.sample_patients import make_inputs, random_patients
 from conversion.verify import TOLERANCE, largest_errors
 from schemas.model_config import BertConfig
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS

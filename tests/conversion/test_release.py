@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from conversion.extend_vocabulary import CodeCounts
 from conversion.model_folder import open_model
-from conversion.patient_files import open_patients
+from conversion.patients.patient_files import open_patients
 from conversion.release.files import check_files, check_patient_data
 from conversion.release.membership import area_under_roc
 from conversion.release.small_cells import check_small_cells

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion.bert_map import map_arrays
-from conversion.source import SourceOptions, open_source
-from conversion.tf_checkpoint import read_tensorflow_checkpoint
+from conversion.checkpoints.source import SourceOptions, open_source
+from conversion.checkpoints.tf_checkpoint import read_tensorflow_checkpoint
 from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow
 from schemas.bert_names import transformers_shapes
 from schemas.errors import ContractError

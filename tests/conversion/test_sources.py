@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from conversion.source import SourceOptions, open_source
-from conversion.tf_checkpoint import read_tensorflow_checkpoint
-from conversion.vocabulary_source import load_vocabulary
+from conversion.checkpoints.source import SourceOptions, open_source
+from conversion.checkpoints.tf_checkpoint import read_tensorflow_checkpoint
+from conversion.tokens.vocabulary_source import load_vocabulary
 from schemas.errors import ContractError
 from schemas.medbert_types import export_types
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, SpecialTokens

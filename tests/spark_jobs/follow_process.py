@@ -6,7 +6,7 @@ import sys
 
 from pyspark.sql import SparkSession
 
-from spark_jobs import growing
+from spark_jobs.growth import growing
 from spark_jobs.session import SETTINGS
 from tests.spark_jobs.conftest import TEST_SETTINGS
 from tests.spark_jobs.pipeline import Run

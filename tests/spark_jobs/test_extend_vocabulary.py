@@ -11,8 +11,9 @@ import pytest
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
 from schemas.vocabulary import KIND, read_vocabulary, size_when
-from spark_jobs import build_vocabulary, replacing, vocabulary_counting
+from spark_jobs import build_vocabulary, vocabulary_counting
 from spark_jobs.build_vocabulary import BuildVocabulary
+from spark_jobs.files import replacing
 from tests.spark_jobs.pipeline import write_extract
 from tests.spark_jobs.reference import split_of
 

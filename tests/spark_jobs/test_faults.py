@@ -11,8 +11,8 @@ import pytest
 from schemas.errors import NotPublished
 from schemas.manifest import Manifest, read_manifest
 from spark_jobs.config import USER_ERROR, parse
-from spark_jobs.publish import publish, read_published, start_output, write_parquet
-from spark_jobs.storage import Folder
+from spark_jobs.files.publish import publish, read_published, start_output, write_parquet
+from spark_jobs.files.storage import Folder
 from tests.spark_jobs.job_that_never_publishes import WAITING
 from tests.spark_jobs.stages import GENERATED, OUTPUTS, command_lines, files_in, manifests, strays
 from tests.spark_submit import kill_all, run_job, start_job, wait_for

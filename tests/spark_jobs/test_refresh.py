@@ -9,14 +9,15 @@ import pytest
 from schemas.batches import files_since
 from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.errors import ContractError
-from spark_jobs import preprocess, refresh_sequences, replacing
+from spark_jobs import preprocess, refresh_sequences
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
-from spark_jobs.diagnosis_files import KEYS, are_in
-from spark_jobs.grown_rows import GrownRows
+from spark_jobs.files import replacing
+from spark_jobs.files.diagnosis_files import KEYS, are_in
+from spark_jobs.files.publish import read_published
+from spark_jobs.growth.grown_rows import GrownRows
 from spark_jobs.ingest_claims import IngestClaims
 from spark_jobs.patient_partitions import IS_NEW, patient_partitions
-from spark_jobs.publish import read_published
 from tests.spark_jobs.pipeline import Run, write_extract
 
 pytestmark = pytest.mark.spark

@@ -4,8 +4,8 @@ import pytest
 from schemas.errors import ContractError
 from schemas.shards import SHARDS, read_shard_set
 from spark_jobs.write_shards import WriteShards, main
+from tests.spark_jobs.files.test_tf_example import read_with_tensorflow
 from tests.spark_jobs.pipeline import write_extract
-from tests.spark_jobs.test_tf_example import read_with_tensorflow
 
 pytestmark = pytest.mark.spark
 
@@ -82,7 +82,7 @@ def test_a_second_run_gives_the_same_bytes_and_leaves_no_old_part(sequenced):
 
 
 def _files(run, folder):
-    from spark_jobs.storage import Folder
+    from spark_jobs.files.storage import Folder
 
     return Folder(run.spark, run.path(folder)).files()
 

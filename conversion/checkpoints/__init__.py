@@ -1,0 +1,1 @@
+"""Checkpoints from anywhere: found, read and written."""

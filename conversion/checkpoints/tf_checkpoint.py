@@ -1,0 +1,144 @@
+"""Read and write TensorFlow checkpoints, of TF1 or TF2, with TensorFlow itself, in a child process.
+
+Child and converter exchange a safetensors file, so the converting process holds no framework, and a damaged
+checkpoint that aborts TensorFlow does not abort the conversion. The child is
+`python -m conversion.checkpoints.tf_checkpoint read|write PREFIX FOLDER`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from glob import escape, glob
+from os.path import getsize
+
+import numpy as np
+
+from conversion.bert_map import ignored_reason
+from conversion.checkpoints.variable_names import plain_names
+from conversion.errors import ProcessFailed
+from conversion.proof.processes import run_module
+from schemas.errors import ContractError
+
+_ARRAYS = "variables.safetensors"
+_LISTING = "listing.json"
+_CHILD = "conversion.checkpoints.tf_checkpoint"
+
+
+@dataclass(frozen=True)
+class TensorFlowCheckpoint:
+    """variables: BERT's name → array, half precision widened to float32; ignored: name → reason, not read.
+
+    num_renamed: variables that are stored under another name (a scope before it, `:0` behind it).
+    """
+
+    variables: dict[str, np.ndarray]
+    ignored: dict[str, str]
+    num_renamed: int = 0
+
+
+def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
+    """Read the checkpoint whose files start with `prefix` (local), e.g. `run/model.ckpt-300`.
+
+    Raises ContractError when TensorFlow finds it damaged.
+    """
+    from safetensors.numpy import load_file
+
+    with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
+        try:
+            run_module(_CHILD, ["read", prefix, folder], "reading the TensorFlow checkpoint")
+        except ProcessFailed as error:
+            raise _damaged(prefix, str(error)) from error
+        with open(f"{folder}/{_LISTING}", encoding="utf-8") as stream:
+            listing = json.load(stream)
+        if "damaged" in listing:
+            raise _damaged(prefix, listing["damaged"])
+        variables = load_file(f"{folder}/{_ARRAYS}")
+        return TensorFlowCheckpoint(variables, listing["ignored"], listing["num_renamed"])
+
+
+def write_tensorflow_checkpoint(prefix: str, variables: Mapping[str, np.ndarray]) -> None:
+    """Write a name-based checkpoint (local): `<prefix>.index` and `<prefix>.data-…`. Raises ProcessFailed."""
+    from safetensors.numpy import save_file
+
+    with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
+        save_file(dict(variables), f"{folder}/{_ARRAYS}")
+        run_module(_CHILD, ["write", prefix, folder], "writing the TensorFlow checkpoint")
+
+
+def _damaged(prefix: str, what: str) -> ContractError:
+    return ContractError(
+        f"the checkpoint {prefix} cannot be read: {what}",
+        "a checkpoint is its .index and all its .data files, as TensorFlow wrote them",
+        "copy the checkpoint again whole",
+    )
+
+
+def _read_in_child(prefix: str, folder: str) -> None:
+    """The child's part: TensorFlow in, safetensors out."""
+    import tensorflow as tf
+    from safetensors.numpy import save_file
+
+    listing: dict[str, object]
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        dtypes = reader.get_variable_to_dtype_map()
+        shapes = reader.get_variable_to_shape_map()
+        plain = plain_names(shapes)
+        ignored = {name: why for name in shapes if (why := ignored_reason(plain[name])) is not None}
+        wanted = sorted(shapes.keys() - ignored.keys())
+        _check_room(prefix, sum(_num_bytes(shapes[name], dtypes[name]) for name in wanted))
+        variables = {plain[name]: _plain(reader.get_tensor(name)) for name in wanted}
+        save_file(variables, f"{folder}/{_ARRAYS}")
+        listing = {"ignored": ignored, "num_renamed": sum(plain[name] != name for name in wanted)}
+    except (tf.errors.OpError, RuntimeError, ValueError, TypeError, LookupError, OSError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        listing = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}
+    with open(f"{folder}/{_LISTING}", "w", encoding="utf-8") as stream:
+        json.dump(listing, stream)
+
+
+def _write_in_child(prefix: str, folder: str) -> None:
+    """The child's part: safetensors in, TensorFlow out."""
+    import tensorflow as tf
+    from safetensors.numpy import load_file
+
+    variables = load_file(f"{folder}/{_ARRAYS}")
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(variables),
+        shape_and_slices=[""] * len(variables),
+        tensors=list(variables.values()),
+    )
+
+
+def _num_bytes(shape: list[int], dtype: object) -> int:
+    size = getattr(dtype, "size", 0)  # strings and the like have none
+    count = 1
+    for dim in shape:
+        count *= dim
+    return count * size
+
+
+def _check_room(prefix: str, needed: int) -> None:
+    """A damaged index may claim any shape: refuse one that its data files cannot hold, unread."""
+    present = sum(getsize(path) for path in glob(f"{escape(prefix)}.data-*"))
+    if needed > present:
+        raise ValueError(f"the index lists {needed} bytes of variables, but the data files have {present}")
+
+
+def _plain(value: object) -> np.ndarray:
+    """An array that safetensors and NumPy know: bfloat16 and float16 become float32, text becomes bytes."""
+    array = np.asarray(value)
+    if array.dtype.name in ("bfloat16", "float16"):
+        return array.astype(np.float32)
+    if array.dtype.kind not in "fiub":
+        return np.frombuffer(b"", np.uint8)
+    return np.ascontiguousarray(array)
+
+
+if __name__ == "__main__":
+    {"read": _read_in_child, "write": _write_in_child}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,112 @@
+"""The patients on which source and target are compared: random ones, and real ones from shards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fsspec
+import numpy as np
+
+from conversion.tokens.vocabulary_source import ModelVocabulary
+from schemas.errors import ContractError
+from schemas.manifest import join
+from schemas.model_config import BertConfig
+from schemas.shards import PARQUET, PROLONGED_LOS, TOKEN_IDS, VISIT_NUMBERS, read_shard_set
+from schemas.vocabulary import SpecialTokens
+
+NUM_RANDOM = 4
+NUM_REAL = 12
+MASKED_PER_PATIENT = 3
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient's codes (T,), their visit numbers (T,) and whether a stay was long (0 or 1)."""
+
+    token_ids: np.ndarray
+    visit_numbers: np.ndarray
+    prolonged_los: int
+
+
+def random_patients(config: BertConfig, special: SpecialTokens, num_tokens: int, seed: int) -> list[Patient]:
+    """Random patients that reach every position, the first and last code and the last visit number.
+
+    One has the most codes that the model takes, and one has a single code.
+    """
+    rng = np.random.default_rng(seed)
+    longest = config.max_position_embeddings
+    lengths = [longest, 1, *rng.integers(1, longest + 1, NUM_RANDOM - 2)]
+    first_code = min(special.first_code_id, num_tokens - 1)
+    patients = []
+    for number, length in enumerate(lengths):
+        token_ids = rng.integers(first_code, num_tokens, length)
+        token_ids[-1] = num_tokens - 1 if number % 2 == 0 else first_code
+        visits = np.sort(rng.integers(min(1, config.type_vocab_size - 1), config.type_vocab_size, length))
+        visits[-1] = config.type_vocab_size - 1
+        patients.append(Patient(token_ids, visits, int(rng.integers(2))))
+    return patients
+
+
+def real_patients(shards: str, config: BertConfig, vocabulary: ModelVocabulary) -> list[Patient]:
+    """The first patients of one split's Parquet shards, the latest codes of each, as in training.
+
+    Raises ContractError where the shards are of another vocabulary, or there is no Parquet among them.
+    """
+    import pyarrow.parquet as pq
+
+    shard_set = read_shard_set(shards, PARQUET)
+    stated = (shard_set.vocabulary_size, shard_set.vocabulary_fingerprint)
+    # A vocabulary that came without its folder has no fingerprint to compare.
+    wanted = (len(vocabulary.tokens), vocabulary.fingerprint or shard_set.vocabulary_fingerprint)
+    if stated != wanted:
+        raise ContractError(
+            f"the shards' vocabulary ({stated[0]} tokens, {stated[1][:12]}…) is not the checkpoint's "
+            f"({wanted[0]} tokens, {wanted[1][:12]}…)",
+            "shards and checkpoint share one vocabulary",
+            "give shards written with the checkpoint's vocabulary",
+        )
+    filesystem, root = fsspec.core.url_to_fs(shards)
+    patients: list[Patient] = []
+    for file in shard_set.files:
+        with filesystem.open(join(root, file.path), "rb") as stream:
+            columns = [TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS]
+            batch = next(pq.ParquetFile(stream).iter_batches(NUM_REAL - len(patients), columns=columns), None)
+        for row in batch.to_pylist() if batch is not None else ():
+            kept = slice(-config.max_position_embeddings, None)
+            visits = np.minimum(row[VISIT_NUMBERS][kept], config.type_vocab_size - 1)
+            patients.append(Patient(np.asarray(row[TOKEN_IDS][kept]), visits, row[PROLONGED_LOS]))
+        if len(patients) >= NUM_REAL:
+            break
+    return patients
+
+
+def make_inputs(patients: list[Patient], special: SpecialTokens, seed: int) -> dict[str, np.ndarray]:
+    """A padded batch with some codes masked, under the names that `trainer forward` reads.
+
+    input_ids, attention_mask, token_type_ids: (B, T); masked_rows, masked_columns, masked_labels: (M,);
+    prolonged_los: (B,).
+    """
+    rng = np.random.default_rng(seed)
+    longest = max(len(patient.token_ids) for patient in patients)
+    input_ids = np.full((len(patients), longest), special.pad, np.int32)
+    attention_mask, token_type_ids = np.zeros_like(input_ids), np.zeros_like(input_ids)
+    rows, columns, labels = [], [], []
+    for row, patient in enumerate(patients):
+        length = len(patient.token_ids)
+        input_ids[row, :length] = patient.token_ids
+        attention_mask[row, :length] = 1
+        token_type_ids[row, :length] = patient.visit_numbers
+        for column in np.sort(rng.permutation(length)[:MASKED_PER_PATIENT]):
+            rows.append(row)
+            columns.append(column)
+            labels.append(patient.token_ids[column])
+            input_ids[row, column] = special.mask
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "token_type_ids": token_type_ids,
+        "masked_rows": np.asarray(rows, np.int32),
+        "masked_columns": np.asarray(columns, np.int32),
+        "masked_labels": np.asarray(labels, np.int32),
+        "prolonged_los": np.asarray([patient.prolonged_los for patient in patients], np.int32),
+    }

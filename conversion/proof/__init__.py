@@ -1,0 +1,1 @@
+"""Source and target run side by side, a process each, and compared."""

@@ -1,0 +1,1 @@
+"""Modules that go into every model folder, to be used there without this project."""

@@ -1,0 +1,1 @@
+"""What a model's tokens are: the tokenizer, where its codes come from, and which are alike."""

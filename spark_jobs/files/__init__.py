@@ -1,0 +1,1 @@
+"""Files of the stages: written by tasks, published whole, read by workers straight into Arrow."""

@@ -1,0 +1,177 @@
+"""Output folders that readers can trust: no manifest while one is written, the manifest last.
+
+Order of events: `start_output` removes the manifest, then old parts; data go through Spark's commit
+protocol (part_files) into `_writing/`, which readers ignore; finished files are moved to stable names;
+`publish` writes the manifest. A job that dies on the way leaves a folder that every reader refuses, and the
+next run cleans up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from schemas.errors import ContractError
+from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
+from schemas.shards import PARQUET
+from schemas.table import TableSchema
+from spark_jobs.files.part_files import Output, Part, PassOn, Task, write_part_files
+from spark_jobs.files.storage import Folder
+
+log = logging.getLogger(__name__)
+
+STAGING = "_writing"
+STAGED_DATA = f"{STAGING}/data"
+_PART = re.compile(r"(|.*/)part-\d{5,}\.[a-z]+")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A finished folder and its checked manifest."""
+
+    uri: str
+    manifest: Manifest
+
+
+def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> Folder:
+    """Make a folder unreadable and clear it of what an earlier run left: parts and staging, nothing else.
+
+    Raises ContractError when the output is one of the inputs.
+    """
+    folder = Folder(spark, uri)
+    if any(Folder(spark, other).qualified == folder.qualified for other in inputs):
+        raise ContractError(
+            f"{uri} is both input and output", "a stage reads and writes apart", "name another"
+        )
+    folder.delete(MANIFEST_NAME)
+    folder.delete(STAGING)
+    for entry in folder.files():
+        if _PART.fullmatch(entry.path):
+            folder.delete(entry.path)
+    return folder
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one output of a job goes.
+
+    schema: the contract of Parquet files; None: the columns as they come. names: paths below the folder, one
+    a partition, which all have rows; without them files are `part-0000k` in each folder below subfolder, k
+    being the partition.
+    """
+
+    folder: Folder
+    format: str = PARQUET
+    schema: TableSchema | None = None
+    subfolder: str = ""
+    names: Sequence[str] | None = None
+
+    @property
+    def output(self) -> Output:
+        schema = self.schema.arrow if self.schema else None
+        return Output(join(self.folder.qualified, STAGED_DATA), self.format, schema)
+
+
+@dataclass(frozen=True)
+class Written:
+    """files: name of each target → the manifest's entries, by path. counts: what the tasks counted."""
+
+    files: Mapping[str, list[ManifestFile]]
+    counts: Mapping[str, int]
+
+
+def write_parts(rows: DataFrame, targets: Mapping[str, Target], task: Task) -> Written:
+    """Run a job whose tasks write the targets' part files, and give these their stable names."""
+    for target in targets.values():
+        target.folder.delete(STAGING)
+    report = write_part_files(rows, {name: target.output for name, target in targets.items()}, task)
+    files = {
+        name: _install(target, [part for part in report.parts if part.output == name])
+        for name, target in targets.items()
+    }
+    for target in targets.values():
+        target.folder.delete(STAGING)
+    return Written(files, report.counts)
+
+
+def write_parquet(
+    rows: DataFrame,
+    folder: Folder,
+    *,
+    schema: TableSchema | None = None,
+    subfolder: str = "",
+    partition_by: str | None = None,
+    check: Callable[[pa.RecordBatch, str], None] | None = None,
+) -> list[ManifestFile]:
+    """Write rows as `part-0000k.parquet`, one file for each partition k that has rows.
+
+    With partition_by, in Hive folders `column=value/`. schema, check: the contract's, if there is one
+    (schemas.rules). Returns the manifest's entries, by path.
+    """
+    target = Target(folder, schema=schema, subfolder=subfolder)
+    return write_parts(rows, {PARQUET: target}, PassOn((PARQUET,), partition_by, check, folder.uri)).files[
+        PARQUET
+    ]
+
+
+def _install(target: Target, parts: Sequence[Part]) -> list[ManifestFile]:
+    """Move staged files to their stable names. On an object store that copies them."""
+    below = f"{target.subfolder.rstrip('/')}/" if target.subfolder else ""
+    paths = target.names or [below + part.path for part in parts]
+    entries = []
+    for part, path in zip(parts, paths, strict=True):
+        target.folder.rename(f"{STAGED_DATA}/{part.path}", path)
+        entries.append(ManifestFile(path, part.rows, part.bytes, part.sha256))
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def write_file(folder: Folder, name: str, content: bytes, rows: int) -> ManifestFile:
+    """Write one small file from the driver, e.g. a vocabulary."""
+    folder.write_bytes(name, content)
+    return ManifestFile(name, rows, len(content), hashlib.sha256(content).hexdigest())
+
+
+def publish(folder: Folder, manifest: Manifest) -> None:
+    """Write the manifest as the folder's last file: to a hidden name first, then moved into place."""
+    hidden = f".{MANIFEST_NAME}.tmp"
+    folder.write_bytes(hidden, manifest.to_json().encode())
+    folder.rename(hidden, MANIFEST_NAME)
+    log.info("published %s: %s", folder.uri, {"rows": manifest.num_rows, **manifest.counts})
+
+
+def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
+    """Check a folder's manifest, and that every file is there in its stated size. Raises ContractError."""
+    folder = Folder(spark, uri)
+    if not folder.exists(MANIFEST_NAME):
+        raise no_manifest(uri, kind)
+    manifest = Manifest.from_json(folder.read_bytes(MANIFEST_NAME).decode(), kind, uri)
+    sizes = {entry.path: entry.bytes for entry in folder.files()}
+    for file in manifest.files:
+        if file.path not in sizes:
+            raise damaged_file(uri, file, "it is missing")
+        if sizes[file.path] != file.bytes:
+            raise damaged_file(uri, file, f"it has {sizes[file.path]} bytes, not {file.bytes}")
+    return Published(uri, manifest)
+
+
+def read_table(
+    spark: SparkSession, source: Published, schema: TableSchema, *, subfolder: str = ""
+) -> DataFrame:
+    """The contract's columns of the Parquet files that the manifest lists (and of no stray file beside them).
+
+    Raises ContractError for a missing column.
+    """
+    wanted = [
+        f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)
+    ]
+    if not wanted:
+        return spark.createDataFrame([], schema.ddl)
+    rows = spark.read.option("basePath", source.uri).parquet(*(join(source.uri, path) for path in wanted))
+    schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
+    return rows.select(*schema.column_names)

@@ -1,0 +1,1 @@
+"""Claims that keep coming: a folder that grows, and what later stages bring up to date."""
