@@ -1,8 +1,8 @@
 """A run whose ranks may come and go: under `horovodrun --min-np 1 --max-np 2 --host-discovery-script …`.
 
 When a rank is lost, the others go back to the last commit, meet again in a smaller world and go on; when one
-comes, they commit, and meet again with it. Who trains on what is arithmetic (trainer.core.order), so each
-patient of the epoch is still seen once, and counts once in the log.
+comes, they commit, and meet again with it. Who trains on what is arithmetic (trainer.core.input.order), so
+each patient of the epoch is still seen once, and counts once in the log.
 """
 
 from __future__ import annotations

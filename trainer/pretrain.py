@@ -24,18 +24,18 @@ from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.checks import check_data, check_resume
 from trainer.core.commits import Commits
 from trainer.core.evaluation import Evaluator
+from trainer.core.input.masking import Masker
+from trainer.core.input.order import Position
+from trainer.core.input.training_input import BatchMaker, training_input
 from trainer.core.loop import train
-from trainer.core.masking import Masker
 from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import Diagnosis
-from trainer.core.order import Position
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
 from trainer.core.step_trace import StepTrace
 from trainer.core.stop import StopRequest, stop_on_sigterm
 from trainer.core.storage import file_system, reading, retried
 from trainer.core.together import on_first_rank
-from trainer.core.training_input import BatchMaker, training_input
 from trainer.core.world import World, detect_world, is_elastic
 from trainer.core.writing import writing
 from trainer.readers import open_reader

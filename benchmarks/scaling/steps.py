@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.train.setup import setting_of
 from trainer.backends import backend_maker
 from trainer.core.backend import StepTotals
-from trainer.core.prefetch import Prefetch
+from trainer.core.input.prefetch import Prefetch
 from trainer.core.world import detect_world
 
 

@@ -10,10 +10,10 @@ from benchmarks.train.setup import options_parser, plan_of, run_steps, setting_o
 from trainer.backends import backend_maker
 from trainer.config import MAX_SLOTS
 from trainer.core.backend import Backend, StepResult, StepTotals
-from trainer.core.batch import MaskedBatch
-from trainer.core.slots import PackedBatch
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.slots import PackedBatch
+from trainer.core.input.training_input import StepInput
 from trainer.core.step import runs_ahead
-from trainer.core.training_input import StepInput
 from trainer.core.world import World
 
 

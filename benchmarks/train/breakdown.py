@@ -12,8 +12,8 @@ from torch.profiler import profile
 
 from benchmarks.train.device import Device
 from benchmarks.train.setup import Pack, Setting
-from trainer.core.prefetch import Prefetch
-from trainer.core.training_input import StepInput
+from trainer.core.input.prefetch import Prefetch
+from trainer.core.input.training_input import StepInput
 
 ARITHMETIC = re.compile(
     r"^(?!triton_(poi|per|red)_).*(mm|linear|gemm|conv|attention|fmha|flash|cutlass|nvjet)", re.IGNORECASE

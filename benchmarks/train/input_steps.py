@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.train.device import processor
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import options_parser, plan_of, setting_of, write_result
-from trainer.core.slots import pack_batch
+from trainer.core.input.slots import pack_batch
 
 
 def main() -> None:

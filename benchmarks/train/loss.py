@@ -30,12 +30,12 @@ from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.config import DataConfig, MaskingConfig, ModelConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import StepOptions, StepTotals
 from trainer.core.backend_rules import dropout_seed
-from trainer.core.batch import MaskedBatch
-from trainer.core.masking import Masker, evaluation_key
-from trainer.core.order import Order, Position
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.masking import Masker, evaluation_key
+from trainer.core.input.order import Order, Position
+from trainer.core.input.stream import stream_batches
+from trainer.core.input.training_input import BatchMaker, training_input
 from trainer.core.schedule import learning_rate
-from trainer.core.stream import stream_batches
-from trainer.core.training_input import BatchMaker, training_input
 from trainer.core.world import World
 from trainer.readers import open_reader
 from trainer.torch_backend.backend import TorchBackend

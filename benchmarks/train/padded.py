@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.core.batch import MaskedBatch
-from trainer.core.ragged import ranges
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.ragged import ranges
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from benchmarks.train.device import torch_device
 from benchmarks.train.padded import PaddedBatch, pad
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import Setting, options_parser, plan_of, run_steps, setting_of, write_result
-from trainer.core.batch import MaskedBatch
+from trainer.core.input.batch import MaskedBatch
 from trainer.torch_backend.model import build_model
 from trainer.torch_backend.slots import to_tensor
 

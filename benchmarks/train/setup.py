@@ -15,11 +15,11 @@ from schemas.model_config import BertConfig
 from schemas.vocabulary import read_vocabulary
 from trainer.__main__ import make_parser
 from trainer.config import PretrainConfig
-from trainer.core.batch import MaskedBatch
-from trainer.core.masking import Masker
-from trainer.core.order import Position
-from trainer.core.prefetch import Prefetch
-from trainer.core.training_input import BatchMaker, StepInput, training_input
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.masking import Masker
+from trainer.core.input.order import Position
+from trainer.core.input.prefetch import Prefetch
+from trainer.core.input.training_input import BatchMaker, StepInput, training_input
 from trainer.readers import ReaderName, open_reader
 from trainer.readers.base import ShardReader
 

@@ -17,8 +17,8 @@ from benchmarks.train.device import torch_device
 from benchmarks.train.padded import pad
 from benchmarks.train.recorder import Recorder
 from benchmarks.train.setup import Setting, options_parser, plan_of, setting_of, write_result
-from trainer.core.masking import training_key
-from trainer.core.ragged import concatenate, take
+from trainer.core.input.masking import training_key
+from trainer.core.input.ragged import concatenate, take
 from trainer.torch_backend.model import build_model
 
 NOT_MASKED = -100  # a label that the loss leaves out

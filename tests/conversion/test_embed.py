@@ -17,8 +17,8 @@ from schemas.embeddings import CODES, KIND, PATIENTS
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, read_manifest
 from schemas.onnx_model import KIND as ONNX_KIND
-from trainer.core.batch import RaggedBatch
-from trainer.core.ragged import cut, take
+from trainer.core.input.batch import RaggedBatch
+from trainer.core.input.ragged import cut, take
 
 LENGTHS = {"train": [3, 40, 1, 16], "test": [5, 9]}  # the tiny model takes 16 codes
 COMMANDS = """

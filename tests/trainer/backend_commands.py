@@ -27,7 +27,7 @@ from tests.trainer.small_models import (
 )
 from trainer.core import backend_rules
 from trainer.core.backend import Backend
-from trainer.core.batch import MaskedBatch
+from trainer.core.input.batch import MaskedBatch
 from trainer.core.world import detect_world
 
 

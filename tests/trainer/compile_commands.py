@@ -20,8 +20,8 @@ from tests.trainer.small_models import (
     train,
     under,
 )
-from trainer.core.batch import MaskedBatch
-from trainer.core.slots import pack_batch
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.slots import pack_batch
 
 WIDE = replace(SMALL, max_position_embeddings=128, type_vocab_size=50, los_pooling="mean")
 

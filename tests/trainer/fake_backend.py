@@ -19,7 +19,7 @@ from schemas.manifest import join
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import Predictions, StepResult, StepTotals
-from trainer.core.batch import MaskedBatch
+from trainer.core.input.batch import MaskedBatch
 from trainer.core.world import World
 
 _HIDDEN = 8

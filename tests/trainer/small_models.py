@@ -10,8 +10,8 @@ import numpy as np
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import Backend, StepOptions, StepResult, StepTotals
-from trainer.core.batch import MaskedBatch, RaggedBatch
-from trainer.core.ragged import concatenate, offsets_of, ranges, take
+from trainer.core.input.batch import MaskedBatch, RaggedBatch
+from trainer.core.input.ragged import concatenate, offsets_of, ranges, take
 from trainer.core.world import detect_world
 
 SMALL = BertConfig(

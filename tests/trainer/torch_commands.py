@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.trainer.small_models import join, make_batch
 from trainer.config import MAX_SLOTS
-from trainer.core.slots import pack_batch
+from trainer.core.input.slots import pack_batch
 
 
 def attention(backend: str, folder: str) -> dict[str, np.ndarray]:

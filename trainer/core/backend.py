@@ -10,8 +10,8 @@ import numpy as np
 
 from schemas.model_config import BertConfig
 from trainer.config import MAX_SLOTS, Compression, OptimizerConfig
-from trainer.core.batch import MaskedBatch
-from trainer.core.slots import PackedBatch
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.slots import PackedBatch
 from trainer.core.world import World
 
 

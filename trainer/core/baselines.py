@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.core.batch import MaskedBatch, RaggedBatch
-from trainer.core.ragged import ranges
+from trainer.core.input.batch import MaskedBatch, RaggedBatch
+from trainer.core.input.ragged import ranges
 
 
 def count_codes(batch: RaggedBatch, vocabulary_size: int) -> np.ndarray:

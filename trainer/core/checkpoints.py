@@ -34,7 +34,7 @@ from schemas.manifest import (
 from schemas.model_config import BertConfig
 from schemas.vocabulary import VOCAB_FILE, Vocabulary
 from trainer.core.backend import Backend
-from trainer.core.order import Position
+from trainer.core.input.order import Position
 from trainer.core.storage import CannotRead, NoAnswer, describe, reading, retried
 from trainer.core.writing import CannotWrite, writing
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.core.backend import Backend
-from trainer.core.batch import MaskedBatch
+from trainer.core.input.batch import MaskedBatch
 from trainer.core.together import gather_rows
 from trainer.core.world import World
 

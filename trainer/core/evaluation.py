@@ -19,13 +19,13 @@ from trainer.core.baselines import (
     rank_by_popularity,
 )
 from trainer.core.confusions import ConfusionCounts, Confusions
-from trainer.core.masking import evaluation_key
+from trainer.core.input.masking import evaluation_key
+from trainer.core.input.order import Order, count, share
+from trainer.core.input.stream import stream_batches
+from trainer.core.input.training_input import BatchMaker
 from trainer.core.metrics import TOP_K, EvaluationSums, area_under_roc, count_hits, count_top_hits, ratio
-from trainer.core.order import Order, count, share
 from trainer.core.stop import StopRequest
-from trainer.core.stream import stream_batches
 from trainer.core.together import failure_flags, on_every_rank
-from trainer.core.training_input import BatchMaker
 from trainer.core.world import World
 from trainer.readers.base import ShardReader
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from trainer.core.boundary import commit, evaluate, log_start, log_training, save, stop_run
 from trainer.core.clock import Clock
 from trainer.core.commits import RanksChange
-from trainer.core.prefetch import Prefetch
+from trainer.core.input.prefetch import Prefetch
+from trainer.core.input.training_input import StepInput
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
 from trainer.core.step import BegunStep, begin_step, end_step, next_input, runs_ahead
-from trainer.core.training_input import StepInput
 
 
 def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.training_log import rows_text
 from trainer.core.backend import Backend, StepTotals
-from trainer.core.batch import RaggedBatch
-from trainer.core.order import Position
-from trainer.core.ragged import take
-from trainer.core.slots import PackedBatch
+from trainer.core.input.batch import RaggedBatch
+from trainer.core.input.order import Position
+from trainer.core.input.ragged import take
+from trainer.core.input.slots import PackedBatch
+from trainer.core.input.training_input import BatchMaker, step_patients
 from trainer.core.together import gather, on_every_rank
-from trainer.core.training_input import BatchMaker, step_patients
 from trainer.core.world import World
 from trainer.readers.base import ShardReader
 

@@ -11,9 +11,9 @@ from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.commits import Commits
 from trainer.core.evaluation import Evaluator
+from trainer.core.input.order import Position
 from trainer.core.metrics import IntervalMeans
 from trainer.core.non_finite import Diagnosis
-from trainer.core.order import Position
 from trainer.core.schedule import learning_rate
 from trainer.core.step_trace import StepTrace
 from trainer.core.stop import StopRequest

@@ -10,13 +10,13 @@ import numpy as np
 
 from trainer.core.backend import AheadBackend, Backend, StepResult, StepTotals
 from trainer.core.boundary import log_stop
-from trainer.core.order import Position
-from trainer.core.prefetch import Prefetch
+from trainer.core.input.order import Position
+from trainer.core.input.prefetch import Prefetch
+from trainer.core.input.slots import PackedBatch
+from trainer.core.input.training_input import StepInput
 from trainer.core.run import Progress, Run
 from trainer.core.run_log import RunLog
-from trainer.core.slots import PackedBatch
 from trainer.core.together import OtherRankFailed, failure_flags
-from trainer.core.training_input import StepInput
 
 
 @dataclass(frozen=True)

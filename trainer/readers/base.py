@@ -10,7 +10,7 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.manifest import join
 from schemas.shards import ShardSet
-from trainer.core.batch import RaggedBatch
+from trainer.core.input.batch import RaggedBatch
 from trainer.core.storage import local_copy
 
 

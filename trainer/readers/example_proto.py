@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.core.ragged import offsets_of, ranges
+from trainer.core.input.ragged import offsets_of, ranges
 
 # A tag is the field's number and 2, the wire type of what has a length.
 _FIELD_1, _FIELD_2, _FIELD_3 = 0x0A, 0x12, 0x1A

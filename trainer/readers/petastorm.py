@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
-from trainer.core.ragged import offsets_of
+from trainer.core.input.ragged import offsets_of
 from trainer.readers.arrow import check_schema
 from trainer.readers.base import ShardColumns, ShardDamaged, ShardReader
 

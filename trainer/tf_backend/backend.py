@@ -13,9 +13,9 @@ from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import STEP_OPTIONS, Predictions, StepOptions, StepResult, StepTotals
 from trainer.core.backend_rules import TOP_CODES, dropout_seed, pad_top_codes, step_result
-from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
-from trainer.core.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
 from trainer.core.world import World
 from trainer.tf_backend import anomaly, checkpoint_files
 from trainer.tf_backend.adamw import AdamW

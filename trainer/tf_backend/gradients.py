@@ -10,7 +10,7 @@ import tensorflow as tf
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from schemas.model_config import BertConfig
 from trainer.core.backend import StepTotals
-from trainer.core.slots import PackedBatch, PackedPiece
+from trainer.core.input.slots import PackedBatch, PackedPiece
 from trainer.tf_backend import table_gradient
 from trainer.tf_backend.model import Bert, look_up_words
 from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, packed_slots

@@ -1,4 +1,4 @@
-"""trainer.core.slots as tensors."""
+"""trainer.core.input.slots as tensors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.core.packing import NARROWEST
-from trainer.core.slots import HIDDEN_SLOT, PackedPiece, SlotArrays
+from trainer.core.input.packing import NARROWEST
+from trainer.core.input.slots import HIDDEN_SLOT, PackedPiece, SlotArrays
 
 _INTS = tf.TensorSpec([None], tf.int32)
 
 
 class Slots(NamedTuple):
-    """N slots, some of them empty, and P patients, as in trainer.core.slots.SlotArrays. All int32."""
+    """N slots, some of them empty, and P patients, as in trainer.core.input.slots.SlotArrays. All int32."""
 
     input_ids: tf.Tensor
     visit_numbers: tf.Tensor

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from trainer.core.packing import Rows
+from trainer.core.input.packing import Rows
 from trainer.torch_backend.dropout import Dropout
 from trainer.torch_backend.slots import Slots
 

@@ -19,9 +19,9 @@ from trainer.core.backend_rules import (
     step_result,
     threads_per_process,
 )
-from trainer.core.batch import MaskedBatch
 from trainer.core.initial_weights import initial_weights
-from trainer.core.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
 from trainer.core.world import World
 from trainer.torch_backend import anomaly, vocabulary_head, weights_files
 from trainer.torch_backend.adamw import AdamW

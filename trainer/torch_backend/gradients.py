@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from schemas.bert_names import OUTPUT_BIAS, WORD_EMBEDDINGS
 from trainer.core.backend import StepTotals
-from trainer.core.slots import PackedPiece
+from trainer.core.input.slots import PackedPiece
 from trainer.torch_backend import vocabulary_head
 from trainer.torch_backend.dropout import Dropout
 from trainer.torch_backend.model import Encoder, look_up_words

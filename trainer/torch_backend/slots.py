@@ -1,4 +1,4 @@
-"""trainer.core.slots as tensors."""
+"""trainer.core.input.slots as tensors."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trainer.core.packing import Rows
-from trainer.core.slots import HIDDEN_SLOT, PackedPiece, SlotArrays
+from trainer.core.input.packing import Rows
+from trainer.core.input.slots import HIDDEN_SLOT, PackedPiece, SlotArrays
 
 
 class Slots(NamedTuple):
-    """N slots, some of them empty, and P patients, as in trainer.core.slots.SlotArrays. All int64."""
+    """N slots, some of them empty, and P patients, as in trainer.core.input.slots.SlotArrays. All int64."""
 
     input_ids: torch.Tensor
     visit_numbers: torch.Tensor

@@ -10,8 +10,8 @@ from benchmarks.train.shards import write_split, write_vocabulary
 from schemas.vocabulary import read_vocabulary
 from trainer.config import DataConfig, ModelConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import StepTotals
-from trainer.core.order import Position
-from trainer.core.training_input import training_input
+from trainer.core.input.order import Position
+from trainer.core.input.training_input import training_input
 from trainer.core.world import World
 from trainer.readers import open_reader
 from trainer.torch_backend.backend import TorchBackend

@@ -15,8 +15,8 @@ from schemas.vocabulary import (
     STANDARD_SPECIAL_TOKENS,
 )
 from spark_jobs.transforms.visits import UNKNOWN, assemble
-from trainer.core.batch import RaggedBatch
-from trainer.core.ragged import cut
+from trainer.core.input.batch import RaggedBatch
+from trainer.core.input.ragged import cut
 
 MOST_CODES = 7
 CODES = ("ICD10CM//E11.9", "ICD10CM//I10", "ICD10CM//N18.3", "ICD10CM//Z79.4")

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 
 from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
-from tests.trainer.core.batches import ragged, random_batch
+from tests.trainer.core.input.batches import ragged, random_batch
 from trainer.config import MaskingConfig
 from trainer.core.baselines import count_codes, popularity_ranks, rank_by_other_visits, rank_by_popularity
-from trainer.core.batch import MaskedBatch
-from trainer.core.masking import Masker, training_key
-from trainer.core.ragged import empty_batch
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.masking import Masker, training_key
+from trainer.core.input.ragged import empty_batch
 
 
 def test_popularity():

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from schemas.learned_codes import Confusion, LearnedCodes, read_learned_codes
-from tests.trainer.core.batches import ragged
+from tests.trainer.core.input.batches import ragged
 from tests.trainer.fake_backend import Collective, FakeBackend
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.small_models import SMALL, make_batch
 from trainer.config import OptimizerConfig
 from trainer.core.baselines import count_patients
-from trainer.core.batch import MaskedBatch, RaggedBatch
 from trainer.core.confusions import ConfusionCounts, Confusions
+from trainer.core.input.batch import MaskedBatch, RaggedBatch
 from trainer.core.learned_codes import learned_codes
 from trainer.core.world import World
 

@@ -13,7 +13,7 @@ import pytest
 from schemas.errors import ContractError
 from schemas.manifest import join
 from schemas.shards import SHARDS, read_shard_set
-from tests.trainer.core.batches import patients_of
+from tests.trainer.core.input.batches import patients_of
 from tests.trainer.shard_files import Patient, example, framed, random_patients, write_split, write_tfrecord
 from trainer.readers import FILE_FORMATS, open_reader
 

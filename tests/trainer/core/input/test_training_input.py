@@ -8,10 +8,10 @@ import pytest
 from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 from tests.trainer.shard_files import random_patients, write_split
 from trainer.config import MAX_SLOTS, MaskingConfig
-from trainer.core.masking import Masker
-from trainer.core.order import Position
-from trainer.core.slots import pack_batch
-from trainer.core.training_input import BatchMaker, step_patients, training_input
+from trainer.core.input.masking import Masker
+from trainer.core.input.order import Position
+from trainer.core.input.slots import pack_batch
+from trainer.core.input.training_input import BatchMaker, step_patients, training_input
 from trainer.readers import open_reader
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.core.ragged import ranges
+from trainer.core.input.ragged import ranges
 
 NARROWEST = 32
 """Slots of the narrowest row."""

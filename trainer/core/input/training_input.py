@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.core.batch import MaskedBatch, RaggedBatch
-from trainer.core.masking import Masker, training_key
-from trainer.core.order import Order, Position
-from trainer.core.ragged import cut, empty_batch
-from trainer.core.slots import PackedBatch
-from trainer.core.stream import stream_batches
+from trainer.core.input.batch import MaskedBatch, RaggedBatch
+from trainer.core.input.masking import Masker, training_key
+from trainer.core.input.order import Order, Position
+from trainer.core.input.ragged import cut, empty_batch
+from trainer.core.input.slots import PackedBatch
+from trainer.core.input.stream import stream_batches
 from trainer.readers.base import ShardReader
 
 

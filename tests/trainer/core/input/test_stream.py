@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.trainer.core.batches import patients_of, random_batch
-from trainer.core.order import Order
-from trainer.core.ragged import take
-from trainer.core.stream import stream_batches
+from tests.trainer.core.input.batches import patients_of, random_batch
+from trainer.core.input.order import Order
+from trainer.core.input.ragged import take
+from trainer.core.input.stream import stream_batches
 
 
 class CountingReader:

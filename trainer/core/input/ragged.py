@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.core.batch import RaggedBatch
+from trainer.core.input.batch import RaggedBatch
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

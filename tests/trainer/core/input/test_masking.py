@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
-from tests.trainer.core.batches import ragged, random_batch
+from tests.trainer.core.input.batches import ragged, random_batch
 from trainer.config import MaskingConfig
-from trainer.core.masking import Masker, evaluation_key, training_key
-from trainer.core.ragged import concatenate, empty_batch, take
+from trainer.core.input.masking import Masker, evaluation_key, training_key
+from trainer.core.input.ragged import concatenate, empty_batch, take
 
 
 def masker(special=STANDARD_SPECIAL_TOKENS, vocabulary_size=500, **fields):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from trainer.core.prefetch import Prefetch
+from trainer.core.input.prefetch import Prefetch
 
 
 def test_items_in_order_then_the_end_again_and_again():

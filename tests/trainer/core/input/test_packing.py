@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.core.packing import MULTIPLE, pack
+from trainer.core.input.packing import MULTIPLE, pack
 
 
 def places_of(packing, lengths):

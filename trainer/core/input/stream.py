@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from trainer.core.batch import RaggedBatch
-from trainer.core.order import Order, Range, Segment
-from trainer.core.ragged import concatenate, take
+from trainer.core.input.batch import RaggedBatch
+from trainer.core.input.order import Order, Range, Segment
+from trainer.core.input.ragged import concatenate, take
 from trainer.readers.base import ShardReader
 
 

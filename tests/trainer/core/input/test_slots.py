@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.small_models import EMPTY, forward_inputs, join, make_batch
-from trainer.core.slots import HIDDEN_SLOT, pack_batch, padded_slots
+from trainer.core.input.slots import HIDDEN_SLOT, pack_batch, padded_slots
 
 BATCH = join(make_batch(1, 80, 17), make_batch(2, 15, 90), make_batch(3, 2, 300))
 WAYS = [(1, 1), (600, 1), (600, 2), (100_000, 1), (100_000, 3)]

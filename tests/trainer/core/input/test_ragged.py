@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.trainer.core.batches import patients_of, ragged, random_batch
-from trainer.core.ragged import concatenate, cut, empty_batch, ranges, take
+from tests.trainer.core.input.batches import patients_of, ragged, random_batch
+from trainer.core.input.ragged import concatenate, cut, empty_batch, ranges, take
 
 
 def test_ranges():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.core.order import Order, Position, count, part, share
+from trainer.core.input.order import Order, Position, count, part, share
 
 SHARDS = st.lists(st.integers(0, 30), max_size=8)
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.core.batch import MaskedBatch
-from trainer.core.packing import Piece, Rows, pack
-from trainer.core.ragged import ranges
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.packing import Piece, Rows, pack
+from trainer.core.input.ragged import ranges
 
 HIDDEN_SLOT = -10_000.0
 """Added to the attention score of a slot that is not to be seen: e to this power is 0."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.core.batch import RaggedBatch
-from trainer.core.ragged import offsets_of
+from trainer.core.input.batch import RaggedBatch
+from trainer.core.input.ragged import offsets_of
 
 
 def ragged(

@@ -12,9 +12,9 @@ import numpy as np
 
 from schemas.vocabulary import SpecialTokens
 from trainer.config import MAX_SEQ_LENGTH, MaskingConfig
-from trainer.core.batch import MaskedBatch, RaggedBatch
 from trainer.core.hashing import derive_key, hash64
-from trainer.core.ragged import ranges
+from trainer.core.input.batch import MaskedBatch, RaggedBatch
+from trainer.core.input.ragged import ranges
 
 _TRAINING, _EVALUATION = 3, 4  # kinds of draw
 

@@ -1,0 +1,1 @@
+"""From shards to what a step computes: order, stream, masks, packed rows."""
