@@ -17,7 +17,7 @@ from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
 from spark_jobs.files.publish import Target, publish, start_output, write_parts
 from spark_jobs.files.storage import Folder
-from spark_jobs.follow_claims import follow
+from spark_jobs.growth.follow_claims import follow
 from spark_jobs.growth.growing import Ingested
 from spark_jobs.sources import find_source
 from spark_jobs.sources.claims import ClaimsOptions

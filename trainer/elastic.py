@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable
 
 from horovod.common.elastic import State, run_fn
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
@@ -21,14 +22,18 @@ from trainer.core.commits import Commits, RanksChange
 from trainer.core.stop import StopRequest
 from trainer.core.together import RankLost
 from trainer.core.world import World
-from trainer.pretrain import pretrain
 from trainer.run_logging import set_up_logging
 
 LOG = logging.getLogger(__name__)
 
 
-def run(config: PretrainConfig, make_backend: MakeBackend, stop: StopRequest) -> None:
-    """Train as a rank of whatever world there is, again and again, until the run is done."""
+def run(
+    config: PretrainConfig, make_backend: MakeBackend, stop: StopRequest, pretrain: Callable[..., None]
+) -> None:
+    """Train as a rank of whatever world there is, again and again, until the run is done.
+
+    pretrain: trains in one world, see trainer.pretrain.
+    """
     horovod = importlib.import_module(f"horovod.{config.backend}")
     horovod.init()
     backends = _OneBackend(make_backend)

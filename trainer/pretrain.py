@@ -50,7 +50,7 @@ def main(config: PretrainConfig) -> None:
         if is_elastic():
             from trainer import elastic  # imports Horovod
 
-            elastic.run(config, backend_maker(config), stop)
+            elastic.run(config, backend_maker(config), stop, pretrain)
         else:
             pretrain(config, backend_maker(config), detect_world(), stop)
 

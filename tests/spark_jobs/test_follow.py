@@ -20,7 +20,7 @@ from schemas.claims import CLAIMS
 from schemas.errors import ContractError
 from schemas.layout import has_whole_patients
 from schemas.manifest import read_manifest
-from spark_jobs.follow_claims import _check_rows_alone
+from spark_jobs.growth.follow_claims import _check_rows_alone
 from spark_jobs.sources.claims import ClaimsOptions
 from spark_jobs.sources.claims_map_file import parse_claims_map
 from tests.spark_jobs.pipeline import write_extract
