@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -19,10 +18,8 @@ from spark_jobs.files.publish import Target, publish, start_output, write_parts
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import follow
 from spark_jobs.growth.growing import Ingested
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.sources import find_source
-from spark_jobs.sources.claims import ClaimsOptions
-from spark_jobs.sources.meds import MedsOptions
-from spark_jobs.sources.omop import OmopOptions
 from spark_jobs.sources.raw import RawDiagnoses
 from spark_jobs.sources.tables import RawInput
 from spark_jobs.transforms.diagnoses import (
@@ -33,43 +30,6 @@ from spark_jobs.transforms.diagnoses import (
     ParseDiagnoses,
 )
 from spark_jobs.transforms.layout import SORTED_BY, num_partitions_for
-
-
-@dataclass(frozen=True)
-class IngestClaims:
-    """Normalise raw claims; set bad rows aside.
-
-    Args:
-        source: medbert, omop, claims or meds.
-        input: the raw file or folder; with --format table, jdbc or iceberg a table, or the schema it is in.
-        output: folder for the diagnoses.
-        rejected: folder for rows set aside; by default beside the output, `<output>_rejected`.
-        format: of Spark (csv, parquet, orc, delta, iceberg, jdbc, …), or `table` for a table of the catalog;
-            without it, by file extension.
-        format_options: of that format, e.g. '{sep: "|"}'. They appear in no manifest.
-        as_of: the day of the extract, YYYY-MM-DD: what is discharged later is set aside. Without it, no date
-            is too late: de-identified data may lie in the future.
-        follow: take in only those files of claims that were not there before, each once. `now`: those that
-            have come by now; an interval, e.g. `10 minutes`: go on, and look so often, until stopped.
-        num_partitions: into how many files patients are shuffled; the later stages work file by file. By
-            default one for each 250,000 rows of the input, so it does not depend on the cluster.
-        omop: options of source omop.
-        claims: options of source claims.
-        meds: options of source meds.
-    """
-
-    source: str
-    input: str
-    output: str
-    rejected: str | None = None
-    format: str | None = None
-    format_options: dict[str, bool | int | str] = field(default_factory=dict)
-    as_of: str | None = None
-    follow: str | None = None
-    num_partitions: int | None = None
-    omop: OmopOptions = field(default_factory=OmopOptions)
-    claims: ClaimsOptions = field(default_factory=ClaimsOptions)
-    meds: MedsOptions = field(default_factory=MedsOptions)
 
 
 def main(spark: SparkSession, config: IngestClaims) -> None:

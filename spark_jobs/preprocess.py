@@ -22,7 +22,7 @@ from spark_jobs.config import run_job
 from spark_jobs.files.replacing import take_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import NOW
-from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.write_shards import WriteShards
 
 

@@ -8,7 +8,7 @@ from spark_jobs import generate_claims, ingest_claims, preprocess
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.generate_claims import GenerateClaims
-from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.session import open_session
 from spark_jobs.write_shards import WriteShards
 

@@ -16,7 +16,6 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
@@ -24,12 +23,10 @@ from pyspark.sql import DataFrame, SparkSession
 from schemas.errors import ContractError
 from schemas.manifest import join
 from spark_jobs.growth.growing import CHECKPOINT, GrowingDiagnoses, open_growing
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.sources.claims_map import ClaimsMap
 from spark_jobs.sources.claims_map_file import read_claims_map
 from spark_jobs.sources.tables import CSV, EXTENSIONS, RawInput
-
-if TYPE_CHECKING:
-    from spark_jobs.ingest_claims import IngestClaims
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from schemas.manifest import Manifest, read_manifest
 from schemas.vocabulary import read_vocabulary
 from spark_jobs import build_sequences, build_vocabulary, ingest_claims
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.sources.omop import OmopOptions
 
 HEADER = "patient_id\tvadate\tvddate\tdiag\tpoa\tdiagnosis_priority\tthird_party_ind"
@@ -24,7 +25,7 @@ class Run:
 
     def ingest(self, source: str, raw: str, condition_types: tuple[int, ...] = (), **options) -> Manifest:
         options = {"omop": OmopOptions(list(condition_types))} | options
-        config = ingest_claims.IngestClaims(source, raw, self.path("diagnoses"), **options)
+        config = IngestClaims(source, raw, self.path("diagnoses"), **options)
         ingest_claims.main(self.spark, config)
         return self.manifest("diagnoses")
 

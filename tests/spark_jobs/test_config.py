@@ -2,7 +2,7 @@ import pytest
 
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.config import parse
-from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.write_shards import WriteShards
 
 REQUIRED = ["--source", "omop", "--input", "a", "--output", "s3a://lake/b"]

@@ -6,7 +6,7 @@ from schemas.errors import ContractError
 from spark_jobs import preprocess, write_shards
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
-from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.write_shards import WriteShards
 from tests.spark_jobs.pipeline import Run, write_extract
 

@@ -16,7 +16,7 @@ from spark_jobs.files import replacing
 from spark_jobs.files.diagnosis_files import KEYS, are_in
 from spark_jobs.files.publish import read_published
 from spark_jobs.growth.grown_rows import GrownRows
-from spark_jobs.ingest_claims import IngestClaims
+from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.patient_partitions import IS_NEW, patient_partitions
 from tests.spark_jobs.pipeline import Run, write_extract
 
