@@ -13,7 +13,7 @@ pytestmark = pytest.mark.spark
 
 def test_tasks_that_read_files_share_their_workers(spark):
     cores = spark.sparkContext.defaultParallelism
-    files = tuple((DiagnosisFile(f"file {number}"),) for number in range(5 * cores))
+    files = tuple((DiagnosisFile(f"file {number}"),) for number in range(20 * cores))
     partitions = PatientPartitions(files, are_sent=False)
 
     def look(batches):
@@ -23,4 +23,5 @@ def test_tasks_that_read_files_share_their_workers(spark):
 
     found = task_numbers(spark, len(files)).mapInArrow(look, "pid long, file string").collect()
     assert [row.file for row in found] == [f"file {number}" for number in range(len(files))]
-    assert len({row.pid for row in found}) <= cores
+    # Workers that other jobs have left idle take their turn. One that is ended would have one task.
+    assert len({row.pid for row in found}) <= len(files) / 4
