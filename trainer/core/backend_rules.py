@@ -15,6 +15,8 @@ TOP_CODES = 10
 
 _MAX_LOGITS = 1 << 25
 """Logits that are in memory at once: 128 MiB in float32."""
+_EVALUATED_LOGITS = 1 << 24
+"""The same in an evaluation, which has them several times over: scores, logarithms, the best of them."""
 _LARGEST_FLOAT16 = 32_768.0
 """Half of it, for rounding."""
 _LOGITS_IN_CACHE = 1 << 19
@@ -36,7 +38,7 @@ def vocabulary_head_chunks(num_masked: int, vocab_size: int, *, at_once: int = 1
 
     at_once: so many slices.
     """
-    rows = max(1, _MAX_LOGITS // (vocab_size * at_once))
+    rows = max(1, min(_MAX_LOGITS, _EVALUATED_LOGITS) // (vocab_size * at_once))
     return [slice(start, min(start + rows, num_masked)) for start in range(0, num_masked, rows)]
 
 
