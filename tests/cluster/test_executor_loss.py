@@ -62,15 +62,19 @@ def kill_an_executor(run, process, cluster, applications):
     """The id of the executor that was killed while a task on it was reading a shuffle."""
 
     def reading():
-        """(stage's address, executor id, task id) of a task that runs in a stage that reads a shuffle."""
+        """(stage's address, executor id, task id) of a task that runs in a stage that reads a shuffle, on an
+        executor that holds a part of one: one of them may have run all tasks that wrote it."""
         assert process.poll() is None, f"it ended before: {run.last_words()}"
         for application in read_json(applications) or ():
+            executors = read_json(f"{applications}/{application['id']}/executors") or ()
+            holders = {one["id"] for one in executors if one["totalShuffleWrite"]}
             stages = f"{applications}/{application['id']}/stages"
             for stage in read_json(f"{stages}?status=active") or ():
                 if stage["shuffleReadRecords"]:
                     at = f"{stages}/{stage['stageId']}/{stage['attemptId']}/taskList?status=running"
                     for task in read_json(at) or ():
-                        return at, task["executorId"], task["taskId"]
+                        if task["executorId"] in holders:
+                            return at, task["executorId"], task["taskId"]
         return None
 
     def killed():
