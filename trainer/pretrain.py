@@ -18,13 +18,12 @@ from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
 from schemas.vocabulary import VOCAB_FILE, Vocabulary, parse_vocab_txt, read_vocabulary
 from trainer.backends import backend_maker, make_tracer
-from trainer.config import DataConfig, MaskingConfig, OptimizerConfig, PretrainConfig
+from trainer.config import DataConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
 from trainer.core.checkpoints import CheckpointStore, TrainingState
 from trainer.core.checks import check_data, check_resume
 from trainer.core.commits import Commits
 from trainer.core.evaluation import Evaluator
-from trainer.core.input.masking import Masker
 from trainer.core.input.order import Position
 from trainer.core.input.training_input import BatchMaker, training_input
 from trainer.core.loop import train
@@ -71,7 +70,7 @@ def pretrain(
     check_data(config, model, vocabulary, train_reader.shards, valid_reader.shards)
 
     backend = make_backend(model, config.optimizer, world, config.seed)
-    maker = _batch_maker(config, config.masking, vocabulary)
+    maker = BatchMaker.of(config.masking, vocabulary, config.data.max_seq_length)
     run = Run(
         config=config,
         model=model,
@@ -85,7 +84,7 @@ def pretrain(
             world,
             train_reader,
             valid_reader,
-            _batch_maker(config, config.masking.for_evaluation(), vocabulary),
+            BatchMaker.of(config.masking.for_evaluation(), vocabulary, config.data.max_seq_length),
             config.batch_size,
             config.eval_patients,
             stop,
@@ -133,11 +132,6 @@ def pretrain(
 def _open_split(data: DataConfig, split: str) -> ShardReader:
     uri = join(data.shards, split)
     return reading(uri, lambda: open_reader(data.reader, uri))
-
-
-def _batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Vocabulary) -> BatchMaker:
-    masker = Masker(masking, vocabulary.special, len(vocabulary))
-    return BatchMaker(masker, config.data.max_seq_length)
 
 
 def _start(run: Run, train_reader: ShardReader) -> Progress:

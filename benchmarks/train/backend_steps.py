@@ -10,8 +10,6 @@ from benchmarks.train.setup import options_parser, plan_of, run_steps, setting_o
 from trainer.backends import backend_maker
 from trainer.config import MAX_SLOTS
 from trainer.core.backend import Backend, StepResult, StepTotals
-from trainer.core.input.batch import MaskedBatch
-from trainer.core.input.slots import PackedBatch
 from trainer.core.input.training_input import StepInput
 from trainer.core.step import runs_ahead
 from trainer.core.world import World
@@ -23,9 +21,6 @@ class Training:
     def __init__(self, backend: Backend, learning_rate: float) -> None:
         self._backend, self._rate = backend, learning_rate
         self._last: Callable[[], StepResult] | None = None
-
-    def pack(self, batch: MaskedBatch) -> PackedBatch:
-        return self._backend.pack(batch)
 
     def __call__(self, step_input: StepInput, step: int) -> None:
         totals = StepTotals(step_input.num_masked, step_input.num_patients)
@@ -59,12 +54,12 @@ def main() -> None:
     training = Training(backend, config.optimizer.learning_rate)
     device = torch_device() if options.backend == "torch" else tensorflow_device()
     recorder = Recorder(plan_of(options), device.synchronise)
-    run_steps(setting, recorder, training, training.pack)
+    run_steps(setting, recorder, training, backend.pack)
     result = recorder.summary() | device.to_json()
     if options.profile_steps:
         from benchmarks.train.breakdown import take_apart
 
-        result["breakdown"] = take_apart(setting, training, training.pack, options.profile_steps, device)
+        result["breakdown"] = take_apart(setting, training, backend.pack, options.profile_steps, device)
     write_result(options, result)
 
 

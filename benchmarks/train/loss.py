@@ -27,11 +27,11 @@ from benchmarks.train.padded import pad
 from benchmarks.train.padded_steps import run_padded
 from benchmarks.train.shards import write_split, write_vocabulary
 from schemas.vocabulary import Vocabulary, read_vocabulary
-from trainer.config import DataConfig, MaskingConfig, ModelConfig, OptimizerConfig, PretrainConfig
+from trainer.config import DataConfig, ModelConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import StepOptions, StepTotals
 from trainer.core.backend_rules import dropout_seed
 from trainer.core.input.batch import MaskedBatch
-from trainer.core.input.masking import Masker, evaluation_key
+from trainer.core.input.masking import evaluation_key
 from trainer.core.input.order import Order, Position
 from trainer.core.input.stream import stream_batches
 from trainer.core.input.training_input import BatchMaker, training_input
@@ -132,7 +132,7 @@ def parse() -> argparse.Namespace:
 def train(config: PretrainConfig, way: str) -> dict[str, float]:
     """Train and evaluate: the validation loss (mlm + los), and what the steps took."""
     vocabulary = read_vocabulary(config.data.vocabulary)
-    maker = batch_maker(config, config.masking, vocabulary)
+    maker = BatchMaker.of(config.masking, vocabulary, config.data.max_seq_length)
     arguments = (config.model.bert_config(len(vocabulary)), config.optimizer, World(), config.seed)
     backend = (
         PlainBackend(config.data.max_seq_length, vocabulary.special.pad, *arguments)
@@ -164,7 +164,7 @@ def train(config: PretrainConfig, way: str) -> dict[str, float]:
 
 def validation_loss(backend: TorchBackend, config: PretrainConfig, vocabulary: Vocabulary) -> float:
     """mlm_loss + los_loss over the whole valid split."""
-    maker = batch_maker(config, config.masking.for_evaluation(), vocabulary)
+    maker = BatchMaker.of(config.masking.for_evaluation(), vocabulary, config.data.max_seq_length)
     mlm, los, masked, patients = 0.0, 0.0, 0, 0
     for batch in valid_batches(config, maker):
         found = backend.predict(batch)
@@ -178,11 +178,6 @@ def valid_batches(config: PretrainConfig, maker: BatchMaker) -> Iterator[MaskedB
     order = Order(reader.shard_rows, None)
     for batch in stream_batches(reader, order, [(0, order.num_patients)], config.batch_size):
         yield maker.prepare(batch, evaluation_key())[0]
-
-
-def batch_maker(config: PretrainConfig, masking: MaskingConfig, vocabulary: Vocabulary) -> BatchMaker:
-    masker = Masker(masking, vocabulary.special, len(vocabulary))
-    return BatchMaker(masker, config.data.max_seq_length)
 
 
 def row(

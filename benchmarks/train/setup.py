@@ -16,7 +16,6 @@ from schemas.vocabulary import read_vocabulary
 from trainer.__main__ import make_parser
 from trainer.config import PretrainConfig
 from trainer.core.input.batch import MaskedBatch
-from trainer.core.input.masking import Masker
 from trainer.core.input.order import Position
 from trainer.core.input.prefetch import Prefetch
 from trainer.core.input.training_input import BatchMaker, StepInput, training_input
@@ -83,10 +82,7 @@ def setting_of(
         config=config,
         model=config.model.bert_config(len(vocabulary)),
         reader=open_reader(reader, join(config.data.shards, "train")),
-        maker=BatchMaker(
-            Masker(config.masking, vocabulary.special, len(vocabulary)),
-            config.data.max_seq_length,
-        ),
+        maker=BatchMaker.of(config.masking, vocabulary, config.data.max_seq_length),
         pad_id=vocabulary.special.pad,
     )
 

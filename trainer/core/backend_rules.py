@@ -38,7 +38,7 @@ def vocabulary_head_chunks(num_masked: int, vocab_size: int, *, at_once: int = 1
 
     at_once: so many slices.
     """
-    rows = max(1, min(_MAX_LOGITS, _EVALUATED_LOGITS) // (vocab_size * at_once))
+    rows = max(1, _EVALUATED_LOGITS // (vocab_size * at_once))
     return [slice(start, min(start + rows, num_masked)) for start in range(0, num_masked, rows)]
 
 

@@ -11,7 +11,7 @@ from schemas.vocabulary import read_vocabulary
 from trainer.config import DataConfig, ModelConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import StepTotals
 from trainer.core.input.order import Position
-from trainer.core.input.training_input import training_input
+from trainer.core.input.training_input import BatchMaker, training_input
 from trainer.core.world import World
 from trainer.readers import open_reader
 from trainer.torch_backend.backend import TorchBackend
@@ -43,7 +43,7 @@ def test_both_ways_take_the_same_step_without_dropout(tmp_path):
         optimizer=OptimizerConfig(learning_rate=1e-2),
     )  # fmt: skip
     vocabulary = read_vocabulary(config.data.vocabulary)
-    maker = loss.batch_maker(config, config.masking, vocabulary)
+    maker = BatchMaker.of(config.masking, vocabulary, config.data.max_seq_length)
     reader = open_reader("arrow", f"{config.data.shards}/train")
     arguments = (config.model.bert_config(len(vocabulary)), config.optimizer, World(), 0)
     plain, ours = loss.PlainBackend(32, vocabulary.special.pad, *arguments), TorchBackend(*arguments)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.vocabulary import Vocabulary
+from trainer.config import MaskingConfig
 from trainer.core.input.batch import MaskedBatch, RaggedBatch
 from trainer.core.input.masking import Masker, training_key
 from trainer.core.input.order import Order, Position
@@ -41,6 +43,10 @@ class BatchMaker:
 
     masker: Masker
     max_seq_length: int
+
+    @classmethod
+    def of(cls, config: MaskingConfig, vocabulary: Vocabulary, max_seq_length: int) -> BatchMaker:
+        return cls(Masker(config, vocabulary.special, len(vocabulary)), max_seq_length)
 
     def prepare(self, batch: RaggedBatch, key: np.uint64) -> tuple[MaskedBatch, int]:
         """Also the number of patients that were cut. key: draws the masks."""
