@@ -7,11 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.diagnoses import PATIENT_ID
 from schemas.errors import ContractError
@@ -20,6 +18,7 @@ from schemas.sequences import KIND, SEQUENCES, SPLIT, SPLITS
 from schemas.shards import PARQUET, part_name
 from spark_jobs.files.diagnosis_files import are_in
 from spark_jobs.files.part_files import MAX, this_partition
+from spark_jobs.files.sequence_files import SequenceFile
 from spark_jobs.growth.grown_rows import GrownRows
 from spark_jobs.patient_partitions import IS_NEW, PatientPartitions
 from spark_jobs.transforms.layout import partitions_of_patients
@@ -36,12 +35,15 @@ class OldFiles:
     num_partitions: int
 
     def read(self, folder: str, partition: int) -> pa.Table:
-        """The patients of a partition in `folder`, in order. Raises ContractError for those of another."""
+        """The patients of a partition in `folder`, in order.
+
+        Raises ContractError for a missing column and for patients of another partition.
+        """
         path = join(folder, part_name(partition, PARQUET))
         if path not in self.paths:
             return SEQUENCES.arrow.empty_table()
-        with fsspec.open(join(self.root, path), "rb") as stream:
-            found = pq.ParquetFile(stream).read(list(SEQUENCES.column_names), use_threads=False)
+        file = SequenceFile(join(self.root, path), join(self.uri, path), folder.removeprefix(f"{SPLIT}="))
+        found = pa.Table.from_batches(file.read(SEQUENCES.column_names), SEQUENCES.arrow)
         first = found[PATIENT_ID].slice(0, 1).combine_chunks()
         if partitions_of_patients(first, self.num_partitions).tolist() != [partition]:
             raise ContractError(
@@ -49,7 +51,7 @@ class OldFiles:
                 f"a patient's part is a hash of its id modulo {self.num_partitions}",
                 "build the sequences anew, without --refresh (REFRESH)",
             )
-        return found.cast(SEQUENCES.arrow)
+        return found
 
 
 class MergeSequences:

@@ -154,7 +154,7 @@ def _steps(model: Backend) -> dict[str, np.ndarray]:
     for name, batch in batches.items():
         results |= under(name, gradients_of(model, batch, totals=totals))
     few = 4 * SMALL.vocab_size
-    with mock.patch.multiple(backend_rules, _MAX_LOGITS=few, _EVALUATED_LOGITS=few):
+    with mock.patch.multiple(backend_rules, _LOGITS_IN_CACHE=few, _MAX_LOGITS=few, _EVALUATED_LOGITS=few):
         results |= under("head_in_chunks", gradients_of(model, whole))
         predictions = model.predict(whole)
     results["top_codes/in_chunks"] = predictions.top_codes

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from trainer.core.backend import StepResult, StepTotals
+from trainer.core.backend import Predictions, StepResult, StepTotals
+from trainer.core.input.batch import MaskedBatch
+from trainer.core.input.slots import PackedPiece
 
 TOP_CODES = 10
 """Codes that `Backend.predict` names for each masked slot."""
@@ -44,14 +46,27 @@ def vocabulary_head_chunks(num_masked: int, vocab_size: int, *, at_once: int = 1
 
 def vocabulary_parts(num_masked: int, vocab_size: int, *, in_cache: bool) -> list[slice]:
     """Slices of the vocabulary whose logits for all masked slots (at least one) are computed together."""
-    rows = max(1, min(_MAX_LOGITS, _LOGITS_IN_CACHE if in_cache else _MAX_LOGITS) // num_masked)
+    rows = max(1, (_LOGITS_IN_CACHE if in_cache else _MAX_LOGITS) // num_masked)
     return [slice(start, min(start + rows, vocab_size)) for start in range(0, vocab_size, rows)]
 
 
-def pad_top_codes(top_codes: np.ndarray) -> np.ndarray:
-    """(M, at most TOP_CODES) → (M, TOP_CODES) int32: a smaller vocabulary leaves -1 at the end."""
-    missing = TOP_CODES - top_codes.shape[1]
-    return np.pad(top_codes, ((0, 0), (0, missing)), constant_values=-1).astype(np.int32)
+def in_batch_order(
+    batch: MaskedBatch, found: Iterable[tuple[Sequence[PackedPiece], Predictions]]
+) -> Predictions:
+    """Predictions of all patients, from those of pieces that ran together, one piece after the other.
+
+    Theirs may have fewer top codes (K, at most TOP_CODES): a smaller vocabulary leaves -1 at the end.
+    """
+    mlm_loss_sum, los_loss_sum = 0.0, 0.0
+    top_codes = np.full((len(batch.masked), TOP_CODES), -1, np.int32)
+    scores = np.empty(batch.patients.num_patients, np.float32)
+    for pieces, predictions in found:
+        mlm_loss_sum += predictions.mlm_loss_sum
+        los_loss_sum += predictions.los_loss_sum
+        masked = np.concatenate([piece.masked for piece in pieces])
+        top_codes[masked, : predictions.top_codes.shape[1]] = predictions.top_codes
+        scores[np.concatenate([piece.patients for piece in pieces])] = predictions.prolonged_los_score
+    return Predictions(mlm_loss_sum, los_loss_sum, top_codes, scores)
 
 
 def step_result(

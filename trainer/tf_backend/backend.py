@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ from schemas.checkpoint import ADAM_M, ADAM_V, GLOBAL_STEP, TENSORFLOW
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import STEP_OPTIONS, Predictions, StepOptions, StepResult, StepTotals
-from trainer.core.backend_rules import TOP_CODES, dropout_seed, pad_top_codes, step_result
+from trainer.core.backend_rules import dropout_seed, in_batch_order, step_result
 from trainer.core.initial_weights import initial_weights
 from trainer.core.input.batch import MaskedBatch
 from trainer.core.input.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
@@ -90,26 +90,22 @@ class TensorFlowBackend:
         return result
 
     def predict(self, batch: MaskedBatch) -> Predictions:
-        mlm_loss_sum, los_loss_sum = 0.0, 0.0
-        most = min(TOP_CODES, self._config.vocab_size)
-        top_codes = np.empty((len(batch.masked), most), np.int32)
-        scores = np.empty(batch.patients.num_patients, np.float32)
-        for part in self.pack(batch).parts:
-            found = self._towers.map(self._encode_piece, part)
-            masked = np.concatenate([piece.masked for piece in part])
-            patients = np.concatenate([piece.patients for piece in part])
-            mlm_loss, codes = self._head.loss_and_top_codes(
-                tf.concat([hidden for hidden, _ in found], axis=0), tf.constant(batch.labels[masked])
-            )
-            los_logits = tf.concat([logits for _, logits in found], axis=0)
-            los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=batch.patients.prolonged_los[patients], logits=los_logits
-            )
-            mlm_loss_sum += float(mlm_loss)
-            los_loss_sum += float(tf.reduce_sum(los_losses))
-            top_codes[masked] = codes.numpy()
-            scores[patients] = (los_logits[:, 1] - los_logits[:, 0]).numpy()
-        return Predictions(mlm_loss_sum, los_loss_sum, pad_top_codes(top_codes), scores)
+        return in_batch_order(batch, ((part, self._predict_part(part)) for part in self.pack(batch).parts))
+
+    def _predict_part(self, part: Sequence[PackedPiece]) -> Predictions:
+        found = self._towers.map(self._encode_piece, part)
+        labels = np.concatenate([piece.slots.masked_labels[: len(piece.masked)] for piece in part])
+        mlm_loss, top_codes = self._head.loss_and_top_codes(
+            tf.concat([hidden for hidden, _ in found], axis=0), tf.constant(labels)
+        )
+        los_logits = tf.concat([logits for _, logits in found], axis=0)
+        los_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=np.concatenate([piece.slots.prolonged_los for piece in part]), logits=los_logits
+        )
+        scores = los_logits[:, 1] - los_logits[:, 0]
+        return Predictions(
+            float(mlm_loss), float(tf.reduce_sum(los_losses)), top_codes.numpy(), scores.numpy()
+        )
 
     def step_is_finite(self, packed: PackedBatch, totals: StepTotals, step: int) -> bool:
         loss_sums, gradients = self._step_gradients(packed, totals, step)

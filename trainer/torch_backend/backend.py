@@ -12,13 +12,7 @@ from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OP
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import STEP_OPTIONS, Predictions, StepOptions, StepResult, StepTotals
-from trainer.core.backend_rules import (
-    TOP_CODES,
-    dropout_seed,
-    pad_top_codes,
-    step_result,
-    threads_per_process,
-)
+from trainer.core.backend_rules import dropout_seed, in_batch_order, step_result, threads_per_process
 from trainer.core.initial_weights import initial_weights
 from trainer.core.input.batch import MaskedBatch
 from trainer.core.input.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
@@ -112,23 +106,19 @@ class TorchBackend:
 
     @torch.inference_mode()
     def predict(self, batch: MaskedBatch) -> Predictions:
-        mlm_loss_sum, los_loss_sum = 0.0, 0.0
-        most = min(TOP_CODES, self._config.vocab_size)
-        top_codes = np.empty((len(batch.masked), most), np.int32)
-        scores = np.empty(batch.patients.num_patients, np.float32)
-        for piece in self._pieces(pack_batch(batch, self._max_slots)):
-            slots = packed_slots(piece, self._device)
-            encoded, masked = self._encode(slots), len(piece.masked)
-            mlm_loss, top_codes_found = vocabulary_head.loss_and_top_codes(
-                encoded.masked_hidden[:masked], *self._head_weights(), slots.masked_labels[:masked]
-            )
-            los_loss = torch.nn.functional.cross_entropy(
-                encoded.los_logits, slots.prolonged_los, reduction="sum"
-            )
-            mlm_loss_sum, los_loss_sum = mlm_loss_sum + mlm_loss.item(), los_loss_sum + los_loss.item()
-            top_codes[piece.masked] = top_codes_found.cpu().numpy()
-            scores[piece.patients] = (encoded.los_logits[:, 1] - encoded.los_logits[:, 0]).cpu().numpy()
-        return Predictions(mlm_loss_sum, los_loss_sum, pad_top_codes(top_codes), scores)
+        pieces = self._pieces(self.pack(batch))
+        return in_batch_order(batch, (([piece], self._predict_piece(piece)) for piece in pieces))
+
+    def _predict_piece(self, piece: PackedPiece) -> Predictions:
+        slots = packed_slots(piece, self._device)
+        encoded, masked = self._encode(slots), len(piece.masked)
+        mlm_loss, top_codes = vocabulary_head.loss_and_top_codes(
+            encoded.masked_hidden[:masked], *self._head_weights(), slots.masked_labels[:masked]
+        )
+        los_logits = encoded.los_logits
+        los_loss = torch.nn.functional.cross_entropy(los_logits, slots.prolonged_los, reduction="sum")
+        scores = los_logits[:, 1] - los_logits[:, 0]
+        return Predictions(mlm_loss.item(), los_loss.item(), top_codes.cpu().numpy(), scores.cpu().numpy())
 
     def step_is_finite(self, packed: PackedBatch, totals: StepTotals, step: int) -> bool:
         loss_sums, gradients = self._step_gradients(packed, totals, step)

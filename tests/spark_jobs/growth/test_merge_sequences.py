@@ -36,6 +36,15 @@ def test_patients_who_changed_are_replaced_added_or_gone_and_all_are_in_order(se
     assert found["patient_id"].to_pylist() == by_arrow.to_pylist()
 
 
+def test_a_file_without_a_column_is_refused(tmp_path):
+    (tmp_path / "split=train").mkdir()
+    path = "split=train/part-00000.parquet"
+    pq.write_table(table(["1"], 1).drop_columns("visit_numbers"), tmp_path / path)
+    old = OldFiles("the sequences", str(tmp_path), frozenset({path}), 1)
+    with pytest.raises(ContractError, match=r"part-00000.parquet .*visit_numbers"):
+        old.read("split=train", 0)
+
+
 def test_a_file_of_another_part_is_refused(tmp_path):
     patients = [str(n) for n in range(50)]
     parts = partitions_of_patients(pa.array(patients), 2)

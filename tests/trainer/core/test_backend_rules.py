@@ -1,15 +1,17 @@
 import numpy as np
 import pytest
 
-from trainer.core.backend import StepResult, StepTotals
+from tests.trainer.small_models import make_batch
+from trainer.core.backend import Predictions, StepResult, StepTotals
 from trainer.core.backend_rules import (
     dropout_seed,
+    in_batch_order,
     is_decayed,
-    pad_top_codes,
     step_result,
     threads_per_process,
     vocabulary_head_chunks,
 )
+from trainer.core.input.slots import pack_batch
 
 
 def test_biases_and_layer_norms_are_not_decayed():
@@ -36,10 +38,25 @@ def test_chunks_cover_the_masked_slots_in_order():
     assert len(vocabulary_head_chunks(3, 1 << 30)) == 3
 
 
-def test_top_codes_of_a_small_vocabulary_are_padded():
-    padded = pad_top_codes(np.array([[4, 2, 1]]))
-    assert padded.dtype == np.int32
-    assert padded.tolist() == [[4, 2, 1, -1, -1, -1, -1, -1, -1, -1]]
+def test_predictions_of_packed_patients_are_put_in_the_batch_s_order():
+    batch = make_batch(seed=1, patients=60, length=30)
+    pieces = [piece for part in pack_batch(batch, max_slots=256).parts for piece in part]
+    assert len(pieces) > 2
+    assert np.concatenate([piece.patients for piece in pieces]).tolist() != list(range(60))
+
+    def named(pieces):
+        """A part's predictions name the patients and the masked codes that they are of."""
+        masked = np.concatenate([piece.masked for piece in pieces])
+        patients = np.concatenate([piece.patients for piece in pieces])
+        return Predictions(1.0, 0.25, np.stack([masked, -masked], axis=1), patients / 2)
+
+    found = in_batch_order(batch, ((pieces, named(pieces)) for pieces in (pieces[:1], pieces[1:])))
+    assert (found.mlm_loss_sum, found.los_loss_sum) == (2.0, 0.5)
+    assert found.prolonged_los_score.tolist() == [patient / 2 for patient in range(60)]
+    codes = np.arange(len(batch.masked))
+    np.testing.assert_array_equal(found.top_codes[:, :2], np.stack([codes, -codes], axis=1))
+    assert (found.top_codes[:, 2:] == -1).all()  # two codes are all that this vocabulary has
+    assert (found.top_codes.shape[1], found.top_codes.dtype) == (10, np.int32)
 
 
 def test_losses_are_means_and_a_finite_step_is_applied():
