@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from contextlib import contextmanager
 
 import pytest
@@ -95,6 +96,7 @@ def test_a_real_run(data_set, tmp_path, backend, ranks, operation):
         assert names.count("all-reduce") == (TRACED if ranks > 1 else 0)
         assert any(operation in name for name in names)
         check_within(spans, "train step", "step ")
+        check_nested(spans)
 
 
 def check_within(spans, inner, outer):
@@ -103,3 +105,19 @@ def check_within(spans, inner, outer):
     for event in spans:
         if event["name"] == inner:
             assert any(a - 1 <= event["ts"] and event["ts"] + event["dur"] <= b + 1 for a, b in frames)
+
+
+def check_nested(spans):
+    """Each two spans of a thread lie apart or one in the other: a viewer drops those that do not."""
+    threads = defaultdict(list)
+    for event in spans:
+        start = round(event["ts"] * 1e3)
+        threads[event["pid"], event["tid"]].append((start, -round(event["dur"] * 1e3)))
+    for frames in threads.values():
+        under_way = []
+        for start, minus_duration in sorted(frames):
+            while under_way and under_way[-1] <= start:
+                under_way.pop()
+            end = start - minus_duration
+            assert not under_way or end <= under_way[-1]
+            under_way.append(end)
