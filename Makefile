@@ -16,6 +16,8 @@ INPUT ?= $(RUN)/claims
 VOCABULARY ?=
 #: convert: the folder to write (default $(RUN)/model)
 MODEL ?= $(RUN)/model
+#: release-check: the pretraining's log; nothing for a model whose pretraining has none here
+METRICS ?= $(RUN)/pretrain/metrics.jsonl
 
 ##@ Data
 #: ingest: medbert (the original's TSV), omop, meds, or claims (what `make claims` writes, or by a column map)
@@ -238,9 +240,9 @@ export-onnx: setup ## the model's encoder for onnxruntime, proven equal: MODEL -
 	"$(BIN)/python" -m conversion export-onnx --model "$(MODEL)" --output "$(RUN)/onnx" $(CONVERT_ARGS)
 
 .PHONY: release-check
-release-check: setup ## may $(MODEL) be given away? checks, written into its card; an error where one fails: MIN_PATIENTS
+release-check: setup ## may $(MODEL) be given away? checks, written into its card; an error where one fails: METRICS, MIN_PATIENTS
 	"$(BIN)/python" -m conversion release-check --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
-		--sequences "$(RUN)/sequences" --shards "$(RUN)/shards" --metrics "$(RUN)/pretrain/metrics.jsonl" \
+		--sequences "$(RUN)/sequences" --shards "$(RUN)/shards" $(if $(METRICS),--metrics "$(METRICS)") \
 		--min_patients $(MIN_PATIENTS) $(CONVERT_ARGS) >/dev/null
 
 .PHONY: report

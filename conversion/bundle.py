@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import fsspec
@@ -82,9 +82,55 @@ def _move_into_place(staging: str, root: str) -> None:
 
 
 def _upload(filesystem: fsspec.AbstractFileSystem, staging: str, root: str) -> None:
-    """To a store without renames of folders: the manifest, which marks the folder as whole, goes last."""
-    if filesystem.exists(root):
-        filesystem.rm(root, recursive=True)
+    """To a store without renames of folders: the manifest, which marks the folder as whole, goes last.
+
+    Over an older folder, everything is uploaded beside it first: an upload that fails leaves it as it was.
+    """
+    names = sorted(os.listdir(staging), key=lambda name: (name == MANIFEST_NAME, name))
+    if not filesystem.exists(join(root, MANIFEST_NAME)):
+        _put(filesystem, staging, root, names)
+        return
+    parent, _, name = root.rstrip("/").rpartition("/")
+    beside = join(parent, f".{name}.{uuid.uuid4().hex[:8]}.staging")
+    try:
+        _put(filesystem, staging, beside, names)
+    except BaseException:
+        _remove(filesystem, beside)
+        raise
+    try:
+        _replace(filesystem, beside, root, names)
+    except BaseException:
+        _log.error("%s could not be replaced; the new folder is whole at %s", root, beside)
+        raise
+    _remove(filesystem, beside)
+    _log.info("the older folder at %s was replaced", root)
+
+
+def _put(filesystem: fsspec.AbstractFileSystem, staging: str, root: str, names: Sequence[str]) -> None:
     filesystem.makedirs(root, exist_ok=True)
-    for name in sorted(os.listdir(staging), key=lambda name: (name == MANIFEST_NAME, name)):
+    for name in names:
         filesystem.put_file(os.path.join(staging, name), join(root, name))
+
+
+def _replace(filesystem: fsspec.AbstractFileSystem, beside: str, root: str, names: Sequence[str]) -> None:
+    """Copies within the store. names: the manifest last.
+
+    The older manifest goes first, so that nobody reads the folder while it holds files of both.
+    """
+    filesystem.rm_file(join(root, MANIFEST_NAME))
+    *others, manifest = names
+    for name in others:
+        filesystem.cp_file(join(beside, name), join(root, name))
+    for path in filesystem.find(root):
+        if path.rpartition("/")[2] not in others:
+            filesystem.rm_file(path)
+    filesystem.cp_file(join(beside, manifest), join(root, manifest))
+
+
+def _remove(filesystem: fsspec.AbstractFileSystem, folder: str) -> None:
+    """What can't be removed is left: it is no part of the output."""
+    try:
+        if filesystem.exists(folder):
+            filesystem.rm(folder, recursive=True)
+    except OSError as error:
+        _log.warning("%s is left over (%s)", folder, type(error).__name__)

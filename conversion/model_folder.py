@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from conversion.checkpoints.safetensors_file import read_safetensors, write_safetensors
+from conversion.release.card_part import without_part
 from conversion.report import write_report
 from conversion.tokens.tokenizer import write_tokenizer
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
@@ -94,9 +95,12 @@ def publish_changed(
     card_section: str,
     inputs: Mapping[str, str],
 ) -> None:
-    """Write the card, the report and, last, the manifest of a folder that write_changed filled."""
+    """Write the card, the report and, last, the manifest of a folder that write_changed filled.
+
+    What a release check said of the older model is left out: it was not of this one.
+    """
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as stream:
-        stream.write(model.read_text(CARD_FILE).rstrip() + "\n\n" + card_section)
+        stream.write(without_part(model.read_text(CARD_FILE)) + "\n" + card_section)
     report = json.loads(model.read_text(REPORT_FILE))
     changes = [*report.get("vocabulary_changes", []), dict(change)]
     write_report(folder, {**report, "vocabulary_changes": changes})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from typing import Any
 
@@ -13,8 +12,10 @@ from conversion.checkpoints.source import Source
 from conversion.tokens.tokenizer import unreachable_tokens
 from conversion.verify import TOLERANCE, Verification
 from schemas.bert_names import TIED
+from schemas.manifest import join
 from schemas.model import REPORT_FILE
 from schemas.model_config import LosPooling
+from schemas.whole_file import write_whole
 
 
 def describe(
@@ -69,10 +70,9 @@ def describe_verification(verification: Verification, los_pooling: LosPooling) -
 
 
 def write_report(folder: str, report: dict[str, Any]) -> None:
-    """Write the report into a local model folder."""
-    with open(os.path.join(folder, REPORT_FILE), "w", encoding="utf-8") as stream:
-        json.dump(report, stream, indent=2, allow_nan=False)
-        stream.write("\n")
+    """Write the report into a local model folder, in an older one's place if there is one."""
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    write_whole(join(folder, REPORT_FILE), text.encode())
 
 
 def _finite(errors: dict[str, float]) -> dict[str, float | None]:

@@ -19,6 +19,7 @@ from reports.summary import summarise
 from reports.training_page import render_training
 from schemas.errors import ContractError
 from schemas.profile import read_profile
+from schemas.whole_file import write_whole
 
 LOG = logging.getLogger(__name__)
 
@@ -117,8 +118,9 @@ def write_profile(config: ProfileConfig) -> int:
 def _write_page(uri: str, page: str) -> None:
     filesystem, path = fsspec.core.url_to_fs(uri)
     filesystem.makedirs(filesystem._parent(path), exist_ok=True)
-    filesystem.pipe_file(path, page.encode())
-    LOG.info("%s: %d kB", uri, len(page.encode()) // 1000)
+    content = page.encode()
+    write_whole(uri, content)
+    LOG.info("%s: %d kB", uri, len(content) // 1000)
 
 
 def show_summary(config: SummaryConfig) -> int:

@@ -8,15 +8,10 @@ from typing import Any
 import fsspec
 
 
-def read_text(uri: str) -> str | None:
+def read_json(uri: str) -> dict[str, Any] | None:
     """None when there is no such file."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        return filesystem.cat_file(path).decode()
+        return json.loads(filesystem.cat_file(path))
     except FileNotFoundError:
         return None
-
-
-def read_json(uri: str) -> dict[str, Any] | None:
-    text = read_text(uri)
-    return None if text is None else json.loads(text)

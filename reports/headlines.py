@@ -13,9 +13,10 @@ from reports.numbers import NONE, count, number, scientific
 from reports.parity import Parity
 from reports.patients import splits
 from reports.privacy import PatientCounts
-from reports.training import AGAINST_BASELINES, MODEL, SOURCES, metric
+from reports.training import AGAINST_BASELINES, MODEL, SOURCES
 from reports.training_log import TrainingLog
 from schemas import sequences, vocabulary
+from schemas.training_log import metric
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from reports.figures import Line, Mark, Picture, curves
 from reports.numbers import count, number, percentage
 from reports.training_log import Event, TrainingLog
-from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
+from schemas.small_cells import publishable_share
+from schemas.training_log import metric
 
 MODEL, TRAIN, FREQUENT, PATIENT = "model", "train", "frequent", "patient"
 
@@ -131,7 +131,7 @@ def _lead(log: TrainingLog) -> str:
 def _base_rate(last: dict[str, Any]) -> str:
     """What share has a prolonged stay, unless it would single out a small group of patients."""
     rate, patients = metric(last, "los_base_rate"), metric(last, "patients")
-    if rate is None or patients is None or patients * min(rate, 1 - rate) < SMALL_CELL_MIN_PATIENTS:
+    if rate is None or patients is None or publishable_share(rate, patients) is None:
         return ""
     return f" {percentage(rate)} of these patients have a prolonged stay."
 
@@ -185,13 +185,6 @@ def _caption(chart: Chart, lines: Sequence[Line]) -> str:
     values = [value for _, value in lines[0].points]
     middle = sorted(values)[len(values) // 2]
     return f"First {show(values[0])}, last {show(values[-1])}, median {show(middle)}."
-
-
-def metric(entry: dict[str, Any], name: str) -> Any:
-    """A metric of a line of the log; None when it is absent, null, or no finite number."""
-    value: Any = entry.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and math.isfinite(value) else None
 
 
 def _flatten(options: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

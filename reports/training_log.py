@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from reports.files import read_json, read_text
+from reports.files import read_json
 from schemas.manifest import join
-from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, STOP, TRAIN, rows_text
+from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, STOP, TRAIN, read_log, rows_text
 
 NOT_FINITE = "not finite"
 
@@ -83,15 +82,9 @@ class TrainingLog:
 
 def read_training_log(uri: str) -> TrainingLog | None:
     """The log of a pretraining folder; None when there is none."""
-    text = read_text(join(uri, METRICS_FILE))
-    if text is None:
+    entries = read_log(join(uri, METRICS_FILE))
+    if entries is None:
         return None
-    entries = []
-    for line in text.splitlines():
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            continue  # the last line of a process that was killed while it wrote
     return TrainingLog(tuple(entries), read_json(join(uri, CONFIG_FILE)) or {})
 
 

@@ -10,11 +10,11 @@ from reports.environment import environment
 from reports.figures import Line, Picture, curves
 from reports.headlines import Tile, accuracy, last_evaluation, sentence, stay_tile, training_parts
 from reports.numbers import NONE, count, number, percentage
-from reports.training import AGAINST_BASELINES, SOURCES, event_marks, metric, training_section
+from reports.training import AGAINST_BASELINES, SOURCES, event_marks, training_section
 from reports.training_log import TrainingLog, read_training_log
 from schemas.errors import ContractError
 from schemas.learned_codes import read_learned_codes
-from schemas.training_log import METRICS_FILE
+from schemas.training_log import METRICS_FILE, metric
 
 TEMPLATE = "training.html.j2"
 _TOP = (1, 5, 10)

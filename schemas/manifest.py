@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 
 from schemas.errors import ContractError, NotPublished
+from schemas.whole_file import write_whole
 
 MANIFEST_NAME = "manifest.json"
 VERSION = 1
@@ -200,11 +201,8 @@ def describe_file(uri: str, path: str, rows: int) -> ManifestFile:
 
 
 def publish_manifest(uri: str, manifest: Manifest) -> None:
-    """Write the manifest as the last file of a folder: to a hidden name first, then moved into place."""
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    hidden = join(root, f".{MANIFEST_NAME}.tmp")
-    filesystem.pipe_file(hidden, manifest.to_json().encode())
-    filesystem.mv(hidden, join(root, MANIFEST_NAME))
+    """Write the manifest, as the last file of a folder."""
+    write_whole(join(uri, MANIFEST_NAME), manifest.to_json().encode())
 
 
 def unpublish(uri: str) -> None:

@@ -29,6 +29,12 @@ def publishable(number: int, patients: int) -> int | None:
     return max(SMALL_CELL_MIN_PATIENTS, to_tens(number)) if number else 0
 
 
+def publishable_share(share: float, patients: int) -> float | None:
+    """A share of so many patients: None where too few of them have it, or have it not."""
+    having = round(share * patients)
+    return None if min(having, patients - having) < SMALL_CELL_MIN_PATIENTS else share
+
+
 def merge_small_bins(edges: list[int], patients: list[int]) -> tuple[list[int], list[int]]:
     """Join neighbouring bins, from the right, until each has no or enough patients.
 

@@ -23,7 +23,14 @@ stop: reason and, for reason SIGTERM (the run was asked to stop, and goes on whe
 `traces/rank-0.json`, a file a rank, if asked for: some steps in Chrome's trace event format.
 """
 
+from __future__ import annotations
+
+import json
+import math
 from collections.abc import Sequence
+from typing import Any
+
+import fsspec
 
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
@@ -37,6 +44,34 @@ CHECKPOINT = "checkpoint"
 STOP = "stop"
 
 _ROWS_SHOWN = 20
+
+
+def read_log(uri: str) -> list[dict[str, Any]] | None:
+    """The lines of a metrics.jsonl in order; None when there is no such file.
+
+    What is no line of a log is left out: the last one is half a line where a process was killed as it wrote.
+    """
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    try:
+        text = filesystem.cat_file(path).decode(errors="replace")
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    lines = []
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.keys() >= {"kind", "step"}:
+            lines.append(entry)
+    return lines
+
+
+def metric(entry: dict[str, Any], name: str) -> Any:
+    """A metric of a line of the log; None when it is absent, null, or no finite number."""
+    value: Any = entry.get(name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
 
 
 def rows_text(rows: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -25,6 +26,23 @@ def shared() -> str:
     if not os.path.isdir(folder):
         pytest.skip(f"the reference data are not there: {folder}")
     return folder
+
+
+@pytest.fixture
+def kill_writes(monkeypatch) -> Callable[[str], None]:
+    """kill_writes(name): from then on, who writes a file of such a name is killed in the middle of it."""
+    write = LocalFileSystem.pipe_file
+
+    def kill(name: str) -> None:
+        def half(self, path, value, **options):
+            if name not in os.path.basename(path):
+                return write(self, path, value, **options)
+            write(self, path, value[: len(value) // 2])
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(LocalFileSystem, "pipe_file", half)
+
+    return kill
 
 
 @pytest.fixture(scope="session")

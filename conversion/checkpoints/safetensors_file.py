@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,13 @@ def read_safetensors(path: str) -> dict[str, np.ndarray]:
             "weights are a safetensors file in float32",
             "copy the folder again whole",
         ) from error
+
+
+def read_header(path: str) -> tuple[dict[str, Any], int]:
+    """A local file's header, array name → dtype, shape and place, and where the arrays' bytes begin."""
+    with open(path, "rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        return json.loads(stream.read(size)), 8 + size
 
 
 def write_safetensors(path: str, arrays: Mapping[str, np.ndarray]) -> None:

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
+
 
 @dataclass(frozen=True)
 class Check:
-    """One check. found: numbers for the report; in_words: one line for people."""
+    """One check. found: numbers for the report; in_words: one line for people. Both are given away."""
 
     name: str
     passed: bool
     in_words: str
     found: Mapping[str, Any]
+
+
+def in_words(patients: int | None) -> str:
+    """A number of patients as schemas.small_cells.publishable gives it."""
+    return f"fewer than {SMALL_CELL_MIN_PATIENTS}" if patients is None else f"{patients:,}"

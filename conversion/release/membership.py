@@ -16,6 +16,7 @@ from conversion.model_folder import ModelFolder
 from conversion.patients.patient_blocks import blocks_for
 from conversion.patients.patient_files import Patients, open_patients
 from conversion.release.checks import Check
+from schemas.small_cells import publishable
 
 _SHARE_MASKED = 0.15
 _DRAWS = 4
@@ -51,8 +52,8 @@ def check_membership(
         "auc": auc.value,
         "interval_95": [auc.low, auc.high],
         "max_auc": max_auc,
-        "training_patients": len(losses[0]),
-        "held_out_patients": len(losses[1]),
+        "training_patients": publishable(len(losses[0]), len(losses[0])),
+        "held_out_patients": publishable(len(losses[1]), len(losses[1])),
         "mean_loss_of_training_patients": float(losses[0].mean()) if len(losses[0]) else None,
         "mean_loss_of_held_out_patients": float(losses[1].mean()) if len(losses[1]) else None,
     }

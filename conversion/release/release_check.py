@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,17 +13,20 @@ from conversion.embed import check_vocabulary
 from conversion.extend_vocabulary import read_counts
 from conversion.model_folder import ModelFolder, open_model
 from conversion.patients.patient_files import open_patients
-from conversion.release.card import with_release_part
+from conversion.release.card import release_part
+from conversion.release.card_part import with_part, without_part
 from conversion.release.checks import Check
-from conversion.release.files import check_files, check_patient_data
+from conversion.release.files import check_files
 from conversion.release.membership import check_membership
+from conversion.release.patient_data import check_patient_data
 from conversion.release.small_cells import check_small_cells
-from conversion.release.summary import data_summary, last_evaluation
+from conversion.release.summary import accuracy_summary, data_summary
 from schemas.errors import ContractError
-from schemas.manifest import join
+from schemas.manifest import join, read_manifest
 from schemas.model import CARD_FILE, RELEASE_REPORT_FILE
-from schemas.sequences import TEST, TRAIN
+from schemas.sequences import KIND, TEST, TRAIN
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
+from schemas.whole_file import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +47,8 @@ class ReleaseConfig:
     """The sequences folder, for the patients' ids."""
     shards: str
     """The shards folder, with train/ and test/, for the data summary and the membership test."""
-    metrics: str
-    """metrics.jsonl of the pretraining, for the accuracy."""
+    metrics: str | None = None
+    """metrics.jsonl of the pretraining, for the accuracy; without it the card says that it is not known."""
     min_patients: int = SMALL_CELL_MIN_PATIENTS
     """A code of fewer training patients may not be shown."""
     patients: int = 2_000
@@ -58,13 +62,25 @@ class ReleaseConfig:
 def release_check(
     config: ReleaseConfig, *, membership: Callable[..., Check] = check_membership
 ) -> dict[str, Any]:
-    """Check, write card and report, return the report. Raises ReleaseRefused where a check failed."""
+    """Check, write card and report, return the report. Raises ReleaseRefused where a check failed.
+
+    Once all that it needs is there, an earlier verdict is taken back: a check that doesn't come to its end
+    leaves none, neither on the card nor as a report.
+    """
     model = open_model(config.model)
     for split in (TRAIN, TEST):
         shards = join(config.shards, split)
         check_vocabulary(model, open_patients(shards)[0], shards)
+    check_vocabulary(model, read_manifest(config.sequences, KIND), config.sequences)
+    _, patients = open_patients(config.sequences)
+    counts = read_counts(config.vocabulary)
+    data = data_summary(model, config.shards)
+    step = model.manifest.details.get("step")
+    accuracy = None if config.metrics is None else accuracy_summary(config.metrics, step)
+    card = without_part(model.read_text(CARD_FILE))
+    _take_back(config.model, card)
     checks = [
-        check_small_cells(model, read_counts(config.vocabulary), config.min_patients),
+        check_small_cells(model, counts, config.min_patients),
         membership(
             model,
             join(config.shards, TRAIN),
@@ -73,14 +89,14 @@ def release_check(
             config.max_auc,
             config.seed,
         ),
+        check_files(model),
     ]
-    data = data_summary(model, config.shards)
-    evaluation = last_evaluation(config.metrics, model.manifest.details.get("step"))
-    # The scan comes last, over the card and the report as they will be.
-    _write(config, model, checks, data, evaluation)
-    _, patients = open_patients(config.sequences)
-    checks += [check_files(model), check_patient_data(model, patients)]
-    report = _write(config, model, checks, data, evaluation)
+    # The scan is over the card and the report as they will be, but for what it finds itself.
+    drafts = _texts(card, _report(model, checks, data, accuracy), checks)
+    checks.append(check_patient_data(model, patients, drafts))
+    report = _report(model, checks, data, accuracy)
+    for name, text in _texts(card, report, checks).items():
+        write_whole(join(config.model, name), text.encode())
     for check in checks:
         _log.log(
             logging.INFO if check.passed else logging.ERROR,
@@ -96,22 +112,29 @@ def release_check(
     return report
 
 
-def _write(
-    config: ReleaseConfig,
-    model: ModelFolder,
-    checks: list[Check],
-    data: dict[str, Any],
-    evaluation: Any,
+def _take_back(folder: str, card: str) -> None:
+    """Remove an earlier verdict. card: without it."""
+    write_whole(join(folder, CARD_FILE), card.encode())
+    report = join(folder, RELEASE_REPORT_FILE)
+    if os.path.exists(report):
+        os.remove(report)
+
+
+def _report(
+    model: ModelFolder, checks: Sequence[Check], data: Mapping[str, Any], accuracy: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    report = {
+    return {
         "passed": all(check.passed for check in checks),
         "model_fingerprint": model.manifest.fingerprint,
         "checks": [asdict(check) for check in checks],
         "data": data,
-        "evaluation": dict(evaluation),
+        "evaluation": accuracy,
     }
-    card = with_release_part(model.read_text(CARD_FILE), model, checks, data, evaluation)
-    for name, text in ((CARD_FILE, card), (RELEASE_REPORT_FILE, json.dumps(report, indent=2) + "\n")):
-        with open(join(config.model, name), "w", encoding="utf-8") as stream:
-            stream.write(text)
-    return report
+
+
+def _texts(card: str, report: Mapping[str, Any], checks: Sequence[Check]) -> dict[str, str]:
+    """File name → text, of the card and of the report; the one people read comes last."""
+    return {
+        RELEASE_REPORT_FILE: json.dumps(report, indent=2) + "\n",
+        CARD_FILE: with_part(card, release_part(checks, report["data"], report["evaluation"])),
+    }

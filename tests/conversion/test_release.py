@@ -10,11 +10,15 @@ from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from conversion.extend_vocabulary import CodeCounts
-from conversion.model_folder import open_model
+from conversion.model_folder import open_model, publish_changed, write_changed
 from conversion.patients.patient_files import open_patients
-from conversion.release.files import check_files, check_patient_data
+from conversion.release.checks import Check
+from conversion.release.files import check_files
 from conversion.release.membership import area_under_roc
+from conversion.release.patient_data import check_patient_data
+from conversion.release.release_check import ReleaseConfig, ReleaseRefused, release_check
 from conversion.release.small_cells import check_small_cells
+from schemas.errors import ContractError
 
 RUN = """
 import json, sys
@@ -24,6 +28,7 @@ print(json.dumps([main(arguments) for arguments in json.loads(sys.argv[1])]))
 EVALUATION = {
     "kind": "eval",
     "step": 7,
+    "patients": 303,
     "mlm_loss": 2.5,
     "los_loss": 0.3,
     "los_auc": None,
@@ -77,29 +82,47 @@ def patients_named(write_sequences, *names):
 
 def test_no_patients_id_and_no_date(published_model, write_sequences):
     model = open_model(published_model)
-    patients = patients_named(write_sequences, "P0000017", "1234567", "777", "42")
-    clean = check_patient_data(model, patients)
-    assert (clean.passed, clean.found["ids_too_short"]) == (True, 2)
+    short = [str(number) for number in range(12)]
+    patients = patients_named(write_sequences, "P0000017", "1234567", "MRN:00012345", "Müller42", *short)
+    clean = check_patient_data(model, patients, {})
+    assert clean.passed
+    assert clean.found == {
+        **{"ids": 20, "ids_found": 0, "dates_found": 0},
+        **{"ids_too_short": 11, "ids_not_looked_for_in_weights": 11},
+    }
+    assert clean.in_words == (
+        "0 of 20 patient ids and 0 dates found; 11 ids are too short to be looked for; "
+        "11 could not be looked for among the weights' bytes"
+    )
     append(published_model, "README.md", "\nSeen in P0000017, on 2019-03-01.\n")
-    found = check_patient_data(model, patients).found
+    found = check_patient_data(model, patients, {}).found
     assert (found["ids_found"], found["dates_found"]) == (1, 1)
     report = {"patient 1234567": 1234567, "size": 777}
     write(published_model, "conversion_report.json", json.dumps(report).encode())
-    found = check_patient_data(model, patients).found
-    assert found["ids_found"] == 2
+    assert check_patient_data(model, patients, {}).found["ids_found"] == 2
+    drafts = {"README.md": "MRN:00012345 and Müller42", "release_report.json": '{"12": "M\\u00fcller42"}'}
+    found = check_patient_data(model, patients, drafts).found
+    assert (found["ids_found"], found["dates_found"]) == (3, 0)
 
 
-def test_an_id_among_the_weights_is_found(published_model, write_sequences):
+def test_an_id_in_the_weights_file_is_found(published_model, write_sequences):
     model = open_model(published_model)
     weights = f"{published_model}/model.safetensors"
-    save_file(load_file(weights), weights, metadata={"format": "pt", "made_for": "P0000017"})
-    assert not check_patient_data(model, patients_named(write_sequences, "P0000017")).passed
+    arrays = load_file(weights)
+    save_file(arrays, weights, metadata={"format": "pt", "made_for": "AB123"})
+    names = "AB123", "P0000017", "P0000018"
+    patients = patients_named(write_sequences, *names)
+    assert check_patient_data(model, patients, {}).found["ids_found"] == 1
+    some = next(iter(arrays.values()))
+    some.reshape(-1)[:4] = np.frombuffer(b"P0000017P0000018", np.float32)
+    save_file(arrays, weights, metadata={"format": "pt"})
+    assert check_patient_data(model, patients, {}).found["ids_found"] == 2
 
 
-def test_ids_that_cannot_be_looked_for_prove_nothing(published_model, write_sequences):
-    assert not check_patient_data(
-        open_model(published_model), patients_named(write_sequences, "1", "2")
-    ).passed
+@pytest.mark.parametrize("names", [("1", "2"), ("::::::::::",), ()])
+def test_ids_that_cannot_be_looked_for_prove_nothing(published_model, write_sequences, names):
+    patients = patients_named(write_sequences, *names)
+    assert not check_patient_data(open_model(published_model), patients, {}).passed
 
 
 def test_auc_is_sklearns_and_its_interval_holds_the_truth():
@@ -114,6 +137,121 @@ def test_auc_is_sklearns_and_its_interval_holds_the_truth():
         covered += found.low <= 0.584 <= found.high  # Φ(0.3 / √2)
     assert 180 <= covered <= 199
     assert (area_under_roc(lower[:1], higher).low, area_under_roc(lower[:1], higher).high) == (0, 1)
+
+
+@pytest.fixture
+def release(published_model, write_shards, write_sequences, write_vocabulary, tmp_path):
+    """release(**options): a release check of the tiny model that would pass; the membership test is given."""
+    for split in ("train", "valid", "test"):
+        shards = write_shards(24, split=split)
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(EVALUATION) + "\n")
+    options = {
+        "model": published_model,
+        "vocabulary": write_vocabulary("vocabulary", dict.fromkeys(open_model(published_model).codes, 11)),
+        "shards": os.path.dirname(shards),
+        "sequences": write_sequences({"train": {f"P{n:07}": ([5], [1]) for n in range(23)}}),
+        "metrics": str(tmp_path / "metrics.jsonl"),
+    }
+
+    def check(membership=pass_it, **changes):
+        return release_check(ReleaseConfig(**options | changes), membership=membership)
+
+    return check
+
+
+def verdicts(folder):
+    """Of the card and of the report: passed, failed, or None."""
+    with open(f"{folder}/README.md") as stream:
+        card = stream.read()
+    on_card = {True: "passed", False: None}["## Release checks: passed" in card]
+    on_card = "failed" if "## Release checks: FAILED" in card else on_card
+    if not os.path.exists(f"{folder}/release_report.json"):
+        return on_card, None
+    with open(f"{folder}/release_report.json") as stream:
+        return on_card, "passed" if json.load(stream)["passed"] else "failed"
+
+
+def pass_it(*_):
+    return Check("membership inference", True, "0.5", {})
+
+
+def fail_it(*_):
+    return Check("membership inference", False, "0.9", {})
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("place", ["membership", "scan", "README.md", "release_report.json"])
+@pytest.mark.parametrize("before", ["passed", "failed"])
+def test_a_check_that_is_killed_leaves_no_verdict(
+    published_model, release, monkeypatch, kill_writes, place, before
+):
+    if before == "passed":
+        release()
+    else:
+        with pytest.raises(ReleaseRefused):
+            release(fail_it)
+    assert verdicts(published_model) == (before, before)
+    if place == "scan":
+        monkeypatch.setattr("conversion.release.release_check.check_patient_data", killed)
+    elif place != "membership":
+        kill_writes(place)
+    with pytest.raises(KeyboardInterrupt):
+        release(killed if place == "membership" else fail_it if before == "passed" else pass_it)
+    # A kill at the first write, which takes the verdict off the card: nothing was checked yet.
+    assert verdicts(published_model) == ((before, before) if place == "README.md" else (None, None))
+    open_model(published_model)
+
+
+def test_what_is_missing_is_said_before_a_verdict_is_touched(published_model, release, tmp_path):
+    release()
+    shards = str(tmp_path / "run" / "shards" / "train")
+    for change in (
+        {"sequences": str(tmp_path / "gone")},
+        {"sequences": shards},
+        {"metrics": str(tmp_path / "gone.jsonl")},
+    ):
+        with pytest.raises(ContractError):
+            release(killed, **change)
+    assert verdicts(published_model) == ("passed", "passed")
+
+
+def test_a_changed_model_was_not_checked(published_model, release, tmp_path):
+    release()
+    model, changed = open_model(published_model), str(tmp_path / "changed")
+    os.mkdir(changed)
+    write_changed(changed, model, model.read_arrays(), model.tokens, model.special)
+    publish_changed(changed, model, model.special, {"change": "none"}, "## The change\n", {})
+    assert verdicts(changed) == (None, None)
+    with open(f"{changed}/README.md") as stream:
+        card = stream.read()
+    assert "## Intended use" in card and "## The change" in card and "release check:" not in card
+
+
+def test_nothing_that_is_given_away_counts_a_small_group(published_model, release, tmp_path):
+    small = EVALUATION | {"los_base_rate": 3 / 303, "los_auc": 0.71}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(small) + '\n{"kind": "tra')
+    report = release()
+    assert report["evaluation"]["patients"] == 300
+    with open(f"{published_model}/release_report.json") as stream:
+        assert json.load(stream) == report
+    with open(f"{published_model}/README.md") as stream:
+        card = stream.read()
+    assert "on 300 patients of the valid split" in card
+    assert "Prolonged stay: too few patients to tell." in card
+    assert "0 of 20 patient ids" in card
+    assert not any(
+        exact in text for exact in ("303", "0.0099", "1.0%", " 23 ") for text in (card, str(report))
+    )
+
+
+def test_the_accuracy_of_a_model_without_a_run_is_not_known(published_model, release):
+    assert release(metrics=None)["evaluation"] is None
+    with open(f"{published_model}/README.md") as stream:
+        assert "## Accuracy\n\nNot known: " in stream.read()
+    assert verdicts(published_model) == ("passed", "passed")
 
 
 def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(

@@ -1,3 +1,5 @@
+import pytest
+
 from reports.__main__ import main
 
 
@@ -5,6 +7,15 @@ def test_run_writes_the_page(whole_run, tmp_path):
     page = tmp_path / "new" / "report.html"
     assert main(["run", "--run", whole_run.uri, "--output", str(page)]) == 0
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_page_that_is_written_anew_is_never_half_a_page(whole_run, tmp_path, kill_writes):
+    page = tmp_path / "report.html"
+    page.write_text("the older page")
+    kill_writes(page.name)
+    with pytest.raises(KeyboardInterrupt):
+        main(["run", "--run", whole_run.uri, "--output", str(page)])
+    assert page.read_text() == "the older page"
 
 
 def test_a_folder_that_is_no_run_is_refused_with_a_message(tmp_path, caplog):

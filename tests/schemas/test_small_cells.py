@@ -1,13 +1,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.small_cells import merge_small_bins, publishable
+from schemas.small_cells import merge_small_bins, publishable, publishable_share
 
 
 def test_a_small_cell_is_hidden_and_others_are_rounded():
     assert [publishable(57, patients) for patients in (1, 10, 11, 50)] == [None, None, 60, 60]
     assert [publishable(number, 11) for number in (11, 14, 15)] == [11, 11, 20]
     assert publishable(0, 0) == 0
+
+
+def test_a_share_is_hidden_where_too_few_have_it_or_have_it_not():
+    having = (0, 10, 11, 292, 293, 303)
+    shown = [publishable_share(number / 303, 303) is not None for number in having]
+    assert shown == [False, False, True, True, False, False]
 
 
 def test_small_bins_join_their_neighbours():

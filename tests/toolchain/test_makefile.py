@@ -174,6 +174,7 @@ def test_what_is_done_with_a_model(commands, target, wanted):
     for words in (command, *page):
         start = words.index("-m") + 1
         PARSERS[words[start]]().parse_args(words[start + 1 :])
+    assert "--metrics" not in commands(target, "RUN=runs/x", "METRICS=")[0]
     assert [options(words)["output"] for words in page] == ["runs/x/embeddings.html"] * (target == "embed")
 
 

@@ -10,6 +10,7 @@ import fsspec
 
 from schemas.manifest import join
 from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
+from schemas.whole_file import write_whole
 from trainer.core.event_file import EventFile
 from trainer.core.growing_file import GrowingFile
 from trainer.core.storage import retried
@@ -85,9 +86,7 @@ def _forget_after(run_uri: str, step: int, evaluation_due: bool) -> bytes:
     if evaluation_due:
         kept = [line for line in kept if (json.loads(line)["kind"], _step_of(line)) != (EVAL, step)]
     content = b"".join(line + b"\n" for line in kept)
-    hidden = f"{path}.tmp"
-    filesystem.pipe_file(hidden, content)
-    filesystem.mv(hidden, path)
+    write_whole(join(run_uri, METRICS_FILE), content)
     return content
 
 
