@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conversion.model_folder import ModelFolder
 from conversion.release.checks import Check
 
 _BEGIN, _END = "<!-- release check: begin -->", "<!-- release check: end -->"
@@ -18,7 +17,7 @@ _PART = """{begin}
 {splits}
 
 Numbers of patients are rounded to tens. Codes of the vocabulary by system: {systems}.
-Fingerprint of the vocabulary: `{vocabulary}`.
+Fingerprint of the vocabulary that they were written with: `{vocabulary}`.
 
 ## Accuracy
 
@@ -42,7 +41,6 @@ Masked-code loss {mlm_loss} nats. Prolonged stay: AUC {los_auc}, {los_base_rate}
 
 def with_release_part(
     card: str,
-    model: ModelFolder,
     checks: Sequence[Check],
     data: Mapping[str, Any],
     evaluation: Mapping[str, Any],
@@ -53,7 +51,7 @@ def with_release_part(
         end=_END,
         splits="\n".join(_split(name, found) for name, found in data["splits"].items()),
         systems=", ".join(f"{system} {number:,}" for system, number in data["codes_by_system"].items()),
-        vocabulary=str(model.manifest.inputs.get("vocabulary", "not known"))[:16],
+        vocabulary=data["splits"]["train"]["vocabulary_fingerprint"][:16],
         step=evaluation["step"],
         patients=_patients(data["splits"]["valid"]),
         model=_shares(evaluation, ""),

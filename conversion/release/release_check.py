@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from conversion.embed import check_vocabulary
 from conversion.extend_vocabulary import read_counts
 from conversion.model_folder import ModelFolder, open_model
 from conversion.patients.patient_files import open_patients
+from conversion.patients.same_ids import check_same_ids
 from conversion.release.card import with_release_part
 from conversion.release.checks import Check
 from conversion.release.files import check_files, check_patient_data
@@ -38,7 +38,7 @@ class ReleaseConfig:
     model: str
     """The local model folder; its card and release_report.json are written."""
     vocabulary: str
-    """The vocabulary folder, with the patients of each code."""
+    """The vocabulary folder that the shards were written with, with the patients of each code."""
     sequences: str
     """The sequences folder, for the patients' ids."""
     shards: str
@@ -62,7 +62,7 @@ def release_check(
     model = open_model(config.model)
     for split in (TRAIN, TEST):
         shards = join(config.shards, split)
-        check_vocabulary(model, open_patients(shards)[0], shards)
+        check_same_ids(model, open_patients(shards)[0], shards, config.vocabulary)
     checks = [
         check_small_cells(model, read_counts(config.vocabulary), config.min_patients),
         membership(
@@ -110,7 +110,7 @@ def _write(
         "data": data,
         "evaluation": dict(evaluation),
     }
-    card = with_release_part(model.read_text(CARD_FILE), model, checks, data, evaluation)
+    card = with_release_part(model.read_text(CARD_FILE), checks, data, evaluation)
     for name, text in ((CARD_FILE, card), (RELEASE_REPORT_FILE, json.dumps(report, indent=2) + "\n")):
         with open(join(config.model, name), "w", encoding="utf-8") as stream:
             stream.write(text)

@@ -28,7 +28,7 @@ from schemas.checkpoint import (
     TORCH_MODEL_FILE,
     folder_name,
 )
-from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
 from schemas.model import ABOUT_FILES, REPORT_FILE
 from schemas.model import KIND as MODEL_KIND
 from schemas.model_config import BertConfig
@@ -36,7 +36,15 @@ from schemas.sequences import KIND as SEQUENCES_KIND
 from schemas.shards import KIND as SHARDS_KIND
 from schemas.shards import SHARDS, shard_details
 from schemas.vocabulary import KIND as VOCABULARY_KIND
-from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, TABLE_FILE, VOCAB_FILE, VOCABULARY
+from schemas.vocabulary import (
+    SPECIAL_TOKENS,
+    STANDARD_SPECIAL_TOKENS,
+    TABLE_FILE,
+    VOCAB_FILE,
+    VOCABULARY,
+    extends_details,
+    read_vocabulary,
+)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEP = 7
@@ -232,7 +240,7 @@ def published_model(publish_model, variables):
 def write_sequences(tmp_path):
     """Write {split: {patient: (token_ids, visit_numbers)}} as a sequences folder; returns the folder."""
 
-    def write(rows):
+    def write(rows, vocabulary="f" * 64):
         folder, files = tmp_path / "sequences", []
         for split, patients in rows.items():
             (folder / f"split={split}").mkdir(parents=True)
@@ -241,7 +249,8 @@ def write_sequences(tmp_path):
             columns = {"patient_id": list(patients), "token_ids": ids, "visit_numbers": visits}
             pq.write_table(pa.table(columns), folder / path)
             files.append(describe_file(str(folder), path, len(patients)))
-        publish_manifest(str(folder), Manifest(kind=SEQUENCES_KIND, files=tuple(files)))
+        inputs = {VOCABULARY_KIND: vocabulary}
+        publish_manifest(str(folder), Manifest(kind=SEQUENCES_KIND, inputs=inputs, files=tuple(files)))
         return str(folder)
 
     return write
@@ -249,9 +258,12 @@ def write_sequences(tmp_path):
 
 @pytest.fixture
 def write_vocabulary(tmp_path):
-    """Write a vocabulary folder of special tokens and codes, {code: patients}; returns the folder."""
+    """Write a vocabulary folder of special tokens and codes, {code: patients}; returns the folder.
 
-    def write(name, patients):
+    extends: the folder of the one that it extends.
+    """
+
+    def write(name, patients, extends=None):
         folder = tmp_path / name
         folder.mkdir()
         tokens = [*SPECIAL_TOKENS, *patients]
@@ -266,6 +278,8 @@ def write_vocabulary(tmp_path):
         (folder / VOCAB_FILE).write_text("\n".join(tokens) + "\n")
         files = tuple(describe_file(str(folder), file, len(tokens)) for file in (VOCAB_FILE, TABLE_FILE))
         details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "min_patients": 1}
+        if extends is not None:
+            details |= extends_details(read_manifest(extends, VOCABULARY_KIND), len(read_vocabulary(extends)))
         publish_manifest(str(folder), Manifest(kind=VOCABULARY_KIND, files=files, details=details))
         return str(folder)
 
@@ -296,7 +310,8 @@ def write_shards(tmp_path):
             length_histogram={},
         )
         files = (describe_file(str(folder), "part-00000.parquet", len(lengths)),)
-        publish_manifest(str(folder), Manifest(kind=SHARDS_KIND, files=files, details=details))
+        inputs = {VOCABULARY_KIND: fingerprint}
+        publish_manifest(str(folder), Manifest(kind=SHARDS_KIND, inputs=inputs, files=files, details=details))
         return str(folder)
 
     return write

@@ -14,7 +14,10 @@ from conversion.model_folder import open_model
 from conversion.patients.patient_files import open_patients
 from conversion.release.files import check_files, check_patient_data
 from conversion.release.membership import area_under_roc
+from conversion.release.release_check import ReleaseConfig, release_check
 from conversion.release.small_cells import check_small_cells
+from schemas.errors import ContractError
+from schemas.manifest import read_manifest
 
 RUN = """
 import json, sys
@@ -116,6 +119,25 @@ def test_auc_is_sklearns_and_its_interval_holds_the_truth():
     assert (area_under_roc(lower[:1], higher).low, area_under_roc(lower[:1], higher).high) == (0, 1)
 
 
+def test_patients_whose_ids_are_other_codes_are_refused_before_any_check(
+    published_model, write_shards, write_vocabulary, tmp_path
+):
+    """Their losses would be alike in both splits, which passes for a model that nobody can be told from."""
+    codes = open_model(published_model).codes
+    vocabulary = write_vocabulary("vocabulary", dict.fromkeys(reversed(codes), 11))
+    for split in ("train", "test"):
+        shards = write_shards(24, read_manifest(vocabulary, "vocabulary").fingerprint, split=split)
+    config = ReleaseConfig(
+        model=published_model,
+        vocabulary=vocabulary,
+        sequences=str(tmp_path),
+        shards=os.path.dirname(shards),
+        metrics=str(tmp_path),
+    )
+    with pytest.raises(ContractError, match="are other codes than in"):
+        release_check(config, membership=lambda *_: pytest.fail("it was tried"))
+
+
 def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(
     publish_model, variables, write_shards, write_sequences, write_vocabulary, run_python, tmp_path
 ):
@@ -123,9 +145,11 @@ def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(
     variables["cls/predictions/output_bias"][5] = 50
     model = publish_model(variables)
     lengths = (3, 40, 1, 16)
-    for split, code in (("train", 5), ("valid", 5), ("test", 7)):
-        shards = write_shards(24, split=split, token_ids=[[code] * length for length in lengths])
     vocabulary = write_vocabulary("vocabulary", dict.fromkeys(open_model(model).codes, 11))
+    fingerprint = read_manifest(vocabulary, "vocabulary").fingerprint
+    for split, code in (("train", 5), ("valid", 5), ("test", 7)):
+        token_ids = [[code] * length for length in lengths]
+        shards = write_shards(24, fingerprint, split=split, token_ids=token_ids)
     (tmp_path / "metrics.jsonl").write_text(json.dumps(EVALUATION) + "\n")
     command = [
         *("release-check", "--model", model, "--vocabulary", vocabulary, "--shards", os.path.dirname(shards)),
@@ -146,5 +170,6 @@ def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(
     assert card.count("## Release checks: FAILED") == card.count("## Training data") == 1
     assert "| train | fewer than 11 |" in card
     assert "| this model | 5.0% | 25.0% | 50.0% |" in card
+    assert f"vocabulary that they were written with: `{fingerprint[:16]}`" in card
     assert "## Intended use" in card
     open_model(model)  # the card is no part of the published content
