@@ -43,12 +43,12 @@ outputs.prediction_logits  # (1, 2, {vocab_size}): of each code
 ```
 
 `encode_patient` gives what training saw: the visit numbers, from 1, as `token_type_ids`, a code once a visit,
-of a longer patient the latest {max_positions} codes; `patient.num_unknown` counts the codes that the
+of a longer patient the latest {max_codes} codes; `patient.num_unknown` counts the codes that the
 vocabulary lacks. The tokenizer alone takes one visit, `tokenizer("{example_text}")`, or two,
 as a pair of texts.{spellings}
 
 `AutoModel` gives the encoder, `AutoModelForMaskedLM` and `pipeline("fill-mask")` the masked-code head. Codes
-come in order of the visits, at most {max_positions}; visit numbers are below {max_visits}; no [CLS] or [SEP]
+come in order of the visits, at most {max_codes}; visit numbers are below {max_visits}; no [CLS] or [SEP]
 is put around a patient. {tokens}
 
 ## The prolonged-stay head
@@ -130,7 +130,7 @@ def model_card(source: Source, mapped: Mapped) -> str:
         example_text=" ".join(tokens[special.first_code_id :][:2]),
         spellings=_SPELLINGS if one_spelling(tokens) is not None else "",
         vocab_size=config.vocab_size,
-        max_positions=config.max_position_embeddings,
+        max_codes=source.max_seq_length,
         max_visits=config.type_vocab_size,
         tokens=unknown + shared,
         los=_los_section(config.los_pooling),

@@ -23,7 +23,7 @@ from schemas.model import (
     REPORT_FILE,
     WEIGHTS_FILE,
 )
-from schemas.model_config import BertConfig, read_bert_config
+from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
 
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -32,12 +32,16 @@ WORD_BIAS = "cls.predictions.bias"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A local model folder. plain_config: config.json as it stands."""
+    """A local model folder.
+
+    plain_config: config.json as it stands. max_seq_length: see schemas.model_config.
+    """
 
     path: str
     manifest: Manifest
     config: BertConfig
     plain_config: Mapping[str, Any]
+    max_seq_length: int
     tokens: tuple[str, ...]
     special: SpecialTokens
 
@@ -64,7 +68,9 @@ def open_model(path: str) -> ModelFolder:
     with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
         tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
     special = special_tokens_of(dict(manifest.details), path)
-    return ModelFolder(path, manifest, read_bert_config(join(path, CONFIG_FILE)), plain, tokens, special)
+    config = read_bert_config(join(path, CONFIG_FILE))
+    max_seq_length = max_seq_length_of(plain, config, join(path, CONFIG_FILE))
+    return ModelFolder(path, manifest, config, plain, max_seq_length, tokens, special)
 
 
 def write_changed(
@@ -77,7 +83,7 @@ def write_changed(
     """Fill a local folder with `model` of other arrays and tokens; card, report and manifest are left out."""
     config = {**model.plain_config, "vocab_size": len(arrays[WORDS]), "pad_token_id": special.pad}
     write_safetensors(os.path.join(folder, WEIGHTS_FILE), arrays)
-    write_tokenizer(folder, tokens, special, model.config.max_position_embeddings)
+    write_tokenizer(folder, tokens, special, model.max_seq_length)
     texts = {name: model.read_text(name) for name in HELPER_FILES}
     texts[CONFIG_FILE] = json.dumps(config, indent=2, sort_keys=True) + "\n"
     texts[VOCAB_FILE] = "\n".join(tokens) + "\n"

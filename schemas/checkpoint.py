@@ -7,7 +7,7 @@
 | training_state.json | step, epoch, position in the data, world size, seed, validation loss |
 | model.ckpt-300.{index,data-…} | TensorFlow: BERT's own variable names, and `global_step` |
 | model.safetensors, optimizer.safetensors | PyTorch: transformers' BertForPreTraining parameter names |
-| manifest.json | written last; a folder without it is skipped |
+| manifest.json | written last; a folder without it is skipped. `max_seq_length`: see schemas.model_config |
 
 Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
 """
@@ -21,7 +21,7 @@ import fsspec
 
 from schemas.errors import NotPublished
 from schemas.manifest import Manifest, join, read_manifest
-from schemas.model_config import BertConfig, read_bert_config
+from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
 
 KIND = "checkpoint"
@@ -56,6 +56,7 @@ class Checkpoint:
     step: int
     backend: str
     config: BertConfig
+    max_seq_length: int
     tokens: tuple[str, ...]
     special: SpecialTokens
     vocabulary_fingerprint: str
@@ -67,11 +68,13 @@ def open_checkpoint(uri: str, *, verify: bool = False) -> Checkpoint:
     manifest = read_manifest(uri, KIND, verify=verify)
     details = dict(manifest.details)
     filesystem, root = fsspec.core.url_to_fs(uri)
+    config = read_bert_config(join(uri, CONFIG_FILE))
     return Checkpoint(
         uri=uri,
         step=details["step"],
         backend=details["backend"],
-        config=read_bert_config(join(uri, CONFIG_FILE)),
+        config=config,
+        max_seq_length=max_seq_length_of(details, config, uri),
         tokens=parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE)),
         special=special_tokens_of(details, uri),
         vocabulary_fingerprint=details["vocabulary_fingerprint"],

@@ -2,7 +2,7 @@
 
 | file | what |
 |---|---|
-| config.json | transformers' BertConfig; `los_pooling` beside its keys |
+| config.json | transformers' BertConfig; `los_pooling` and `max_seq_length` beside its keys |
 | model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
 | tokenizer.json, tokenizer_config.json | whole codes to ids |
 | encode_patient.py, los_head.py | copies of conversion's: visits to inputs, and the prolonged-stay head |

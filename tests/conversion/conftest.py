@@ -166,7 +166,7 @@ def tensorflow_checkpoints(tmp_path_factory):
 def torch_checkpoint(tmp_path):
     """Make a PyTorch checkpoint folder of this trainer, in a run folder; returns the checkpoint's path."""
 
-    def make(**changes):
+    def make(max_seq_length=16, **changes):
         config = tiny_config(**changes)
         arrays = map_arrays(random_variables(config), config, "tensorflow", "transformers", "test").arrays
         folder = tmp_path / "run" / "checkpoints" / folder_name(STEP)
@@ -179,6 +179,7 @@ def torch_checkpoint(tmp_path):
             "backend": TORCH,
             "special_tokens": vars(STANDARD_SPECIAL_TOKENS),
             "vocabulary_fingerprint": "f" * 64,
+            "max_seq_length": max_seq_length,
         }
         files = tuple(describe_file(str(folder), name, 0) for name in sorted(os.listdir(folder)))
         publish_manifest(str(folder), Manifest(kind=KIND, files=files, details=details))
@@ -191,7 +192,7 @@ def torch_checkpoint(tmp_path):
 def write_model(tmp_path):
     """Write variables (by default of the tiny configuration) as a model folder, unverified."""
 
-    def write(variables, vocabulary=None, los_pooling="first", config=None):
+    def write(variables, vocabulary=None, los_pooling="first", config=None, max_seq_length=None):
         config = config or tiny_config(los_pooling=los_pooling)
         folder = tempfile.mkdtemp(prefix="written_model", dir=tmp_path)
         source = Source(
@@ -201,6 +202,7 @@ def write_model(tmp_path):
             prefix="model.ckpt-7",
             naming="tensorflow",
             config=config,
+            max_seq_length=max_seq_length or config.max_position_embeddings,
             vocabulary=vocabulary or load_vocabulary(None, config.vocab_size),
             step=STEP,
             fingerprint="0" * 64,
@@ -216,9 +218,9 @@ def write_model(tmp_path):
 def publish_model(write_model):
     """Write variables as a finished model folder over CODES, unverified; returns the folder."""
 
-    def publish(variables):
-        tokens = (*SPECIAL_TOKENS, *CODES)
-        folder = write_model(variables, ModelVocabulary(tokens, STANDARD_SPECIAL_TOKENS, "test"))
+    def publish(variables, **options):
+        vocabulary = ModelVocabulary((*SPECIAL_TOKENS, *CODES), STANDARD_SPECIAL_TOKENS, "test")
+        folder = write_model(variables, vocabulary, **options)
         names = sorted(set(os.listdir(folder)) - ABOUT_FILES)
         files = tuple(describe_file(folder, name, 0) for name in names)
         details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "step": STEP}

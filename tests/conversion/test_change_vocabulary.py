@@ -24,7 +24,8 @@ def read(folder, name):
         return stream.read()
 
 
-def test_codes_added_and_dropped_again(published_model, write_vocabulary, tmp_path):
+def test_codes_added_and_dropped_again(publish_model, variables, write_vocabulary, tmp_path):
+    published_model = publish_model(variables, max_seq_length=10)
     old = open_model(published_model)
     known = list(old.codes)
     other = write_vocabulary("other", {known[3]: 50, SIBLING: 30, ABOVE: 12, NEW_CHAPTER: 20, RARE: 5})
@@ -65,6 +66,8 @@ def test_codes_added_and_dropped_again(published_model, write_vocabulary, tmp_pa
     assert np.array_equal(again.pop(WORD_BIAS), before.pop(WORD_BIAS)[:first])
     assert all(np.array_equal(again[name], before[name]) for name in again.keys() | before.keys())
     assert open_model(smaller).tokens == old.tokens
+    assert open_model(smaller).max_seq_length == 10
+    assert AutoTokenizer.from_pretrained(smaller).model_max_length == 10
     assert len(json.loads(read(smaller, "conversion_report.json"))["vocabulary_changes"]) == 2
 
 

@@ -123,7 +123,7 @@ def test_verify_alone_finds_the_other_checkpoint_out(
 def test_a_torch_run_gives_the_same_folder_with_its_own_los_head(
     torch_checkpoint, write_shards, tmp_path, los_pooling
 ):
-    checkpoint = torch_checkpoint(los_pooling=los_pooling)
+    checkpoint = torch_checkpoint(max_seq_length=10, los_pooling=los_pooling)
     output = str(tmp_path / "model")
     config = ConvertConfig(run=str(tmp_path / "run"), output=output, shards=write_shards(24))
     report = convert(config)  # the trainer itself runs it
@@ -140,6 +140,9 @@ def test_a_torch_run_gives_the_same_folder_with_its_own_los_head(
     assert manifest.details["special_tokens"] == vars(STANDARD_SPECIAL_TOKENS)
     with open(f"{output}/README.md") as stream:
         card = stream.read()
+    with open(f"{output}/config.json") as stream:
+        assert json.load(stream)["max_seq_length"] == 10
+    assert "the latest 10 codes" in card
     assert "Do not use" in card
     assert ("sums over padding" in card) == (los_pooling == "sum")
 

@@ -79,6 +79,13 @@ def test_what_was_not_evaluated_or_is_no_number_is_no_best(make_config, evaluati
     ]  # fmt: skip
 
 
+def test_a_checkpoint_states_how_many_codes_of_a_patient_training_saw(make_config):
+    config = make_config(steps=5, max_seq_length=20)
+    run_ranks(config)
+    found = latest_checkpoint(config.output)
+    assert (found.max_seq_length, found.config.max_position_embeddings) == (20, 64)
+
+
 @pytest.mark.parametrize("missing", ["mlm_loss", "los_loss"])
 def test_no_loss_is_no_validation_loss(missing):
     assert validation_loss({"mlm_loss": 1.0, "los_loss": 0.5}) == 1.5

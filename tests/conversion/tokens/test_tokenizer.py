@@ -15,7 +15,7 @@ CODES = ("ICD10CM//E11.9", "ICD9CM//250.00", "LOCAL//two words")
 
 
 def load(folder, tokens, special):
-    write_tokenizer(str(folder), tokens, special, max_position_embeddings=4)
+    write_tokenizer(str(folder), tokens, special, max_seq_length=4)
     return PreTrainedTokenizerFast.from_pretrained(str(folder))
 
 
@@ -55,7 +55,7 @@ def test_without_unk_an_unknown_code_is_an_error(tmp_path):
 
 def test_tokens_that_the_tokenizer_cannot_reach_are_counted(tmp_path):
     tokens = (*SPECIAL_TOKENS, *CODES, "ICD10CM//e10")
-    write_tokenizer(str(tmp_path), tokens, STANDARD_SPECIAL_TOKENS, max_position_embeddings=4)
+    write_tokenizer(str(tmp_path), tokens, STANDARD_SPECIAL_TOKENS, max_seq_length=4)
     assert unreachable_tokens(str(tmp_path), tokens) == 2
 
 
