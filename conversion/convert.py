@@ -20,6 +20,7 @@ from conversion.model_card import model_card
 from conversion.report import describe, write_report
 from conversion.tokens.tokenizer import write_tokenizer
 from conversion.verify import SOURCE_COMMAND, verify
+from schemas.applied_maps import code_maps_details
 from schemas.manifest import Manifest, describe_file, publish_manifest
 from schemas.model import ABOUT_FILES, CARD_FILE, CONFIG_FILE, HELPER_FILES, KIND, WEIGHTS_FILE
 from schemas.model_config import MAX_SEQ_LENGTH
@@ -108,5 +109,9 @@ def _manifest(folder: str, source: Source, mapped: Mapped) -> Manifest:
         inputs=inputs,
         files=tuple(describe_file(folder, name, rows.get(name, 0)) for name in names),
         counts={"variables_consumed": len(mapped.consumed), "variables_ignored": len(mapped.ignored)},
-        details={"special_tokens": vars(source.vocabulary.special), "step": source.step},
+        details={
+            "special_tokens": vars(source.vocabulary.special),
+            "step": source.step,
+            **code_maps_details(source.vocabulary.code_maps),
+        },
     )

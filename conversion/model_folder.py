@@ -13,6 +13,7 @@ import numpy as np
 from conversion.checkpoints.safetensors_file import read_safetensors, write_safetensors
 from conversion.report import write_report
 from conversion.tokens.tokenizer import write_tokenizer
+from schemas.applied_maps import AppliedMap, code_maps_details, read_code_maps
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import (
     ABOUT_FILES,
@@ -44,6 +45,7 @@ class ModelFolder:
     max_seq_length: int
     tokens: tuple[str, ...]
     special: SpecialTokens
+    code_maps: tuple[AppliedMap, ...]
 
     @property
     def codes(self) -> dict[str, int]:
@@ -68,9 +70,10 @@ def open_model(path: str) -> ModelFolder:
     with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
         tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
     special = special_tokens_of(dict(manifest.details), path)
+    code_maps = read_code_maps(manifest.details, path)
     config = read_bert_config(join(path, CONFIG_FILE))
     max_seq_length = max_seq_length_of(plain, config, join(path, CONFIG_FILE))
-    return ModelFolder(path, manifest, config, plain, max_seq_length, tokens, special)
+    return ModelFolder(path, manifest, config, plain, max_seq_length, tokens, special, code_maps)
 
 
 def write_changed(
@@ -99,8 +102,12 @@ def publish_changed(
     change: Mapping[str, Any],
     card_section: str,
     inputs: Mapping[str, str],
+    code_maps: Sequence[AppliedMap],
 ) -> None:
-    """Write the card, the report and, last, the manifest of a folder that write_changed filled."""
+    """Write the card, the report and, last, the manifest of a folder that write_changed filled.
+
+    code_maps: those that codes of the changed model went through.
+    """
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as stream:
         stream.write(model.read_text(CARD_FILE).rstrip() + "\n\n" + card_section)
     report = json.loads(model.read_text(REPORT_FILE))
@@ -113,6 +120,6 @@ def publish_changed(
         inputs={"model": model.manifest.fingerprint, **inputs},
         files=tuple(describe_file(folder, name, 0) for name in names),
         counts=model.manifest.counts,
-        details={**model.manifest.details, "special_tokens": vars(special)},
+        details={**model.manifest.details, "special_tokens": vars(special), **code_maps_details(code_maps)},
     )
     publish_manifest(folder, manifest)

@@ -7,9 +7,10 @@
 | training_state.json | step, epoch, position in the data, world size, seed, validation loss |
 | model.ckpt-300.{index,data-…} | TensorFlow: BERT's own variable names, and `global_step` |
 | model.safetensors, optimizer.safetensors | PyTorch: transformers' BertForPreTraining parameter names |
-| manifest.json | written last; a folder without it is skipped. `max_seq_length`: see schemas.model_config |
+| manifest.json | written last; a folder without it is skipped |
 
-Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
+The manifest has `max_seq_length` (schemas.model_config) and, of mapped codes, `code_maps`
+(schemas.applied_maps). Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 import fsspec
 
+from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import NotPublished
 from schemas.manifest import Manifest, join, read_manifest
 from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
@@ -60,6 +62,7 @@ class Checkpoint:
     tokens: tuple[str, ...]
     special: SpecialTokens
     vocabulary_fingerprint: str
+    code_maps: tuple[AppliedMap, ...]
     manifest: Manifest
 
 
@@ -78,6 +81,7 @@ def open_checkpoint(uri: str, *, verify: bool = False) -> Checkpoint:
         tokens=parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE)),
         special=special_tokens_of(details, uri),
         vocabulary_fingerprint=details["vocabulary_fingerprint"],
+        code_maps=read_code_maps(details, uri),
         manifest=manifest,
     )
 

@@ -10,6 +10,9 @@
 | README.md | the model card |
 | conversion_report.json, release_report.json | how the conversion and the release check went |
 | manifest.json | written last; card and reports are no part of the content, so not in its files |
+
+`max_seq_length` is explained in schemas.model_config. Of mapped codes the manifest has `code_maps`
+(schemas.applied_maps).
 """
 
 KIND = "model"

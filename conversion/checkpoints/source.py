@@ -156,7 +156,11 @@ def _open_own_folder(options: SourceOptions, folder: str) -> Source:
         )
     is_tensorflow = checkpoint.backend == TENSORFLOW
     vocabulary = ModelVocabulary(
-        checkpoint.tokens, checkpoint.special, "checkpoint", checkpoint.vocabulary_fingerprint
+        checkpoint.tokens,
+        checkpoint.special,
+        "checkpoint",
+        checkpoint.vocabulary_fingerprint,
+        checkpoint.code_maps,
     )
     vocabulary.check_fits(checkpoint.config.vocab_size)
     return Source(

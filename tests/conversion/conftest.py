@@ -17,6 +17,7 @@ from conversion import convert
 from conversion.bert_map import map_arrays
 from conversion.checkpoints.source import Source
 from conversion.tokens.vocabulary_source import ModelVocabulary, load_vocabulary
+from schemas.applied_maps import code_maps_details
 from schemas.bert_names import tensorflow_shapes
 from schemas.checkpoint import (
     ADAM_M,
@@ -166,7 +167,7 @@ def tensorflow_checkpoints(tmp_path_factory):
 def torch_checkpoint(tmp_path):
     """Make a PyTorch checkpoint folder of this trainer, in a run folder; returns the checkpoint's path."""
 
-    def make(max_seq_length=16, **changes):
+    def make(max_seq_length=16, code_maps=(), **changes):
         config = tiny_config(**changes)
         arrays = map_arrays(random_variables(config), config, "tensorflow", "transformers", "test").arrays
         folder = tmp_path / "run" / "checkpoints" / folder_name(STEP)
@@ -180,6 +181,7 @@ def torch_checkpoint(tmp_path):
             "special_tokens": vars(STANDARD_SPECIAL_TOKENS),
             "vocabulary_fingerprint": "f" * 64,
             "max_seq_length": max_seq_length,
+            **code_maps_details(code_maps),
         }
         files = tuple(describe_file(str(folder), name, 0) for name in sorted(os.listdir(folder)))
         publish_manifest(str(folder), Manifest(kind=KIND, files=files, details=details))
@@ -262,10 +264,10 @@ def write_sequences(tmp_path):
 def write_vocabulary(tmp_path):
     """Write a vocabulary folder of special tokens and codes, {code: patients}; returns the folder.
 
-    extends: the folder of the one that it extends.
+    extends: the folder of the one that it extends. code_maps: what its manifest states of maps.
     """
 
-    def write(name, patients, extends=None):
+    def write(name, patients, extends=None, code_maps=()):
         folder = tmp_path / name
         folder.mkdir()
         tokens = [*SPECIAL_TOKENS, *patients]
@@ -280,6 +282,7 @@ def write_vocabulary(tmp_path):
         (folder / VOCAB_FILE).write_text("\n".join(tokens) + "\n")
         files = tuple(describe_file(str(folder), file, len(tokens)) for file in (VOCAB_FILE, TABLE_FILE))
         details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "min_patients": 1}
+        details |= code_maps_details(code_maps)
         if extends is not None:
             details |= extends_details(read_manifest(extends, VOCABULARY_KIND), len(read_vocabulary(extends)))
         publish_manifest(str(folder), Manifest(kind=VOCABULARY_KIND, files=files, details=details))

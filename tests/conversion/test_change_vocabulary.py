@@ -12,6 +12,7 @@ from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.model_folder import WORD_BIAS, WORDS, open_model
 from conversion.proof import same_outputs
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
+from schemas.applied_maps import CATEGORIES, AppliedMap
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
 from schemas.model import KIND
@@ -91,6 +92,19 @@ def test_nothing_is_left_of_a_change_that_alters_old_outputs(
     with pytest.raises(VerificationFailed, match=r"differs from the old one by 1\.00e-03"):
         extend_vocabulary(ExtendConfig(model=published_model, vocabulary=other, output=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_maps_are_those_of_both_databases(published_model, write_vocabulary, tmp_path, monkeypatch):
+    monkeypatch.setattr("conversion.extend_vocabulary.check_same_outputs", lambda *_: {})
+    monkeypatch.setattr("conversion.shrink_vocabulary.check_same_outputs", lambda *_: {})
+    maps = (AppliedMap(CATEGORIES),)
+    other = write_vocabulary("other", {ABOVE: 30}, code_maps=maps)
+    bigger, smaller = str(tmp_path / "bigger"), str(tmp_path / "smaller")
+    extend_vocabulary(ExtendConfig(model=published_model, vocabulary=other, output=bigger))
+    assert open_model(bigger).code_maps == maps
+    assert "There, codes were cut to their categories" in read(bigger, "README.md")
+    shrink(ShrinkConfig(model=bigger, vocabulary=other, output=smaller))
+    assert open_model(smaller).code_maps == maps
 
 
 def test_no_code_left_is_refused(published_model, write_vocabulary, tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 
+from schemas.applied_maps import code_maps_details
 from schemas.checkpoint import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -137,6 +138,7 @@ class CheckpointStore:
                 "vocabulary_fingerprint": vocabulary.fingerprint,
                 "special_tokens": asdict(vocabulary.special),
                 MAX_SEQ_LENGTH: max_seq_length,
+                **code_maps_details(vocabulary.code_maps),
             },
         )
         attempt(lambda: publish_manifest(uri, manifest))
