@@ -12,7 +12,7 @@ MAKEFLAGS += --no-builtin-rules
 RUN ?= runs/default
 #: ingest: the raw data
 INPUT ?= $(RUN)/claims
-#: sequences, shards, pretrain: the vocabulary's folder (default $(RUN)/vocabulary); convert: a folder or .types file
+#: sequences to release-check: the vocabulary's folder (default $(RUN)/vocabulary); convert: a folder or .types file
 VOCABULARY ?=
 #: convert: the folder to write (default $(RUN)/model)
 MODEL ?= $(RUN)/model
@@ -232,7 +232,7 @@ shrink: setup ## a model without codes of fewer than MIN_PATIENTS: MODEL, VOCABU
 .PHONY: embed
 embed: setup ## vectors of the patients of $(RUN)/sequences, and of the codes, to Parquet: MODEL -> $(RUN)/embeddings
 	"$(BIN)/python" -m conversion embed --model "$(MODEL)" --patients "$(RUN)/sequences" \
-		--output "$(RUN)/embeddings" $(CONVERT_ARGS)
+		--vocabulary "$(run_vocabulary)" --output "$(RUN)/embeddings" $(CONVERT_ARGS)
 	"$(BIN)/python" -m reports embeddings --embeddings "$(RUN)/embeddings" --output "$(RUN)/embeddings.html"
 
 .PHONY: export-onnx
@@ -291,7 +291,7 @@ bench-train: setup ## time training beside transformers' Trainer and padding to 
 .PHONY: bench-encode
 bench-encode: setup ## time vectors of RUN's test patients, PyTorch beside onnxruntime: MODEL, BENCH_ARGS -> runs/bench-encode
 	"$(BIN)/python" -m benchmarks.encode_patients --model "$(MODEL)" --patients "$(RUN)/shards/test" \
-		--output runs/bench-encode $(BENCH_ARGS)
+		--vocabulary "$(run_vocabulary)" --output runs/bench-encode $(BENCH_ARGS)
 
 .PHONY: bench-scaling
 bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs on paper: BENCH_ARGS -> runs/bench-scaling

@@ -40,13 +40,20 @@ class Measured:
 
 
 def main(
-    model: str, patients: str, output: str, repetitions: int = 3, slots: int = 2048, threads: int = 1
+    model: str,
+    patients: str,
+    vocabulary: str,
+    output: str,
+    repetitions: int = 3,
+    slots: int = 2048,
+    threads: int = 1,
 ) -> None:
     """Measure and write results.json and results.md below `output`.
 
     Args:
         model: a model folder.
-        patients: a sequences folder, or one split's shards, of the model's vocabulary.
+        patients: a sequences folder, or one split's shards.
+        vocabulary: the vocabulary folder that they were written with.
         output: the folder to write.
         repetitions: of each runtime; the median counts.
         slots: codes and padding of one pass at most.
@@ -56,7 +63,7 @@ def main(
     onnx = join(output, "onnx")
     _conversion("export-onnx", "--model", model, "--output", onnx)
     arguments = ["--model", model, "--patients", patients, "--slots", str(slots)]
-    arguments += ["--threads", str(threads)]
+    arguments += ["--vocabulary", vocabulary, "--threads", str(threads)]
     found: dict[str, list[Measured]] = {runtime: [] for runtime in RUNTIMES}
     for _ in range(repetitions):
         for runtime in RUNTIMES:

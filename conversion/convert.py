@@ -20,10 +20,11 @@ from conversion.model_card import model_card
 from conversion.report import describe, write_report
 from conversion.tokens.tokenizer import write_tokenizer
 from conversion.verify import SOURCE_COMMAND, verify
+from schemas.applied_maps import code_maps_details
 from schemas.manifest import Manifest, describe_file, publish_manifest
 from schemas.model import ABOUT_FILES, CARD_FILE, CONFIG_FILE, HELPER_FILES, KIND, WEIGHTS_FILE
-from schemas.model_config import BertConfig
-from schemas.vocabulary import VOCAB_FILE, SpecialTokens
+from schemas.model_config import MAX_SEQ_LENGTH
+from schemas.vocabulary import VOCAB_FILE
 
 SHIPPED = os.path.join(os.path.dirname(__file__), "shipped")
 _log = logging.getLogger(__name__)
@@ -70,13 +71,11 @@ def write_model(folder: str, source: Source, mapped: Mapped) -> None:
     """Everything that `transformers` loads, and the card, into a local folder."""
     vocabulary = source.vocabulary
     write_safetensors(os.path.join(folder, WEIGHTS_FILE), mapped.arrays)
-    write_tokenizer(folder, vocabulary.tokens, vocabulary.special, source.config.max_position_embeddings)
+    write_tokenizer(folder, vocabulary.tokens, vocabulary.special, source.max_seq_length)
     for name in HELPER_FILES:
         shutil.copyfile(os.path.join(SHIPPED, name), os.path.join(folder, name))
     texts = {
-        CONFIG_FILE: json.dumps(
-            transformers_config(source.config, vocabulary.special), indent=2, sort_keys=True
-        ),
+        CONFIG_FILE: json.dumps(transformers_config(source), indent=2, sort_keys=True),
         VOCAB_FILE: "\n".join(vocabulary.tokens),
         CARD_FILE: model_card(source, mapped),
     }
@@ -85,13 +84,14 @@ def write_model(folder: str, source: Source, mapped: Mapped) -> None:
             stream.write(text + "\n")
 
 
-def transformers_config(config: BertConfig, special: SpecialTokens) -> dict[str, Any]:
-    """config.json: transformers' BertConfig, with los_pooling beside it."""
+def transformers_config(source: Source) -> dict[str, Any]:
+    """config.json: transformers' BertConfig, with los_pooling and max_seq_length beside it."""
     return {
-        **config.to_dict(),
+        **source.config.to_dict(),
+        MAX_SEQ_LENGTH: source.max_seq_length,
         "architectures": ["BertForPreTraining"],
         "model_type": "bert",
-        "pad_token_id": special.pad,
+        "pad_token_id": source.vocabulary.special.pad,
         "tie_word_embeddings": True,
         "dtype": "float32",
     }
@@ -109,5 +109,9 @@ def _manifest(folder: str, source: Source, mapped: Mapped) -> Manifest:
         inputs=inputs,
         files=tuple(describe_file(folder, name, rows.get(name, 0)) for name in names),
         counts={"variables_consumed": len(mapped.consumed), "variables_ignored": len(mapped.ignored)},
-        details={"special_tokens": vars(source.vocabulary.special), "step": source.step},
+        details={
+            "special_tokens": vars(source.vocabulary.special),
+            "step": source.step,
+            **code_maps_details(source.vocabulary.code_maps),
+        },
     )

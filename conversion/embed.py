@@ -14,7 +14,8 @@ from conversion.bundle import staged_folder
 from conversion.model_folder import WORDS, ModelFolder, open_model
 from conversion.patients.encoders import Encoder, OnnxEncoder, Pooling, TorchEncoder
 from conversion.patients.patient_blocks import blocks_for
-from conversion.patients.patient_files import VOCABULARY, PatientFile, Patients, open_patients
+from conversion.patients.patient_files import PatientFile, Patients, open_patients
+from conversion.patients.same_ids import check_same_ids
 from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, patients_name
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
@@ -31,7 +32,9 @@ class EmbedConfig:
     model: str
     """The local model folder."""
     patients: str
-    """A sequences folder, or one split's shards (Parquet), of the model's vocabulary."""
+    """A sequences folder, or one split's shards (Parquet)."""
+    vocabulary: str
+    """The vocabulary folder that they were written with: its ids must be the model's."""
     output: str
     """The folder to write; an older one of embeddings there is replaced."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
@@ -54,7 +57,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     """Encode every patient, write, publish; returns the counts. Raises ContractError."""
     model = open_model(config.model)
     source, files = open_patients(config.patients, tuple(config.splits))
-    check_vocabulary(model, source, config.patients)
+    check_same_ids(model, source, config.patients, config.vocabulary)
     encoder = _encoder(config, model)
     started = time.monotonic()
     num_patients = num_codes = 0
@@ -81,19 +84,6 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
         publish_manifest(staging, manifest)
     _log.info("%s: %d patients, %.0f a second", config.output, num_patients, num_patients / seconds)
     return {**counts, "seconds": round(seconds, 2)}
-
-
-def check_vocabulary(model: ModelFolder, source: Manifest, where: str) -> None:
-    """Refuse patients whose ids mean another vocabulary's codes. Raises ContractError."""
-    inputs = model.manifest.inputs
-    known = {inputs[name] for name in (VOCABULARY, "extended_with") if name in inputs}
-    stated = source.inputs.get(VOCABULARY)
-    if known and stated not in known:
-        raise ContractError(
-            f"{where} has vocabulary {str(stated)[:12]}…, {model.path} another",
-            "ids mean the codes of the model's own vocabulary",
-            "write the sequences with the vocabulary that the model was trained with",
-        )
 
 
 def _encoder(config: EmbedConfig, model: ModelFolder) -> Encoder:

@@ -20,6 +20,7 @@ from conversion.bundle import staged_folder
 from conversion.model_folder import WORD_BIAS, WORDS, ModelFolder, open_model, publish_changed, write_changed
 from conversion.proof.same_outputs import check_same_outputs
 from conversion.tokens.code_relatives import LEVELS, Relatives
+from schemas.applied_maps import maps_in_words, of_both
 from schemas.manifest import join
 from schemas.model import KIND
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, TABLE_FILE, Vocabulary, read_vocabulary
@@ -28,8 +29,8 @@ _log = logging.getLogger(__name__)
 _CARD = """## Codes added
 
 {added:,} codes of another database were added to the vocabulary, which now has {tokens:,} tokens. They have
-not been trained: each began as the mean of its nearest relatives in the classification. {coverage} Of the old
-codes the encoder's and the prolonged-stay head's outputs are as they were, and so are the masked-code
+not been trained: each began as the mean of its nearest relatives in the classification. {maps}{coverage} Of
+the old codes the encoder's and the prolonged-stay head's outputs are as they were, and so are the masked-code
 probabilities among old codes.
 """
 
@@ -73,9 +74,15 @@ def extend_vocabulary(config: ExtendConfig) -> dict[str, Any]:
         change["differences_for_old_tokens"] = check_same_outputs(
             config.model, model.config, model.special, staging, np.arange(len(model.tokens), dtype=np.int32)
         )
-        section = _CARD.format(added=len(added), tokens=len(tokens), coverage=_in_words(change["coverage"]))
+        section = _CARD.format(
+            added=len(added),
+            tokens=len(tokens),
+            maps=f"There, codes were {maps_in_words(other.code_maps)}. " if other.code_maps else "",
+            coverage=_in_words(change["coverage"]),
+        )
         inputs = {"extended_with": other.fingerprint}
-        publish_changed(staging, model, model.special, change, section, inputs)
+        code_maps = of_both(model.code_maps, other.code_maps)
+        publish_changed(staging, model, model.special, change, section, inputs, code_maps)
     _log.info("%s: %d codes added. %s", config.output, len(added), _in_words(change["coverage"]))
     return change
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conversion.bert_map import Mapped
 from conversion.checkpoints.source import Source
-from conversion.tokens.code_spellings import one_spelling
+from conversion.tokens.code_spellings import example_spellings
+from schemas.applied_maps import maps_in_words
 from schemas.manifest import CREATED_BY
 from schemas.model_config import LosPooling
 
@@ -43,14 +46,14 @@ outputs.prediction_logits  # (1, 2, {vocab_size}): of each code
 ```
 
 `encode_patient` gives what training saw: the visit numbers, from 1, as `token_type_ids`, a code once a visit,
-of a longer patient the latest {max_positions} codes; `patient.num_unknown` counts the codes that the
-vocabulary lacks. The tokenizer alone takes one visit, `tokenizer("{example_text}")`, or two,
+of a longer patient the latest {max_codes} codes; `patient.num_unknown` counts the codes that the
+vocabulary lacks. The tokenizer alone takes one visit, `tokenizer({example_text!r})`, or two,
 as a pair of texts.{spellings}
 
 `AutoModel` gives the encoder, `AutoModelForMaskedLM` and `pipeline("fill-mask")` the masked-code head. Codes
-come in order of the visits, at most {max_positions}; visit numbers are below {max_visits}; no [CLS] or [SEP]
+come in order of the visits, at most {max_codes}; visit numbers are below {max_visits}; no [CLS] or [SEP]
 is put around a patient. {tokens}
-
+{maps}
 ## The prolonged-stay head
 
 {los}
@@ -78,8 +81,15 @@ patients, in separate processes, and agree in every layer, both heads and both l
 (`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off.
 """
 
-_SPELLINGS = """ `E11.9`, `e11.9`, `E119` and `ICD10CM//E11.9` are one code. A bare code that ICD-9-CM and
+_SPELLINGS = """ {examples} are one code. A bare code that ICD-9-CM and
 ICD-10-CM write alike (V45.81, E8810) is unknown where the vocabulary has both: write its system."""
+
+_MAPS = """
+## Codes that were mapped
+
+Before they were counted and trained on, codes were {maps}. Give the model codes to which the same was done:
+a code as it was billed may be unknown to it.
+"""
 
 _LOS_FIRST = (
     """`outputs.seq_relationship_logits` (B, 2), class 1 for a prolonged stay. It reads the first token."""
@@ -119,6 +129,7 @@ def model_card(source: Source, mapped: Mapped) -> str:
         else 'The vocabulary has no [UNK]: the tokenizer raises "Missing [UNK] token" on an unknown code, so '
         "leave such codes out."
     )
+    maps, examples = source.vocabulary.code_maps, example_spellings(tokens)
     shared = (
         " Padding and mask are one token, as in the original Med-BERT." if special.pad == special.mask else ""
     )
@@ -128,9 +139,10 @@ def model_card(source: Source, mapped: Mapped) -> str:
         f"{len(tokens):,} tokens.",
         example_visits=[[code] for code in tokens[special.first_code_id :][:2]],
         example_text=" ".join(tokens[special.first_code_id :][:2]),
-        spellings=_SPELLINGS if one_spelling(tokens) is not None else "",
+        spellings=_SPELLINGS.format(examples=_listed(examples)) if examples else "",
+        maps=_MAPS.format(maps=maps_in_words(maps)) if maps else "",
         vocab_size=config.vocab_size,
-        max_positions=config.max_position_embeddings,
+        max_codes=source.max_seq_length,
         max_visits=config.type_vocab_size,
         tokens=unknown + shared,
         los=_los_section(config.los_pooling),
@@ -142,6 +154,11 @@ def model_card(source: Source, mapped: Mapped) -> str:
         consumed=len(mapped.consumed),
         ignored=len(mapped.ignored),
     )
+
+
+def _listed(spellings: Sequence[str]) -> str:
+    *first, last = (f"`{spelling}`" for spelling in spellings)
+    return f"{', '.join(first)} and {last}"
 
 
 def _los_section(pooling: LosPooling) -> str:

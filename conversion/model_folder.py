@@ -14,6 +14,7 @@ from conversion.checkpoints.safetensors_file import read_safetensors, write_safe
 from conversion.release.card_part import without_part
 from conversion.report import write_report
 from conversion.tokens.tokenizer import write_tokenizer
+from schemas.applied_maps import AppliedMap, code_maps_details, read_code_maps
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import (
     ABOUT_FILES,
@@ -24,7 +25,7 @@ from schemas.model import (
     REPORT_FILE,
     WEIGHTS_FILE,
 )
-from schemas.model_config import BertConfig, read_bert_config
+from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
 
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -33,14 +34,19 @@ WORD_BIAS = "cls.predictions.bias"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A local model folder. plain_config: config.json as it stands."""
+    """A local model folder.
+
+    plain_config: config.json as it stands. max_seq_length: see schemas.model_config.
+    """
 
     path: str
     manifest: Manifest
     config: BertConfig
     plain_config: Mapping[str, Any]
+    max_seq_length: int
     tokens: tuple[str, ...]
     special: SpecialTokens
+    code_maps: tuple[AppliedMap, ...]
 
     @property
     def codes(self) -> dict[str, int]:
@@ -65,7 +71,10 @@ def open_model(path: str) -> ModelFolder:
     with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
         tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
     special = special_tokens_of(dict(manifest.details), path)
-    return ModelFolder(path, manifest, read_bert_config(join(path, CONFIG_FILE)), plain, tokens, special)
+    code_maps = read_code_maps(manifest.details, path)
+    config = read_bert_config(join(path, CONFIG_FILE))
+    max_seq_length = max_seq_length_of(plain, config, join(path, CONFIG_FILE))
+    return ModelFolder(path, manifest, config, plain, max_seq_length, tokens, special, code_maps)
 
 
 def write_changed(
@@ -78,7 +87,7 @@ def write_changed(
     """Fill a local folder with `model` of other arrays and tokens; card, report and manifest are left out."""
     config = {**model.plain_config, "vocab_size": len(arrays[WORDS]), "pad_token_id": special.pad}
     write_safetensors(os.path.join(folder, WEIGHTS_FILE), arrays)
-    write_tokenizer(folder, tokens, special, model.config.max_position_embeddings)
+    write_tokenizer(folder, tokens, special, model.max_seq_length)
     texts = {name: model.read_text(name) for name in HELPER_FILES}
     texts[CONFIG_FILE] = json.dumps(config, indent=2, sort_keys=True) + "\n"
     texts[VOCAB_FILE] = "\n".join(tokens) + "\n"
@@ -94,10 +103,12 @@ def publish_changed(
     change: Mapping[str, Any],
     card_section: str,
     inputs: Mapping[str, str],
+    code_maps: Sequence[AppliedMap],
 ) -> None:
     """Write the card, the report and, last, the manifest of a folder that write_changed filled.
 
-    What a release check said of the older model is left out: it was not of this one.
+    What a release check said of the older model is left out: it was not of this one. code_maps: those that
+    codes of the changed model went through.
     """
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as stream:
         stream.write(without_part(model.read_text(CARD_FILE)) + "\n" + card_section)
@@ -111,6 +122,6 @@ def publish_changed(
         inputs={"model": model.manifest.fingerprint, **inputs},
         files=tuple(describe_file(folder, name, 0) for name in names),
         counts=model.manifest.counts,
-        details={**model.manifest.details, "special_tokens": vars(special)},
+        details={**model.manifest.details, "special_tokens": vars(special), **code_maps_details(code_maps)},
     )
     publish_manifest(folder, manifest)

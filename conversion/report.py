@@ -42,6 +42,7 @@ def describe(
         "vocabulary": {
             "origin": vocabulary.origin,
             "fingerprint": vocabulary.fingerprint,
+            "code_maps": [applied.in_words() for applied in vocabulary.code_maps],
             "tokens": len(vocabulary.tokens),
             "rows_without_token": source.config.vocab_size - len(vocabulary.tokens),
             "merged_spellings": vocabulary.num_merged,

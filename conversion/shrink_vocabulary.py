@@ -75,6 +75,7 @@ def shrink(config: ShrinkConfig) -> dict[str, Any]:
             staging, small_config, special, config.model, np.asarray(kept, np.int32)
         )
         section = _CARD.format(dropped=dropped, min_patients=config.min_patients, tokens=len(tokens))
-        publish_changed(staging, model, special, change, section, {"counted_in": vocabulary.fingerprint})
+        inputs = {"counted_in": vocabulary.fingerprint}
+        publish_changed(staging, model, special, change, section, inputs, model.code_maps)
     _log.info("%s: %d codes dropped, %d tokens left", config.output, dropped, len(tokens))
     return change

@@ -22,7 +22,7 @@ from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import CONFIG_FILE, WEIGHTS_FILE
 from schemas.model import KIND as MODEL_KIND
-from schemas.model_config import BertConfig, read_bert_config
+from schemas.model_config import MAX_SEQ_LENGTH, BertConfig, read_bert_config, read_max_seq_length
 from schemas.vocabulary import VOCAB_FILE
 
 KIND = "tensorflow_model"
@@ -52,7 +52,8 @@ def to_tensorflow(config: ToTensorflowConfig) -> str:
         write_tensorflow_checkpoint(os.path.join(staging, prefix), variables)
         _check_equal(os.path.join(staging, prefix), variables)
         # BERT's own code knows the tanh form by the name "gelu" only.
-        plain = {**bert_config.to_dict(), "hidden_act": "gelu"}
+        length = read_max_seq_length(join(config.model, CONFIG_FILE), bert_config)
+        plain = {**bert_config.to_dict(), MAX_SEQ_LENGTH: length, "hidden_act": "gelu"}
         with open(os.path.join(staging, BERT_CONFIG_FILE), "w", encoding="utf-8") as stream:
             stream.write(json.dumps(plain, indent=2, sort_keys=True) + "\n")
         if os.path.exists(join(config.model, VOCAB_FILE)):

@@ -67,7 +67,9 @@ def verify(
     started = time.monotonic()
     vocabulary = source.vocabulary
     random = random_patients(source.config, vocabulary.special, len(vocabulary.tokens), _SEED)
-    real = real_patients(shards, source.config, vocabulary) if shards is not None else []
+    real = (
+        real_patients(shards, source.config, vocabulary, source.max_seq_length) if shards is not None else []
+    )
     inputs = make_inputs(random + real, vocabulary.special, _SEED)
     with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
         inputs_path = os.path.join(scratch, "inputs.npz")

@@ -52,17 +52,17 @@ def _places(run: Run) -> list[tuple[str, str]]:
 
 def load_code(model_folder: str, codes: Sequence[str]) -> str:
     """Python that loads a model folder and asks it for a masked code. codes: two of the vocabulary."""
-    return f'''import torch
+    return f"""import torch
 from transformers import AutoModelForPreTraining, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{model_folder}")
-model = AutoModelForPreTraining.from_pretrained("{model_folder}").eval()
+tokenizer = AutoTokenizer.from_pretrained({model_folder!r})
+model = AutoModelForPreTraining.from_pretrained({model_folder!r}).eval()
 
-codes = ["{codes[0]}", tokenizer.mask_token, "{codes[-1]}"]  # one patient's codes, in order of the visits
+codes = [{codes[0]!r}, tokenizer.mask_token, {codes[-1]!r}]  # one patient's codes, in order of the visits
 visits = [1, 1, 2]  # the visit of each code, from 1
 inputs = tokenizer(codes, is_split_into_words=True, return_tensors="pt")
 inputs["token_type_ids"] = torch.tensor([visits])
 with torch.inference_mode():
     scores = model(**inputs).prediction_logits[0, 1]  # (vocabulary size,)
 print(tokenizer.convert_ids_to_tokens(scores.topk(10).indices))  # what the masked code may be
-'''
+"""

@@ -9,7 +9,8 @@
 | model.safetensors, optimizer.safetensors | PyTorch: transformers' BertForPreTraining parameter names |
 | manifest.json | written last; a folder without it is skipped |
 
-Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
+The manifest has `max_seq_length` (schemas.model_config) and, of mapped codes, `code_maps`
+(schemas.applied_maps). Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 
 import fsspec
 
+from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import NotPublished
 from schemas.manifest import Manifest, join, read_manifest
-from schemas.model_config import BertConfig, read_bert_config
+from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
 
 KIND = "checkpoint"
@@ -56,9 +58,11 @@ class Checkpoint:
     step: int
     backend: str
     config: BertConfig
+    max_seq_length: int
     tokens: tuple[str, ...]
     special: SpecialTokens
     vocabulary_fingerprint: str
+    code_maps: tuple[AppliedMap, ...]
     manifest: Manifest
 
 
@@ -67,14 +71,17 @@ def open_checkpoint(uri: str, *, verify: bool = False) -> Checkpoint:
     manifest = read_manifest(uri, KIND, verify=verify)
     details = dict(manifest.details)
     filesystem, root = fsspec.core.url_to_fs(uri)
+    config = read_bert_config(join(uri, CONFIG_FILE))
     return Checkpoint(
         uri=uri,
         step=details["step"],
         backend=details["backend"],
-        config=read_bert_config(join(uri, CONFIG_FILE)),
+        config=config,
+        max_seq_length=max_seq_length_of(details, config, uri),
         tokens=parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE)),
         special=special_tokens_of(details, uri),
         vocabulary_fingerprint=details["vocabulary_fingerprint"],
+        code_maps=read_code_maps(details, uri),
         manifest=manifest,
     )
 

@@ -1,4 +1,7 @@
-"""`diagnoses/`: one row a diagnosis, whatever the source was; `diagnoses_rejected/` beside it."""
+"""`diagnoses/`: one row a diagnosis, whatever the source was; `diagnoses_rejected/` beside it.
+
+The manifest of mapped diagnoses has `code_maps` (schemas.applied_maps).
+"""
 
 from schemas.table import Column, TableSchema
 

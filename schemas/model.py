@@ -2,7 +2,7 @@
 
 | file | what |
 |---|---|
-| config.json | transformers' BertConfig; `los_pooling` beside its keys |
+| config.json | transformers' BertConfig; `los_pooling` and `max_seq_length` beside its keys |
 | model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
 | tokenizer.json, tokenizer_config.json | whole codes to ids |
 | encode_patient.py, los_head.py | copies of conversion's: visits to inputs, and the prolonged-stay head |
@@ -10,6 +10,9 @@
 | README.md | the model card |
 | conversion_report.json, release_report.json | how the conversion and the release check went |
 | manifest.json | written last; card and reports are no part of the content, so not in its files |
+
+`max_seq_length` is explained in schemas.model_config. Of mapped codes the manifest has `code_maps`
+(schemas.applied_maps).
 """
 
 KIND = "model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -11,6 +12,11 @@ import fsspec
 from schemas.errors import ContractError
 
 LosPooling = Literal["first", "mean", "sum"]
+
+MAX_SEQ_LENGTH = "max_seq_length"
+"""How many codes of a patient training saw at most. The positions from there on are as they were initialised,
+so whoever reads patients cuts them there, too. It stands beside BERT's own keys, and in the manifest of a
+checkpoint."""
 
 # Each size with its smallest value: a network without layers is one of embeddings and heads.
 _SIZES = {
@@ -91,6 +97,37 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
     BERT's TensorFlow code computes the tanh form of GELU under the name "gelu", so that name is read as
     `gelu_pytorch_tanh`. Keys that we do not know are ignored. Raises ContractError.
     """
+    plain = _read_object(uri)
+    known = {field.name for field in fields(BertConfig)}
+    kept = {key: value for key, value in plain.items() if key in known}
+    if "vocab_size" not in kept:
+        raise ContractError(f"{uri} has no vocab_size", "bert_config.json states the sizes", "check the file")
+    if kept.get("hidden_act", "gelu") == "gelu":
+        kept["hidden_act"] = "gelu_pytorch_tanh"
+    if los_pooling is not None:
+        kept["los_pooling"] = los_pooling
+    return BertConfig(**kept)
+
+
+def read_max_seq_length(uri: str, config: BertConfig) -> int:
+    """MAX_SEQ_LENGTH of the bert_config.json that `config` was read from. Raises ContractError."""
+    return max_seq_length_of(_read_object(uri), config, uri)
+
+
+def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str) -> int:
+    """MAX_SEQ_LENGTH as it is stated; else every position, as of others' models. Raises ContractError."""
+    length = stated.get(MAX_SEQ_LENGTH, config.max_position_embeddings)
+    if type(length) is not int or not 1 <= length <= config.max_position_embeddings:
+        raise ContractError(
+            f"{where} states {MAX_SEQ_LENGTH} {str(length)[:40]}",
+            f"it is a whole number from 1 to max_position_embeddings, {config.max_position_embeddings}",
+            "state how many codes of a patient training saw at most, or leave it out",
+        )
+    return length
+
+
+def _read_object(uri: str) -> dict[str, Any]:
+    """Raises ContractError for what is no JSON object."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
         plain = json.loads(filesystem.cat_file(path))
@@ -104,12 +141,4 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
         ) from error
     if not isinstance(plain, dict):
         raise ContractError(f"{uri} is no object", "bert_config.json is a JSON object", "check the file")
-    known = {field.name for field in fields(BertConfig)}
-    kept = {key: value for key, value in plain.items() if key in known}
-    if "vocab_size" not in kept:
-        raise ContractError(f"{uri} has no vocab_size", "bert_config.json states the sizes", "check the file")
-    if kept.get("hidden_act", "gelu") == "gelu":
-        kept["hidden_act"] = "gelu_pytorch_tanh"
-    if los_pooling is not None:
-        kept["los_pooling"] = los_pooling
-    return BertConfig(**kept)
+    return plain

@@ -8,6 +8,8 @@ only valid or test patients have are there too, last, with num_patients 0. Null:
 An extension only appends: what the old vocabulary has keeps its id, new codes follow in the same order among
 themselves, and all are counted anew. Its manifest has `extends [{fingerprint, size}]`, the vocabularies that
 it extends, oldest first: ids below `size` mean the same in that vocabulary and in this one.
+
+Of codes that were mapped before they were counted it has `code_maps` (schemas.applied_maps).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import fsspec
 
+from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, join, read_manifest
 from schemas.table import Column, TableSchema
@@ -71,6 +74,7 @@ class Vocabulary:
     tokens: tuple[str, ...]
     special: SpecialTokens
     fingerprint: str
+    code_maps: tuple[AppliedMap, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -127,4 +131,6 @@ def read_vocabulary(uri: str) -> Vocabulary:
     manifest: Manifest = read_manifest(uri, KIND)
     filesystem, root = fsspec.core.url_to_fs(uri)
     tokens = parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE))
-    return Vocabulary(tokens, special_tokens_of(dict(manifest.details), uri), manifest.fingerprint)
+    details = dict(manifest.details)
+    special = special_tokens_of(details, uri)
+    return Vocabulary(tokens, special, manifest.fingerprint, read_code_maps(details, uri))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Observation, SparkSession
 
 from schemas import diagnoses
+from schemas.applied_maps import CATEGORIES, GEM, TABLE, AppliedMap, code_maps_details, read_code_maps
 from schemas.code_maps import KEEP, POLICIES
 from schemas.codes import ICD9CM, ICD10CM
 from schemas.errors import ContractError
@@ -31,7 +32,6 @@ from spark_jobs.transforms.code_maps import (
 
 log = logging.getLogger(__name__)
 
-THREE = "three"
 LEAST_ROWS_LOGGED = 11  # no small cell in a log
 
 
@@ -84,10 +84,11 @@ def main(spark: SparkSession, config: MapCodes) -> None:
     parameters = {
         name: getattr(config, name)
         for name in ("from_system", "to_system", "one_to_many", "roll_up_from", "roll_up_to")
-    } | {"roll_up": THREE if config.roll_up == THREE else "table" if config.roll_up else None}
+    } | {"roll_up": _kind_of_roll_up(config) if config.roll_up else None}
     inputs = {diagnoses.KIND: source.manifest.fingerprint}
     inputs |= {step: code_map.fingerprint for step, code_map in maps.items() if code_map}
-    details = {
+    applied = [*read_code_maps(source.manifest.details, source.uri), *_applied(config, maps)]
+    details = code_maps_details(applied) | {
         "mapped_shares": {
             step: {period: shares(found) for period, found in periods.items()}
             for step, periods in reports.items()
@@ -112,13 +113,31 @@ def _read_maps(spark: SparkSession, config: MapCodes) -> dict[str, CodeMap | Non
     policy = config.one_to_many
     if config.map:
         maps["map"] = read_gem(spark, config.map, config.from_system, config.to_system, policy)
-    if config.roll_up == THREE:
+    if config.roll_up == CATEGORIES:
         maps["roll_up"] = None
     elif config.roll_up:
         maps["roll_up"] = read_two_columns(
             spark, config.roll_up, config.roll_up_from, config.roll_up_to, policy
         )
     return maps
+
+
+def _kind_of_roll_up(config: MapCodes) -> str:
+    return CATEGORIES if config.roll_up == CATEGORIES else TABLE
+
+
+def _applied(config: MapCodes, maps: dict[str, CodeMap | None]) -> list[AppliedMap]:
+    """What the manifest says of the maps. maps: step → map, as _read_maps gives them."""
+    of_step = {
+        "map": (GEM, config.from_system, config.to_system),
+        "roll_up": (_kind_of_roll_up(config), config.roll_up_from, config.roll_up_to),
+    }
+    return [
+        AppliedMap(*of_step[step], config.one_to_many, code_map.fingerprint)
+        if code_map
+        else AppliedMap(CATEGORIES)
+        for step, code_map in maps.items()
+    ]
 
 
 def _looked_up(rows: DataFrame, code_map: CodeMap | None) -> DataFrame:

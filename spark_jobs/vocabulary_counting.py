@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from schemas import diagnoses
+from schemas.applied_maps import code_maps_details, of_both, read_code_maps
 from schemas.errors import ContractError
 from schemas.small_cells import is_small
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, STANDARD_SPECIAL_TOKENS, extends_details
@@ -40,7 +41,8 @@ def count_vocabulary(spark: SparkSession, source: Published, salt: str, min_pati
     table = number_codes(kept)
     counts = _counts(source, counted, kept) | {"codes": kept.num_rows}
     inputs = {diagnoses.KIND: source.manifest.fingerprint}
-    return NewVocabulary(table, STANDARD_SPECIAL_TOKENS, min_patients, inputs, counts)
+    details = code_maps_details(read_code_maps(source.manifest.details, source.uri))
+    return NewVocabulary(table, STANDARD_SPECIAL_TOKENS, min_patients, inputs, counts, details)
 
 
 def extend_vocabulary(
@@ -74,7 +76,9 @@ def extend_vocabulary(
     }
     inputs = {diagnoses.KIND: source.manifest.fingerprint, EXTENDED: old.manifest.fingerprint}
     holds = None if below else min_patients
-    return NewVocabulary(table, special, holds, inputs, counts, extends_details(old.manifest, len(tokens)))
+    maps = of_both(*(read_code_maps(of.manifest.details, of.uri) for of in (old, source)))
+    details = extends_details(old.manifest, len(tokens)) | code_maps_details(maps)
+    return NewVocabulary(table, special, holds, inputs, counts, details)
 
 
 def _count(spark: SparkSession, source: Published, salt: str, min_patients: int) -> pa.Table:

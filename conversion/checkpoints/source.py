@@ -30,7 +30,7 @@ from schemas.checkpoint import (
 )
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
-from schemas.model_config import BertConfig, LosPooling, read_bert_config
+from schemas.model_config import BertConfig, LosPooling, read_bert_config, read_max_seq_length
 
 _CONFIG_NAMES = ("bert_config.json", CONFIG_FILE)
 
@@ -69,6 +69,7 @@ class Source:
 
     path: what `trainer forward --checkpoint` is given. states_itself: path is a checkpoint folder of this
     trainer, with its configuration in it. prefix: of a TensorFlow checkpoint's files, else None.
+    max_seq_length: see schemas.model_config.
     fingerprint: the manifest's, or a SHA-256 of the files.
     """
 
@@ -78,6 +79,7 @@ class Source:
     prefix: str | None
     naming: Naming
     config: BertConfig
+    max_seq_length: int
     vocabulary: ModelVocabulary
     step: int | None
     fingerprint: str
@@ -154,7 +156,11 @@ def _open_own_folder(options: SourceOptions, folder: str) -> Source:
         )
     is_tensorflow = checkpoint.backend == TENSORFLOW
     vocabulary = ModelVocabulary(
-        checkpoint.tokens, checkpoint.special, "checkpoint", checkpoint.vocabulary_fingerprint
+        checkpoint.tokens,
+        checkpoint.special,
+        "checkpoint",
+        checkpoint.vocabulary_fingerprint,
+        checkpoint.code_maps,
     )
     vocabulary.check_fits(checkpoint.config.vocab_size)
     return Source(
@@ -164,6 +170,7 @@ def _open_own_folder(options: SourceOptions, folder: str) -> Source:
         prefix=join(folder, tensorflow_prefix(checkpoint.step)) if is_tensorflow else None,
         naming="tensorflow" if is_tensorflow else "transformers",
         config=checkpoint.config,
+        max_seq_length=checkpoint.max_seq_length,
         vocabulary=vocabulary,
         step=checkpoint.step,
         fingerprint=checkpoint.manifest.fingerprint,
@@ -184,6 +191,7 @@ def _open_tensorflow(options: SourceOptions, uri: str, scratch: str) -> Source:
         prefix=prefix,
         naming="tensorflow",
         config=config,
+        max_seq_length=read_max_seq_length(config_uri, config),
         vocabulary=vocabulary,
         step=int(step[1]) if step else None,
         fingerprint=fingerprint_of_files(prefix),

@@ -63,9 +63,10 @@ def blocks_for(model: ModelFolder, patients: Patients, max_slots: int) -> Iterat
         raise ContractError(
             f"a patient has token id {patients.token_ids.max()}, and the model {len(model.tokens)} tokens",
             "every id has a token",
-            "give patients of the model's vocabulary",
+            "give patients of the model's vocabulary: of a model that was shrunk, written with one that has "
+            "the same MIN_PATIENTS",
         )
-    for block in blocks(patients, model.config.max_position_embeddings, model.special.pad, max_slots):
+    for block in blocks(patients, model.max_seq_length, model.special.pad, max_slots):
         if block.visit_numbers.max() >= model.config.type_vocab_size:
             raise ContractError(
                 f"a patient has {block.visit_numbers.max()} visits",

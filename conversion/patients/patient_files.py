@@ -14,7 +14,6 @@ from schemas.errors import ContractError
 from schemas.manifest import Manifest, join, read_manifest
 
 ROWS_A_CHUNK = 20_000
-VOCABULARY = "vocabulary"
 PATIENT_ID = "patient_id"
 
 

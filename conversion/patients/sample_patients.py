@@ -47,7 +47,9 @@ def random_patients(config: BertConfig, special: SpecialTokens, num_tokens: int,
     return patients
 
 
-def real_patients(shards: str, config: BertConfig, vocabulary: ModelVocabulary) -> list[Patient]:
+def real_patients(
+    shards: str, config: BertConfig, vocabulary: ModelVocabulary, max_seq_length: int
+) -> list[Patient]:
     """The first patients of one split's Parquet shards, the latest codes of each, as in training.
 
     Raises ContractError where the shards are of another vocabulary, or there is no Parquet among them.
@@ -72,7 +74,7 @@ def real_patients(shards: str, config: BertConfig, vocabulary: ModelVocabulary) 
             columns = [TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS]
             batch = next(pq.ParquetFile(stream).iter_batches(NUM_REAL - len(patients), columns=columns), None)
         for row in batch.to_pylist() if batch is not None else ():
-            kept = slice(-config.max_position_embeddings, None)
+            kept = slice(-max_seq_length, None)
             visits = np.minimum(row[VISIT_NUMBERS][kept], config.type_vocab_size - 1)
             patients.append(Patient(np.asarray(row[TOKEN_IDS][kept]), visits, row[PROLONGED_LOS]))
         if len(patients) >= NUM_REAL:

@@ -14,7 +14,7 @@ _PART = """## Training data
 {splits}
 
 Numbers of patients are rounded to tens. Codes of the vocabulary by system: {systems}.
-Fingerprint of the vocabulary: `{vocabulary}`.
+Fingerprint of the vocabulary that they were written with: `{vocabulary}`.
 
 ## Accuracy
 

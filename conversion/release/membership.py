@@ -119,16 +119,14 @@ def _mask(patients: Patients, model: ModelFolder, rng: np.random.Generator) -> t
     lengths = np.diff(patients.offsets)
     patient = np.repeat(np.arange(len(patients)), lengths)
     place = np.arange(len(patient)) - np.repeat(patients.offsets[:-1], lengths)
-    read = place >= lengths[patient] - model.config.max_position_embeddings
+    read = place >= lengths[patient] - model.max_seq_length
     draw = np.where(
         read & ~np.isin(patients.token_ids, list(model.special.ids)), rng.random(len(patient)), 2.0
     )
     order = np.lexsort((draw, patient))
     rank = np.empty(len(patient), np.int64)
     rank[order] = place  # the smallest draw of each patient has rank 0
-    wanted = np.maximum(
-        1, np.round(_SHARE_MASKED * np.minimum(lengths, model.config.max_position_embeddings))
-    )
+    wanted = np.maximum(1, np.round(_SHARE_MASKED * np.minimum(lengths, model.max_seq_length)))
     chosen = (rank < wanted[patient]) & (draw < 1)
     masked = np.where(chosen, model.special.mask, patients.token_ids)
     labels = np.where(chosen, patients.token_ids, _NOT_MASKED)

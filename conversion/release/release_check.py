@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from conversion.embed import check_vocabulary
 from conversion.extend_vocabulary import read_counts
 from conversion.model_folder import ModelFolder, open_model
 from conversion.patients.patient_files import open_patients
+from conversion.patients.same_ids import check_same_ids
 from conversion.release.card import release_part
 from conversion.release.card_part import with_part, without_part
 from conversion.release.checks import Check
@@ -42,7 +42,7 @@ class ReleaseConfig:
     model: str
     """The local model folder; its card and release_report.json are written."""
     vocabulary: str
-    """The vocabulary folder, with the patients of each code."""
+    """The vocabulary folder that the shards were written with, with the patients of each code."""
     sequences: str
     """The sequences folder, for the patients' ids."""
     shards: str
@@ -70,8 +70,8 @@ def release_check(
     model = open_model(config.model)
     for split in (TRAIN, TEST):
         shards = join(config.shards, split)
-        check_vocabulary(model, open_patients(shards)[0], shards)
-    check_vocabulary(model, read_manifest(config.sequences, KIND), config.sequences)
+        check_same_ids(model, open_patients(shards)[0], shards, config.vocabulary)
+    check_same_ids(model, read_manifest(config.sequences, KIND), config.sequences, config.vocabulary)
     _, patients = open_patients(config.sequences)
     counts = read_counts(config.vocabulary)
     data = data_summary(model, config.shards)

@@ -26,14 +26,14 @@ class EncodedPatient:
     num_unknown: int
     """Codes that the vocabulary lacks: [UNK] in the inputs, or left out where there is no [UNK]."""
     num_cut: int
-    """Codes that were cut off, since the model takes no more: the earliest."""
+    """Codes that were cut off, since training saw no more of a patient: the earliest."""
 
 
 def encode_patient(tokenizer: PreTrainedTokenizerFast, visits: Iterable[Iterable[str]]) -> EncodedPatient:
     """visits: in order of discharge, each the codes of one visit in the order in which they are billed.
 
     `ICD10CM//E11.9`, or any spelling of it that the tokenizer knows. A code counts once a visit, in its first
-    place; unknown codes are one [UNK] a visit. Of a patient with more codes than the model takes the latest
+    place; unknown codes are one [UNK] a visit. Of a patient with more codes than training saw the latest
     are kept, and the first visit of these has number 1. A visit without codes is no visit.
     """
     token_ids: list[int] = []

@@ -10,7 +10,7 @@ both, and so has E8810 without its dot: such a code is left as it is, which is u
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR, SYSTEMS
@@ -46,6 +46,26 @@ def one_spelling(tokens: Iterable[str]) -> Normalizer | None:
         for system in systems
     ]
     return normalizers.Sequence([normalizers.Replace(Regex(rule), text) for rule, text in rules])
+
+
+def example_spellings(tokens: Sequence[str]) -> list[str]:
+    """Spellings of one of the tokens, itself the last: to the tokenizer all of them are that token.
+
+    Of the first token that has a dot and several spellings, else of the first that has several. Empty where
+    none has: there is no ICD code, or each bare one might be of another system.
+    """
+    normalizer = one_spelling(tokens)
+    if normalizer is None:
+        return []
+    codes = [token for token in tokens if token.partition(SEPARATOR)[0] in _BARE]
+    found = (_spellings(token, normalizer) for token in sorted(codes, key=lambda token: "." not in token))
+    return next((spellings for spellings in found if len(spellings) > 1), [])
+
+
+def _spellings(token: str, normalizer: Normalizer) -> list[str]:
+    code = token.partition(SEPARATOR)[2]
+    tried = dict.fromkeys((code, code.lower(), code.replace(".", ""), token))
+    return [spelling for spelling in tried if normalizer.normalize_str(spelling) == token]
 
 
 def _bare_code(system: str, systems: list[str]) -> str:

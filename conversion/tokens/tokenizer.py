@@ -19,10 +19,11 @@ from schemas.model import TOKENIZER_FILE
 from schemas.vocabulary import SpecialTokens
 
 
-def write_tokenizer(
-    folder: str, tokens: Sequence[str], special: SpecialTokens, max_position_embeddings: int
-) -> None:
-    """Write tokenizer.json and tokenizer_config.json into a local folder."""
+def write_tokenizer(folder: str, tokens: Sequence[str], special: SpecialTokens, max_seq_length: int) -> None:
+    """Write tokenizer.json and tokenizer_config.json into a local folder.
+
+    max_seq_length: what it cuts a patient to, and encode_patient too. See schemas.model_config.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -40,7 +41,7 @@ def write_tokenizer(
     PreTrainedTokenizerFast(
         tokenizer_object=core,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        model_max_length=max_position_embeddings,
+        model_max_length=max_seq_length,
         truncation_side="left",  # of a long patient the latest codes are kept
         clean_up_tokenization_spaces=False,
         **names,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import fsspec
 
+from schemas.applied_maps import AppliedMap
 from schemas.errors import ContractError
 from schemas.medbert_types import read_types
 from schemas.vocabulary import (
@@ -21,14 +22,16 @@ from schemas.vocabulary import (
 class ModelVocabulary:
     """tokens[i] has id i.
 
-    origin: what it was read from, in words. fingerprint: of a vocabulary folder. num_merged,
-    num_unrecognised: as in schemas.medbert_types, for a `.types` file.
+    origin: what it was read from, in words. fingerprint: of a vocabulary folder. code_maps: which its codes
+    went through before they were counted. num_merged, num_unrecognised: as in schemas.medbert_types, for a
+    `.types` file.
     """
 
     tokens: tuple[str, ...]
     special: SpecialTokens
     origin: str
     fingerprint: str | None = None
+    code_maps: tuple[AppliedMap, ...] = ()
     num_merged: int = 0
     num_unrecognised: int = 0
 
@@ -66,7 +69,9 @@ def _read_folder_or_text(uri: str) -> ModelVocabulary:
     filesystem, path = fsspec.core.url_to_fs(uri)
     if filesystem.isdir(path):
         folder = read_vocabulary(uri)
-        return ModelVocabulary(folder.tokens, folder.special, "vocabulary folder", folder.fingerprint)
+        return ModelVocabulary(
+            folder.tokens, folder.special, "vocabulary folder", folder.fingerprint, folder.code_maps
+        )
     try:
         text = filesystem.cat_file(path).decode()
     except FileNotFoundError as error:

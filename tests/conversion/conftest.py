@@ -17,6 +17,7 @@ from conversion import convert
 from conversion.bert_map import map_arrays
 from conversion.checkpoints.source import Source
 from conversion.tokens.vocabulary_source import ModelVocabulary, load_vocabulary
+from schemas.applied_maps import code_maps_details
 from schemas.bert_names import tensorflow_shapes
 from schemas.checkpoint import (
     ADAM_M,
@@ -28,7 +29,7 @@ from schemas.checkpoint import (
     TORCH_MODEL_FILE,
     folder_name,
 )
-from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
 from schemas.model import ABOUT_FILES, REPORT_FILE
 from schemas.model import KIND as MODEL_KIND
 from schemas.model_config import BertConfig
@@ -36,7 +37,15 @@ from schemas.sequences import KIND as SEQUENCES_KIND
 from schemas.shards import KIND as SHARDS_KIND
 from schemas.shards import SHARDS, shard_details
 from schemas.vocabulary import KIND as VOCABULARY_KIND
-from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, TABLE_FILE, VOCAB_FILE, VOCABULARY
+from schemas.vocabulary import (
+    SPECIAL_TOKENS,
+    STANDARD_SPECIAL_TOKENS,
+    TABLE_FILE,
+    VOCAB_FILE,
+    VOCABULARY,
+    extends_details,
+    read_vocabulary,
+)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEP = 7
@@ -158,7 +167,7 @@ def tensorflow_checkpoints(tmp_path_factory):
 def torch_checkpoint(tmp_path):
     """Make a PyTorch checkpoint folder of this trainer, in a run folder; returns the checkpoint's path."""
 
-    def make(**changes):
+    def make(max_seq_length=16, code_maps=(), **changes):
         config = tiny_config(**changes)
         arrays = map_arrays(random_variables(config), config, "tensorflow", "transformers", "test").arrays
         folder = tmp_path / "run" / "checkpoints" / folder_name(STEP)
@@ -171,6 +180,8 @@ def torch_checkpoint(tmp_path):
             "backend": TORCH,
             "special_tokens": vars(STANDARD_SPECIAL_TOKENS),
             "vocabulary_fingerprint": "f" * 64,
+            "max_seq_length": max_seq_length,
+            **code_maps_details(code_maps),
         }
         files = tuple(describe_file(str(folder), name, 0) for name in sorted(os.listdir(folder)))
         publish_manifest(str(folder), Manifest(kind=KIND, files=files, details=details))
@@ -183,7 +194,7 @@ def torch_checkpoint(tmp_path):
 def write_model(tmp_path):
     """Write variables (by default of the tiny configuration) as a model folder, unverified."""
 
-    def write(variables, vocabulary=None, los_pooling="first", config=None):
+    def write(variables, vocabulary=None, los_pooling="first", config=None, max_seq_length=None):
         config = config or tiny_config(los_pooling=los_pooling)
         folder = tempfile.mkdtemp(prefix="written_model", dir=tmp_path)
         source = Source(
@@ -193,6 +204,7 @@ def write_model(tmp_path):
             prefix="model.ckpt-7",
             naming="tensorflow",
             config=config,
+            max_seq_length=max_seq_length or config.max_position_embeddings,
             vocabulary=vocabulary or load_vocabulary(None, config.vocab_size),
             step=STEP,
             fingerprint="0" * 64,
@@ -208,9 +220,9 @@ def write_model(tmp_path):
 def publish_model(write_model):
     """Write variables as a finished model folder over CODES, unverified; returns the folder."""
 
-    def publish(variables):
-        tokens = (*SPECIAL_TOKENS, *CODES)
-        folder = write_model(variables, ModelVocabulary(tokens, STANDARD_SPECIAL_TOKENS, "test"))
+    def publish(variables, **options):
+        vocabulary = ModelVocabulary((*SPECIAL_TOKENS, *CODES), STANDARD_SPECIAL_TOKENS, "test")
+        folder = write_model(variables, vocabulary, **options)
         names = sorted(set(os.listdir(folder)) - ABOUT_FILES)
         files = tuple(describe_file(folder, name, 0) for name in names)
         details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "step": STEP}
@@ -232,7 +244,7 @@ def published_model(publish_model, variables):
 def write_sequences(tmp_path):
     """Write {split: {patient: (token_ids, visit_numbers)}} as a sequences folder; returns the folder."""
 
-    def write(rows):
+    def write(rows, vocabulary="f" * 64):
         folder, files = tmp_path / "sequences", []
         for split, patients in rows.items():
             (folder / f"split={split}").mkdir(parents=True)
@@ -241,7 +253,8 @@ def write_sequences(tmp_path):
             columns = {"patient_id": list(patients), "token_ids": ids, "visit_numbers": visits}
             pq.write_table(pa.table(columns), folder / path)
             files.append(describe_file(str(folder), path, len(patients)))
-        publish_manifest(str(folder), Manifest(kind=SEQUENCES_KIND, files=tuple(files)))
+        inputs = {VOCABULARY_KIND: vocabulary}
+        publish_manifest(str(folder), Manifest(kind=SEQUENCES_KIND, inputs=inputs, files=tuple(files)))
         return str(folder)
 
     return write
@@ -249,9 +262,12 @@ def write_sequences(tmp_path):
 
 @pytest.fixture
 def write_vocabulary(tmp_path):
-    """Write a vocabulary folder of special tokens and codes, {code: patients}; returns the folder."""
+    """Write a vocabulary folder of special tokens and codes, {code: patients}; returns the folder.
 
-    def write(name, patients):
+    extends: the folder of the one that it extends. code_maps: what its manifest states of maps.
+    """
+
+    def write(name, patients, extends=None, code_maps=()):
         folder = tmp_path / name
         folder.mkdir()
         tokens = [*SPECIAL_TOKENS, *patients]
@@ -266,6 +282,9 @@ def write_vocabulary(tmp_path):
         (folder / VOCAB_FILE).write_text("\n".join(tokens) + "\n")
         files = tuple(describe_file(str(folder), file, len(tokens)) for file in (VOCAB_FILE, TABLE_FILE))
         details = {"special_tokens": vars(STANDARD_SPECIAL_TOKENS), "min_patients": 1}
+        details |= code_maps_details(code_maps)
+        if extends is not None:
+            details |= extends_details(read_manifest(extends, VOCABULARY_KIND), len(read_vocabulary(extends)))
         publish_manifest(str(folder), Manifest(kind=VOCABULARY_KIND, files=files, details=details))
         return str(folder)
 
@@ -296,7 +315,8 @@ def write_shards(tmp_path):
             length_histogram={},
         )
         files = (describe_file(str(folder), "part-00000.parquet", len(lengths)),)
-        publish_manifest(str(folder), Manifest(kind=SHARDS_KIND, files=files, details=details))
+        inputs = {VOCABULARY_KIND: fingerprint}
+        publish_manifest(str(folder), Manifest(kind=SHARDS_KIND, inputs=inputs, files=files, details=details))
         return str(folder)
 
     return write

@@ -12,6 +12,7 @@ from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.model_folder import WORD_BIAS, WORDS, open_model
 from conversion.proof import same_outputs
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
+from schemas.applied_maps import CATEGORIES, AppliedMap
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
 from schemas.model import KIND
@@ -24,7 +25,8 @@ def read(folder, name):
         return stream.read()
 
 
-def test_codes_added_and_dropped_again(published_model, write_vocabulary, tmp_path):
+def test_codes_added_and_dropped_again(publish_model, variables, write_vocabulary, tmp_path):
+    published_model = publish_model(variables, max_seq_length=10)
     old = open_model(published_model)
     known = list(old.codes)
     other = write_vocabulary("other", {known[3]: 50, SIBLING: 30, ABOVE: 12, NEW_CHAPTER: 20, RARE: 5})
@@ -65,6 +67,8 @@ def test_codes_added_and_dropped_again(published_model, write_vocabulary, tmp_pa
     assert np.array_equal(again.pop(WORD_BIAS), before.pop(WORD_BIAS)[:first])
     assert all(np.array_equal(again[name], before[name]) for name in again.keys() | before.keys())
     assert open_model(smaller).tokens == old.tokens
+    assert open_model(smaller).max_seq_length == 10
+    assert AutoTokenizer.from_pretrained(smaller).model_max_length == 10
     assert len(json.loads(read(smaller, "conversion_report.json"))["vocabulary_changes"]) == 2
 
 
@@ -88,6 +92,19 @@ def test_nothing_is_left_of_a_change_that_alters_old_outputs(
     with pytest.raises(VerificationFailed, match=r"differs from the old one by 1\.00e-03"):
         extend_vocabulary(ExtendConfig(model=published_model, vocabulary=other, output=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_maps_are_those_of_both_databases(published_model, write_vocabulary, tmp_path, monkeypatch):
+    monkeypatch.setattr("conversion.extend_vocabulary.check_same_outputs", lambda *_: {})
+    monkeypatch.setattr("conversion.shrink_vocabulary.check_same_outputs", lambda *_: {})
+    maps = (AppliedMap(CATEGORIES),)
+    other = write_vocabulary("other", {ABOVE: 30}, code_maps=maps)
+    bigger, smaller = str(tmp_path / "bigger"), str(tmp_path / "smaller")
+    extend_vocabulary(ExtendConfig(model=published_model, vocabulary=other, output=bigger))
+    assert open_model(bigger).code_maps == maps
+    assert "There, codes were cut to their categories" in read(bigger, "README.md")
+    shrink(ShrinkConfig(model=bigger, vocabulary=other, output=smaller))
+    assert open_model(smaller).code_maps == maps
 
 
 def test_no_code_left_is_refused(published_model, write_vocabulary, tmp_path):

@@ -9,7 +9,9 @@ from conversion import convert as convert_module
 from conversion.__main__ import REFUSED, main
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ConversionRefused, ProcessFailed, VerificationFailed
+from conversion.model_folder import open_model
 from conversion.verify_folder import VerifyConfig, verify_folder
+from schemas.applied_maps import CATEGORIES, AppliedMap
 from schemas.errors import ContractError
 from schemas.manifest import read_manifest
 from schemas.model import ABOUT_FILES, KIND
@@ -123,7 +125,8 @@ def test_verify_alone_finds_the_other_checkpoint_out(
 def test_a_torch_run_gives_the_same_folder_with_its_own_los_head(
     torch_checkpoint, write_shards, tmp_path, los_pooling
 ):
-    checkpoint = torch_checkpoint(los_pooling=los_pooling)
+    maps = (AppliedMap(CATEGORIES),)
+    checkpoint = torch_checkpoint(max_seq_length=10, code_maps=maps, los_pooling=los_pooling)
     output = str(tmp_path / "model")
     config = ConvertConfig(run=str(tmp_path / "run"), output=output, shards=write_shards(24))
     report = convert(config)  # the trainer itself runs it
@@ -140,6 +143,12 @@ def test_a_torch_run_gives_the_same_folder_with_its_own_los_head(
     assert manifest.details["special_tokens"] == vars(STANDARD_SPECIAL_TOKENS)
     with open(f"{output}/README.md") as stream:
         card = stream.read()
+    with open(f"{output}/config.json") as stream:
+        assert json.load(stream)["max_seq_length"] == 10
+    assert open_model(output).code_maps == maps
+    assert report["vocabulary"]["code_maps"] == [maps[0].in_words()]
+    assert "codes were cut to their categories" in card
+    assert "the latest 10 codes" in card
     assert "Do not use" in card
     assert ("sums over padding" in card) == (los_pooling == "sum")
 

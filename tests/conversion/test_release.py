@@ -19,6 +19,8 @@ from conversion.release.patient_data import check_patient_data
 from conversion.release.release_check import ReleaseConfig, ReleaseRefused, release_check
 from conversion.release.small_cells import check_small_cells
 from schemas.errors import ContractError
+from schemas.manifest import read_manifest
+from schemas.vocabulary import KIND as VOCABULARY_KIND
 
 RUN = """
 import json, sys
@@ -142,14 +144,17 @@ def test_auc_is_sklearns_and_its_interval_holds_the_truth():
 @pytest.fixture
 def release(published_model, write_shards, write_sequences, write_vocabulary, tmp_path):
     """release(**options): a release check of the tiny model that would pass; the membership test is given."""
+    codes = open_model(published_model).codes
+    vocabulary = write_vocabulary("vocabulary", dict.fromkeys(codes, 11))
+    fingerprint = read_manifest(vocabulary, VOCABULARY_KIND).fingerprint
     for split in ("train", "valid", "test"):
-        shards = write_shards(24, split=split)
+        shards = write_shards(24, fingerprint, split=split)
     (tmp_path / "metrics.jsonl").write_text(json.dumps(EVALUATION) + "\n")
     options = {
         "model": published_model,
-        "vocabulary": write_vocabulary("vocabulary", dict.fromkeys(open_model(published_model).codes, 11)),
+        "vocabulary": vocabulary,
         "shards": os.path.dirname(shards),
-        "sequences": write_sequences({"train": {f"P{n:07}": ([5], [1]) for n in range(23)}}),
+        "sequences": write_sequences({"train": {f"P{n:07}": ([5], [1]) for n in range(23)}}, fingerprint),
         "metrics": str(tmp_path / "metrics.jsonl"),
     }
 
@@ -223,7 +228,7 @@ def test_a_changed_model_was_not_checked(published_model, release, tmp_path):
     model, changed = open_model(published_model), str(tmp_path / "changed")
     os.mkdir(changed)
     write_changed(changed, model, model.read_arrays(), model.tokens, model.special)
-    publish_changed(changed, model, model.special, {"change": "none"}, "## The change\n", {})
+    publish_changed(changed, model, model.special, {"change": "none"}, "## The change\n", {}, ())
     assert verdicts(changed) == (None, None)
     with open(f"{changed}/README.md") as stream:
         card = stream.read()
@@ -254,6 +259,25 @@ def test_the_accuracy_of_a_model_without_a_run_is_not_known(published_model, rel
     assert verdicts(published_model) == ("passed", "passed")
 
 
+def test_patients_whose_ids_are_other_codes_are_refused_before_any_check(
+    published_model, write_shards, write_vocabulary, tmp_path
+):
+    """Their losses would be alike in both splits, which passes for a model that nobody can be told from."""
+    codes = open_model(published_model).codes
+    vocabulary = write_vocabulary("vocabulary", dict.fromkeys(reversed(codes), 11))
+    for split in ("train", "test"):
+        shards = write_shards(24, read_manifest(vocabulary, VOCABULARY_KIND).fingerprint, split=split)
+    config = ReleaseConfig(
+        model=published_model,
+        vocabulary=vocabulary,
+        sequences=str(tmp_path),
+        shards=os.path.dirname(shards),
+        metrics=str(tmp_path),
+    )
+    with pytest.raises(ContractError, match="are other codes than in"):
+        release_check(config, membership=lambda *_: pytest.fail("it was tried"))
+
+
 def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(
     publish_model, variables, write_shards, write_sequences, write_vocabulary, run_python, tmp_path
 ):
@@ -261,13 +285,15 @@ def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(
     variables["cls/predictions/output_bias"][5] = 50
     model = publish_model(variables)
     lengths = (3, 40, 1, 16)
-    for split, code in (("train", 5), ("valid", 5), ("test", 7)):
-        shards = write_shards(24, split=split, token_ids=[[code] * length for length in lengths])
     vocabulary = write_vocabulary("vocabulary", dict.fromkeys(open_model(model).codes, 11))
+    fingerprint = read_manifest(vocabulary, VOCABULARY_KIND).fingerprint
+    for split, code in (("train", 5), ("valid", 5), ("test", 7)):
+        token_ids = [[code] * length for length in lengths]
+        shards = write_shards(24, fingerprint, split=split, token_ids=token_ids)
     (tmp_path / "metrics.jsonl").write_text(json.dumps(EVALUATION) + "\n")
     command = [
         *("release-check", "--model", model, "--vocabulary", vocabulary, "--shards", os.path.dirname(shards)),
-        *("--sequences", write_sequences({"train": {"P0000017": ([5], [1])}})),
+        *("--sequences", write_sequences({"train": {"P0000017": ([5], [1])}}, fingerprint)),
         *("--metrics", str(tmp_path / "metrics.jsonl")),
     ]
     assert run_python(RUN, json.dumps([[*command, "--max_auc", "1"], command])) == [0, 2]
@@ -284,5 +310,6 @@ def test_the_program_passes_a_model_and_refuses_one_that_knows_its_patients(
     assert card.count("## Release checks: FAILED") == card.count("## Training data") == 1
     assert "| train | fewer than 11 |" in card
     assert "| this model | 5.0% | 25.0% | 50.0% |" in card
+    assert f"vocabulary that they were written with: `{fingerprint[:16]}`" in card
     assert "## Intended use" in card
     open_model(model)  # the card is no part of the published content

@@ -46,13 +46,15 @@ def test_any_configuration_goes_there_and_back_bit_equal(
 
 def test_a_model_folder_goes_back_to_tensorflow_bit_equal(tensorflow_checkpoints, write_model, tmp_path):
     original = read_tensorflow_checkpoint(tensorflow_checkpoints["good"]).variables
-    model = write_model(original)
+    model = write_model(original, max_seq_length=10)
     prefix = to_tensorflow(ToTensorflowConfig(model=model, output=str(tmp_path / "back")))
     back = read_tensorflow_checkpoint(prefix).variables
     assert back.keys() == original.keys()
     assert all(np.array_equal(back[name], original[name]) for name in original)
     source = open_source(SourceOptions(checkpoint=prefix, vocabulary=f"{model}/vocab.txt"), str(tmp_path))
-    assert source.config == open_source(SourceOptions(checkpoint=tensorflow_checkpoints["good"]), "").config
+    first = open_source(SourceOptions(checkpoint=tensorflow_checkpoints["good"]), "")
+    assert source.config == first.config
+    assert (source.max_seq_length, first.max_seq_length) == (10, first.config.max_position_embeddings)
 
 
 def test_the_erf_form_cannot_go_back(variables, write_model, tmp_path):

@@ -1,6 +1,9 @@
+import ast
+
 import pytest
 
 from reports.__main__ import main
+from reports.summary import load_code
 
 
 def test_run_writes_the_page(whole_run, tmp_path):
@@ -39,7 +42,13 @@ def test_demo_summary_says_where_everything_is(whole_run, capsys):
     assert "Patients: 20,000" in said
     assert "always the most frequent codes: 20.0%" in said
     compile(said.split("Load the model:")[1].replace("\n  ", "\n"), "load", "exec")
-    assert f'from_pretrained("{whole_run.uri}/model")' in said
+    assert f"from_pretrained({whole_run.uri + '/model'!r})" in said
+
+
+def test_codes_and_paths_in_the_python_are_literals():
+    codes, folder = ['X//5" tube', "X//it's"], "runs/a 'b' \"c\"/model"
+    tree = ast.parse(load_code(folder, codes))
+    assert {folder, *codes} <= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
 def test_demo_summary_of_a_partial_run(fake_run, capsys):

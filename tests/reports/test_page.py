@@ -71,7 +71,7 @@ def test_numbers_of_a_whole_run(whole_page):
         "Prolonged stay, AUC 0.886",
         "Conversion, largest error 2.1e-6 ✓",
         "2 × 32 patients a step",
-        'AutoModelForPreTraining.from_pretrained("model")',
+        "AutoModelForPreTraining.from_pretrained('model')",
     ):
         assert shown in text
     assert "✗" not in text

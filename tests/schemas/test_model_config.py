@@ -3,7 +3,7 @@ import json
 import pytest
 
 from schemas.errors import ContractError
-from schemas.model_config import BertConfig, read_bert_config
+from schemas.model_config import BertConfig, read_bert_config, read_max_seq_length
 
 
 def _written(tmp_path, **values):
@@ -32,8 +32,18 @@ def test_keys_of_other_tools_are_ignored(tmp_path):
     assert config == BertConfig(vocab_size=9, los_pooling="sum")
 
 
+def test_how_many_codes_training_saw(tmp_path):
+    config = BertConfig(vocab_size=9, max_position_embeddings=16)
+    assert read_max_seq_length(_written(tmp_path, max_seq_length=10), config) == 10
+    for wrong in (0, 17, "10", None, True):
+        with pytest.raises(ContractError, match="states max_seq_length"):
+            read_max_seq_length(_written(tmp_path, max_seq_length=wrong), config)
+
+
 def test_the_original_s_own_file(shared):
-    config = read_bert_config(f"{shared}/checkpoints/medbert_tf1/bert_config.json")
+    path = f"{shared}/checkpoints/medbert_tf1/bert_config.json"
+    config = read_bert_config(path)
+    assert read_max_seq_length(path, config) == config.max_position_embeddings
     assert config.hidden_act == "gelu_pytorch_tanh"
     assert config.layer_norm_eps == 1e-12
 

@@ -6,8 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas import applied_maps
+from schemas.applied_maps import CATEGORIES, TABLE, AppliedMap, read_code_maps
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, read_manifest
+from schemas.vocabulary import read_vocabulary
+from spark_jobs import build_vocabulary
+from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.map_codes import MapCodes, main
 from tests.spark_jobs.pipeline import Run, write_extract
 
@@ -122,6 +127,12 @@ def test_later_stages_read_it_as_any_diagnoses(ingested, tmp_path):
     mapped.vocabulary(min_patients=1)
     mapped.sequences(min_codes=1)
     assert mapped.patients()["1"]["codes"][:3] == ["ICD9CM//001", "ICD9CM//002", "ICD9CM//966"]
+    assert read_vocabulary(mapped.path("vocabulary")).code_maps == (AppliedMap(CATEGORIES),)
+    as_ingested = BuildVocabulary(
+        mapped.path("bigger"), ingested.path("diagnoses"), min_patients=1, extend=mapped.path("vocabulary")
+    )
+    build_vocabulary.main(ingested.spark, as_ingested)
+    assert read_vocabulary(mapped.path("bigger")).code_maps == (AppliedMap(CATEGORIES),)
 
 
 def test_map_then_categories(ingested, tmp_path):
@@ -131,6 +142,12 @@ def test_map_then_categories(ingested, tmp_path):
         "ICD9CM//365", "ICD9CM//250",
     ]  # fmt: skip
     assert sum(manifest.counts["roll_up"]["all"].values()) == 8
+    gem = AppliedMap(applied_maps.GEM, "ICD9CM", "ICD10CM", "cluster", manifest.inputs["map"])
+    assert read_code_maps(manifest.details, "") == (gem, AppliedMap(CATEGORIES))
+
+    main(ingested.spark, MapCodes(ingested.path("diagnoses_mapped"), ingested.path("twice"), roll_up="three"))
+    twice = read_manifest(ingested.path("twice"), "diagnoses")
+    assert read_code_maps(twice.details, "") == (gem, AppliedMap(CATEGORIES), AppliedMap(CATEGORIES))
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
@@ -147,6 +164,8 @@ def test_a_roll_up_through_any_table(ingested, tmp_path, form):
         pq.write_table(pa.table(columns), path)
     options = {"roll_up": path, "roll_up_from": "ICD9CM", "roll_up_to": "CCS"}
     manifest = _map(ingested, tmp_path, **options, one_to_many="first")
+    table = AppliedMap(TABLE, "ICD9CM", "CCS", "first", manifest.inputs["roll_up"])
+    assert read_code_maps(manifest.details, "") == (table,)
     assert _codes(ingested) == [
         "CCS//1", "CCS//1", "CCS//242", "CCS//49", "ICD9CM//806.02", "ICD9CM//365.70", "ICD9CM//250.00",
     ]  # fmt: skip

@@ -163,7 +163,14 @@ def test_every_command_of_the_demo_is_one_that_its_program_understands(commands,
     [
         ("extend-vocabulary", {"vocabulary": "runs/x/vocabulary", "output": "runs/x/model_changed"}),
         ("shrink", {"min_patients": "11", "output": "runs/x/model_changed"}),
-        ("embed", {"patients": "runs/x/sequences", "output": "runs/x/embeddings"}),
+        (
+            "embed",
+            {
+                "patients": "runs/x/sequences",
+                "vocabulary": "runs/x/vocabulary",
+                "output": "runs/x/embeddings",
+            },
+        ),
         ("export-onnx", {"output": "runs/x/onnx"}),
         ("release-check", {"shards": "runs/x/shards", "metrics": "runs/x/pretrain/metrics.jsonl"}),
     ],

@@ -8,11 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.applied_maps import CATEGORIES, AppliedMap
 from schemas.checkpoint import latest_checkpoint, list_checkpoints, open_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
+from schemas.vocabulary import read_vocabulary
 from tests.trainer.processes import STEPS, finish, losses, start
 from tests.trainer.runs import read_log, run_ranks
+from trainer import pretrain
 from trainer.core.checkpoints import read_state
 from trainer.core.evaluation import Evaluator, validation_loss
 from trainer.exit_codes import USER_ERROR
@@ -77,6 +80,20 @@ def test_what_was_not_evaluated_or_is_no_number_is_no_best(make_config, evaluati
     assert [line["validation_loss"] for line in read_log(config, "checkpoint")] == [
         None, None, None, 2.5, None, 3.5,
     ]  # fmt: skip
+
+
+def test_a_checkpoint_states_how_many_codes_training_saw_and_how_they_were_mapped(make_config, monkeypatch):
+    maps = (AppliedMap(CATEGORIES),)
+
+    def read_mapped(uri):
+        return replace(read_vocabulary(uri), code_maps=maps)
+
+    monkeypatch.setattr(pretrain, "read_vocabulary", read_mapped)
+    config = make_config(steps=5, max_seq_length=20)
+    run_ranks(config)
+    found = latest_checkpoint(config.output)
+    assert (found.max_seq_length, found.config.max_position_embeddings) == (20, 64)
+    assert found.code_maps == maps
 
 
 @pytest.mark.parametrize("missing", ["mlm_loss", "los_loss"])

@@ -94,7 +94,13 @@ def save(run: Run, progress: Progress, log: RunLog) -> None:
         if not run.world.is_first:
             return
         log.sync()
-        uri = run.checkpoints.save(run.backend, run.model, run.vocabulary, state_of(run, progress))
+        uri = run.checkpoints.save(
+            run.backend,
+            run.model,
+            run.vocabulary,
+            run.config.data.max_seq_length,
+            state_of(run, progress),
+        )
         folder = uri.removeprefix(run.config.output.rstrip("/") + "/")
         values = {"folder": folder, "validation_loss": progress.validation_loss}
         log.write(CHECKPOINT, progress.step, values)

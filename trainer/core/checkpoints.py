@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 
+from schemas.applied_maps import code_maps_details
 from schemas.checkpoint import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -31,7 +32,7 @@ from schemas.manifest import (
     publish_manifest,
     unpublish,
 )
-from schemas.model_config import BertConfig
+from schemas.model_config import MAX_SEQ_LENGTH, BertConfig
 from schemas.vocabulary import VOCAB_FILE, Vocabulary
 from trainer.core.backend import Backend
 from trainer.core.input.order import Position
@@ -78,7 +79,14 @@ class CheckpointStore:
         """keep: of the newest. keep_best: of those with the lowest validation loss."""
         self._run_uri, self._keep, self._keep_best = run_uri, keep, keep_best
 
-    def save(self, backend: Backend, config: BertConfig, vocabulary: Vocabulary, state: TrainingState) -> str:
+    def save(
+        self,
+        backend: Backend,
+        config: BertConfig,
+        vocabulary: Vocabulary,
+        max_seq_length: int,
+        state: TrainingState,
+    ) -> str:
         """Write one checkpoint, then drop the old ones that are not to be kept. Its folder.
 
         Raises CannotWrite; then nothing is dropped but what was half written.
@@ -87,7 +95,7 @@ class CheckpointStore:
         try:
             with writing(uri):
                 retried(uri, lambda: _remove(uri))  # what a lost process left
-                self._write(uri, backend, config, vocabulary, state)
+                self._write(uri, backend, config, vocabulary, max_seq_length, state)
         except CannotWrite as error:
             if not isinstance(error.__cause__, NoAnswer):
                 with suppress(OSError):  # it takes room, and without a manifest nobody reads it
@@ -105,6 +113,7 @@ class CheckpointStore:
         backend: Backend,
         config: BertConfig,
         vocabulary: Vocabulary,
+        max_seq_length: int,
         state: TrainingState,
     ) -> None:
         """Write one checkpoint, its manifest last."""
@@ -128,6 +137,8 @@ class CheckpointStore:
                 "backend": backend.name,
                 "vocabulary_fingerprint": vocabulary.fingerprint,
                 "special_tokens": asdict(vocabulary.special),
+                MAX_SEQ_LENGTH: max_seq_length,
+                **code_maps_details(vocabulary.code_maps),
             },
         )
         attempt(lambda: publish_manifest(uri, manifest))

@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
+from conversion.tokens.code_spellings import example_spellings
 from conversion.tokens.tokenizer import unreachable_tokens, write_tokenizer
 from schemas.codes import normalise_code
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
@@ -15,7 +16,7 @@ CODES = ("ICD10CM//E11.9", "ICD9CM//250.00", "LOCAL//two words")
 
 
 def load(folder, tokens, special):
-    write_tokenizer(str(folder), tokens, special, max_position_embeddings=4)
+    write_tokenizer(str(folder), tokens, special, max_seq_length=4)
     return PreTrainedTokenizerFast.from_pretrained(str(folder))
 
 
@@ -55,7 +56,7 @@ def test_without_unk_an_unknown_code_is_an_error(tmp_path):
 
 def test_tokens_that_the_tokenizer_cannot_reach_are_counted(tmp_path):
     tokens = (*SPECIAL_TOKENS, *CODES, "ICD10CM//e10")
-    write_tokenizer(str(tmp_path), tokens, STANDARD_SPECIAL_TOKENS, max_position_embeddings=4)
+    write_tokenizer(str(tmp_path), tokens, STANDARD_SPECIAL_TOKENS, max_seq_length=4)
     assert unreachable_tokens(str(tmp_path), tokens) == 2
 
 
@@ -86,6 +87,24 @@ def test_every_spelling_of_a_code_is_its_token(ids_of, data, token, prefixed, do
     assert ids_of((*own_system, *OWN), text) == [token]
     ambiguous = not prefixed and (code == "V45.81" or text.upper() == "E8810")
     assert ids_of((*ICD10, *ICD9, *OWN), f"I10 {text}") == ["ICD10CM//I10", "[UNK]" if ambiguous else token]
+
+
+@pytest.mark.parametrize(
+    ("codes", "spellings"),
+    [
+        (ICD10, ["E11.9", "e11.9", "E119", "ICD10CM//E11.9"]),
+        (ICD9, ["250.00", "25000", "ICD9CM//250.00"]),
+        (("ICD10CM//E11", "ICD10CM//I10"), ["E11", "e11", "ICD10CM//E11"]),
+        (("ICD10CM//V45.81", "ICD9CM//V45.81", "ICD10CM//I10"), ["I10", "i10", "ICD10CM//I10"]),
+        (("ICD10CM//V45.81", "ICD9CM//V45.81"), []),
+        (("ICD10CM//e119", "LOCAL//x"), []),  # as an imported vocabulary may spell it: out of reach
+        (OWN, []),
+    ],
+)
+def test_an_example_is_a_code_that_the_vocabulary_has_in_spellings_that_are_it(ids_of, codes, spellings):
+    found = example_spellings((*SPECIAL_TOKENS, *codes))
+    assert found == spellings
+    assert all(ids_of(codes, spelling) == [found[-1]] for spelling in found)
 
 
 def test_other_systems_and_special_tokens_are_left_as_they_are(ids_of):
