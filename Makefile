@@ -52,7 +52,7 @@ FORMATS ?= [parquet,tfrecord]
 ##@ Profile and gate
 #: profile: claims, diagnoses, vocabulary, sequences, or shards/train (a folder of RUN)
 STAGE ?= diagnoses
-#: profile: another run's profile of this stage; make stops with an error where the data drifted from it
+#: profile: an older profile of this stage, in another folder; make stops with an error where the data drifted from it
 REFERENCE ?=
 #: profile: more options of the page, e.g. "--limits.codes 0.1 --limits.months_without_rows 2"
 PROFILE_ARGS ?=
@@ -196,7 +196,8 @@ refresh: setup package ## what is new in INPUT through diagnoses, vocabulary and
 .PHONY: profile
 profile: setup package ## one HTML page on a stage's data, a gate with REFERENCE: STAGE -> $(RUN)/profile
 	$(submit) spark_jobs/profile_stage.py --input "$(RUN)/$(STAGE)" --output "$(RUN)/profile/$(STAGE)" \
-		$(if $(filter sequences shards%,$(STAGE)),--vocabulary "$(run_vocabulary)") $(JOB_ARGS)
+		$(if $(filter sequences shards%,$(STAGE)),--vocabulary "$(run_vocabulary)") \
+		$(if $(REFERENCE),--reference "$(REFERENCE)") $(JOB_ARGS)
 	"$(BIN)/python" -m reports profile --profile "$(RUN)/profile/$(STAGE)" \
 		$(if $(REFERENCE),--reference "$(REFERENCE)") --output "$(RUN)/profile/$(STAGE).html" $(PROFILE_ARGS)
 

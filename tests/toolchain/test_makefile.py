@@ -118,6 +118,7 @@ def test_a_profile_and_its_gate(commands):
         "input": "runs/x/shards/train",
         "output": "runs/x/profile/shards/train",
         "vocabulary": "runs/x/vocabulary",
+        "reference": "old/profile/shards/train",
     }
     profile_stage = importlib.import_module("spark_jobs.profile_stage")
     parse(profile_stage.ProfileStage, job[job.index("spark_jobs/profile_stage.py") + 1 :])
