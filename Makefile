@@ -88,8 +88,8 @@ CONVERT_ARGS ?=
 #: extend-vocabulary, shrink: the model folder to write
 CHANGED_MODEL ?= $(MODEL)_changed
 ##@ Set-up
-#: the Python to make .venv with
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+#: the Python to make .venv with (default: the one it was made with, else that on PATH); remembered
+PYTHON ?= $(or $(python_of_venv),$(shell command -v python3.11 || command -v python3 || echo python3.11))
 #: tensorflow-cpu (default), or tensorflow[and-cuda] on a machine with a GPU; remembered
 TENSORFLOW ?=
 #: 1 builds Horovod for NCCL, with CUDA's compiler; 0 (default) for Gloo; remembered
@@ -100,6 +100,9 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := $(CURDIR)/.venv/bin
+# In .venv.old it is while another .venv is made.
+python_of_venv = $(firstword $(wildcard $(shell \
+	sed -n 's/^executable = //p' $(wildcard .venv.old/pyvenv.cfg .venv/pyvenv.cfg) /dev/null)))
 PACKAGE := dist/medbert_lake.zip
 run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
 
@@ -260,7 +263,7 @@ report: setup ## one HTML page on the run -> $(RUN)/report.html
 ##@ The project
 .PHONY: setup
 setup: ## make .venv from the lock, with horovod and petastorm built; does nothing when it is current
-	@"$(PYTHON)" toolchain/install.py $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
+	@"$(PYTHON)" toolchain/start.py install $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
 		$(if $(TENSORFLOW),--tensorflow '$(TENSORFLOW)') $(if $(HOROVOD_GPU),--gpu $(HOROVOD_GPU))
 
 .PHONY: doctor
@@ -307,7 +310,7 @@ bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs
 
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
-	@"$(PYTHON)" toolchain/package.py $(PACKAGE)
+	@"$(PYTHON)" toolchain/start.py package $(PACKAGE)
 
 .PHONY: lock
 lock: setup ## resolve requirements/*.in anew into requirements.lock

@@ -112,6 +112,28 @@ def test_the_variables_that_other_tools_rely_on(commands):
     assert options(sequences).items() >= {"min_codes": "1", "vocabulary": "runs/x/vocabulary"}.items()
 
 
+def test_the_python_that_made_the_environment_is_remembered(run_make, project_root, tmp_path):
+    """Another that comes first on PATH does not take its place."""
+    for name in ("Makefile", "toolchain"):
+        os.symlink(f"{project_root}/{name}", tmp_path / name)
+    python = tmp_path / "python3.11"
+    python.touch()
+
+    def started(*arguments: str) -> str:
+        done = run_make("-C", str(tmp_path), "-n", "package", *arguments)
+        return done.stdout.partition('"')[2].partition('"')[0]
+
+    on_path = started()
+    assert on_path != str(python)
+    for folder in (".venv.old", ".venv"):  # it is aside while another is made
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pyvenv.cfg").write_text(f"home = x\nexecutable = {python}\nversion = 3.11.7\n")
+        assert started() == str(python)
+        assert started("PYTHON=another") == "another"
+    python.unlink()
+    assert started() == on_path
+
+
 def test_a_checkpoint_from_anywhere(commands):
     (command,) = commands(
         *("convert", "CHECKPOINT=a/model.ckpt-300", "CONFIG=a/bert_config.json", "VOCABULARY=a/a.types"),
