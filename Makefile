@@ -54,7 +54,7 @@ FORMATS ?= [parquet,tfrecord]
 ##@ Profile and gate
 #: profile: claims, diagnoses, vocabulary, sequences, or shards/train (a folder of RUN)
 STAGE ?= diagnoses
-#: profile: another run's profile of this stage; make stops with an error where the data drifted from it
+#: profile: an older profile of this stage, in another folder; make stops with an error where the data drifted from it
 REFERENCE ?=
 #: profile: more options of the page, e.g. "--limits.codes 0.1 --limits.months_without_rows 2"
 PROFILE_ARGS ?=
@@ -66,7 +66,7 @@ SPARK_MASTER ?= local[*]
 DRIVER_MEMORY ?= 4g
 #: more arguments of spark-submit, e.g. "--conf spark.sql.shuffle.partitions=64"
 SPARK_ARGS ?=
-#: more arguments of the Spark job, e.g. "--min_shards 16"
+#: more arguments of the Spark job, e.g. "--min_shards 16"; of preprocess, refresh: "--shards.min_shards 16"
 JOB_ARGS ?=
 
 ##@ Training and conversion
@@ -90,8 +90,8 @@ CONVERT_ARGS ?=
 #: extend-vocabulary, shrink: the model folder to write
 CHANGED_MODEL ?= $(MODEL)_changed
 ##@ Set-up
-#: the Python to make .venv with
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+#: the Python to make .venv with (default: the one it was made with, else that on PATH); remembered
+PYTHON ?= $(or $(python_of_venv),$(shell command -v python3.11 || command -v python3 || echo python3.11))
 #: tensorflow-cpu (default), or tensorflow[and-cuda] on a machine with a GPU; remembered
 TENSORFLOW ?=
 #: 1 builds Horovod for NCCL, with CUDA's compiler; 0 (default) for Gloo; remembered
@@ -102,6 +102,9 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := $(CURDIR)/.venv/bin
+# In .venv.old it is while another .venv is made.
+python_of_venv = $(firstword $(wildcard $(shell \
+	sed -n 's/^executable = //p' $(wildcard .venv.old/pyvenv.cfg .venv/pyvenv.cfg) /dev/null)))
 PACKAGE := dist/medbert_lake.zip
 run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
 
@@ -125,11 +128,27 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
-up_to_sequences = --ingest.source $(SOURCE) --ingest.input "$(INPUT)" --ingest.output "$(RUN)/diagnoses" \
-	--vocabulary.diagnoses "$(RUN)/diagnoses" --vocabulary.min_patients $(MIN_PATIENTS) \
-	--vocabulary.output "$(RUN)/vocabulary" --sequences.diagnoses "$(RUN)/diagnoses" \
-	--sequences.vocabulary "$(RUN)/vocabulary" --sequences.min_codes $(MIN_CODES) \
-	--sequences.visits $(VISITS) --sequences.output "$(RUN)/sequences"
+# A stage's options, in its own program and, with $(1) the stage's prefix, in preprocess.py.
+of_ingest = --$(1)source $(SOURCE) --$(1)input "$(INPUT)" $(if $(FOLLOW),--$(1)follow "$(FOLLOW)") \
+	--$(1)output "$(RUN)/diagnoses"
+of_vocabulary = $(if $(TYPES),--$(1)types "$(TYPES)",--$(1)diagnoses "$(DIAGNOSES)" --$(1)min_patients $(MIN_PATIENTS)) \
+	$(if $(EXTEND),--$(1)extend "$(EXTEND)") --$(1)output "$(RUN)/vocabulary"
+of_sequences = --$(1)diagnoses "$(DIAGNOSES)" --$(1)vocabulary "$(run_vocabulary)" --$(1)min_codes $(MIN_CODES) \
+	--$(1)visits $(VISITS) $(if $(filter 1,$(REFRESH)),--$(1)refresh true) --$(1)output "$(RUN)/sequences"
+of_shards = --$(1)sequences "$(RUN)/sequences" --$(1)vocabulary "$(run_vocabulary)" --$(1)formats '$(FORMATS)' \
+	--$(1)seed $(SEED) --$(1)output "$(RUN)/shards"
+up_to_sequences = $(call of_ingest,ingest.) $(call of_vocabulary,vocabulary.) $(call of_sequences,sequences.)
+# In one program each stage reads what the one before wrote.
+ifneq ($(filter preprocess refresh,$(MAKECMDGOALS)),)
+ifneq ($(subst $(RUN)/diagnoses,,$(DIAGNOSES)),)
+$(error DIAGNOSES is $(DIAGNOSES): preprocess and refresh read the diagnoses that they write. \
+	Run: make vocabulary sequences shards DIAGNOSES=…)
+endif
+ifneq ($(subst $(RUN)/vocabulary,,$(VOCABULARY)),)
+$(error VOCABULARY is $(VOCABULARY): preprocess and refresh read the vocabulary that they write. \
+	Run: make ingest sequences shards VOCABULARY=…; or begin with that one: EXTEND=…)
+endif
+endif
 # A checkpoint of the run's own says itself what its configuration and vocabulary are.
 foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)") \
 	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
@@ -159,8 +178,7 @@ claims: setup package ## generate synthetic claims: PATIENTS, SEED -> $(RUN)/cla
 
 .PHONY: ingest
 ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN)/diagnoses
-	$(submit) spark_jobs/ingest_claims.py --source $(SOURCE) --input "$(INPUT)" \
-		$(if $(FOLLOW),--follow "$(FOLLOW)") --output "$(RUN)/diagnoses" $(JOB_ARGS)
+	$(submit) spark_jobs/ingest_claims.py $(call of_ingest) $(JOB_ARGS)
 
 .PHONY: map
 map: setup package ## diagnoses in other codes: MAP, ONE_TO_MANY, ROLL_UP -> $(RUN)/diagnoses_mapped
@@ -170,35 +188,30 @@ map: setup package ## diagnoses in other codes: MAP, ONE_TO_MANY, ROLL_UP -> $(R
 
 .PHONY: vocabulary
 vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -> $(RUN)/vocabulary
-	$(submit) spark_jobs/build_vocabulary.py \
-		$(if $(TYPES),--types "$(TYPES)",--diagnoses "$(DIAGNOSES)" --min_patients $(MIN_PATIENTS)) \
-		$(if $(EXTEND),--extend "$(EXTEND)") --output "$(RUN)/vocabulary" $(JOB_ARGS)
+	$(submit) spark_jobs/build_vocabulary.py $(call of_vocabulary) $(JOB_ARGS)
 
 .PHONY: sequences
 sequences: setup package ## one row a patient, visits in order: MIN_CODES, VISITS -> $(RUN)/sequences
-	$(submit) spark_jobs/build_sequences.py --diagnoses "$(DIAGNOSES)" --vocabulary "$(run_vocabulary)" \
-		--min_codes $(MIN_CODES) --visits $(VISITS) $(if $(filter 1,$(REFRESH)),--refresh true) \
-		--output "$(RUN)/sequences" $(JOB_ARGS)
+	$(submit) spark_jobs/build_sequences.py $(call of_sequences) $(JOB_ARGS)
 
 .PHONY: shards
 shards: setup package ## shuffled training files: FORMATS, SEED -> $(RUN)/shards
-	$(submit) spark_jobs/write_shards.py --sequences "$(RUN)/sequences" --vocabulary "$(run_vocabulary)" \
-		--formats '$(FORMATS)' --seed $(SEED) --output "$(RUN)/shards" $(JOB_ARGS)
+	$(submit) spark_jobs/write_shards.py $(call of_shards) $(JOB_ARGS)
 
 .PHONY: preprocess
 preprocess: setup package ## ingest, vocabulary, sequences and shards in one program, which starts Spark once
-	$(submit) spark_jobs/preprocess.py $(up_to_sequences) --shards.sequences "$(RUN)/sequences" \
-		--shards.vocabulary "$(RUN)/vocabulary" --shards.output "$(RUN)/shards" \
-		--shards.formats '$(FORMATS)' --shards.seed $(SEED) $(JOB_ARGS)
+	$(submit) spark_jobs/preprocess.py $(up_to_sequences) $(call of_shards,shards.) $(JOB_ARGS)
 
 .PHONY: refresh
+refresh: override FOLLOW := $(or $(FOLLOW),now)
 refresh: setup package ## what is new in INPUT through diagnoses, vocabulary and sequences, in one program; also the first time
-	$(submit) spark_jobs/preprocess.py $(up_to_sequences) --ingest.follow now $(JOB_ARGS)
+	$(submit) spark_jobs/preprocess.py $(up_to_sequences) $(JOB_ARGS)
 
 .PHONY: profile
 profile: setup package ## one HTML page on a stage's data, a gate with REFERENCE: STAGE -> $(RUN)/profile
 	$(submit) spark_jobs/profile_stage.py --input "$(RUN)/$(STAGE)" --output "$(RUN)/profile/$(STAGE)" \
-		$(if $(filter sequences shards%,$(STAGE)),--vocabulary "$(run_vocabulary)") $(JOB_ARGS)
+		$(if $(filter sequences shards%,$(STAGE)),--vocabulary "$(run_vocabulary)") \
+		$(if $(REFERENCE),--reference "$(REFERENCE)") $(JOB_ARGS)
 	"$(BIN)/python" -m reports profile --profile "$(RUN)/profile/$(STAGE)" \
 		$(if $(REFERENCE),--reference "$(REFERENCE)") --output "$(RUN)/profile/$(STAGE).html" $(PROFILE_ARGS)
 
@@ -252,7 +265,7 @@ report: setup ## one HTML page on the run -> $(RUN)/report.html
 ##@ The project
 .PHONY: setup
 setup: ## make .venv from the lock, with horovod and petastorm built; does nothing when it is current
-	@"$(PYTHON)" toolchain/install.py $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
+	@"$(PYTHON)" toolchain/start.py install $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
 		$(if $(TENSORFLOW),--tensorflow '$(TENSORFLOW)') $(if $(HOROVOD_GPU),--gpu $(HOROVOD_GPU))
 
 .PHONY: doctor
@@ -299,7 +312,7 @@ bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs
 
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
-	@"$(PYTHON)" toolchain/package.py $(PACKAGE)
+	@"$(PYTHON)" toolchain/start.py package $(PACKAGE)
 
 .PHONY: lock
 lock: setup ## resolve requirements/*.in anew into requirements.lock

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from jsonargparse import ArgumentParser
 
 from command_line.subcommands import Command, make_parser
@@ -18,7 +20,7 @@ from reports.profile_page import render_profile
 from reports.summary import summarise
 from reports.training_page import render_training
 from schemas.errors import ContractError
-from schemas.profile import read_profile
+from schemas.profile import read_profile, same_profile
 from schemas.whole_file import write_whole
 
 LOG = logging.getLogger(__name__)
@@ -102,8 +104,10 @@ def write_training_report(config: TrainingReportConfig) -> int:
 def write_profile(config: ProfileConfig) -> int:
     """Render a profile's page and write it; with a reference, say on standard output what drifted.
 
-    Raises ContractError when a folder is no profile, or the two are of different stages.
+    Raises ContractError when a folder is no profile, or the two are of different stages, or one folder.
     """
+    if config.reference and _place(config.reference) == _place(config.profile):
+        raise same_profile(config.reference)
     found, manifest = read_profile(config.profile)
     if config.reference is None:
         _write_page(config.output, render_profile(found, manifest))
@@ -113,6 +117,13 @@ def write_profile(config: ProfileConfig) -> int:
     _write_page(config.output, render_profile(found, manifest, reference, drift))
     sys.stdout.write(verdict_lines(drift))
     return OK if drift.ok else DRIFTED
+
+
+def _place(uri: str) -> str:
+    """The same for all names of a folder; links are followed where it is local."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    local = isinstance(filesystem, LocalFileSystem)
+    return os.path.realpath(path) if local else filesystem.unstrip_protocol(path)
 
 
 def _write_page(uri: str, page: str) -> None:

@@ -1,4 +1,8 @@
-"""Does this profile look like the reference? A handful of measures, each with a limit: pass or fail."""
+"""Does this profile look like the reference? A handful of measures, each with a limit: pass or fail.
+
+What could not be compared does not pass. A number that only one of the two shows is a failed check, and so is
+a comparison without a single code: the data of fewer than 11 patients pass no gate.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +76,7 @@ class Mover:
 
 @dataclass(frozen=True)
 class Drift:
-    """The checks that both profiles have numbers for, and the codes that moved most."""
+    """The checks of all that a profile has a number for (and of codes), and the codes that moved most."""
 
     checks: tuple[Check, ...]
     movers: tuple[Mover, ...]
@@ -101,6 +105,7 @@ def compare(profile: Profile, reference: Profile, limits: DriftLimits) -> Drift:
     codes = _Codes(profile, reference)
     checks = (
         *_codes(codes, limits),
+        *_hidden(profile, reference),
         *_volumes(profile, reference, limits),
         *_shares(profile, reference, limits),
     )
@@ -137,6 +142,8 @@ def _by_token(codes: Sequence[Code]) -> dict[str, Code]:
 
 def _codes(codes: _Codes, limits: DriftLimits) -> Iterator[Check]:
     if not codes.before:
+        meaning = "that 11 patients or more have here and there"
+        yield Check("Codes", "none to compare", "one or more", False, meaning, 2.0)
         return
     yield _at_most(
         "Codes", codes.divergence(), limits.codes, number, "Jensen-Shannon divergence of their shares, bits"
@@ -145,6 +152,27 @@ def _codes(codes: _Codes, limits: DriftLimits) -> Iterator[Check]:
     new = sum(codes.now[token] for token in codes.new)
     yield _at_most("Codes gone", gone, limits.codes_gone, percentage, "share of the reference's rows")
     yield _at_most("Codes new", new, limits.codes_gone, percentage, "share of the rows here")
+
+
+def _hidden(profile: Profile, reference: Profile) -> Iterator[Check]:
+    """A failed check for each number that one of the two hides, since too few patients stand behind it."""
+    here, there = _shown(profile), _shown(reference)
+    for name in here:
+        if here[name] != there[name]:
+            where = "here" if there[name] else "in the reference"
+            yield Check(name, f"hidden {where}", "shown in both", False, "of fewer than 11 patients", 2.0)
+
+
+def _shown(profile: Profile) -> dict[str, bool]:
+    """Check → whether the profile has a number for it."""
+    return {
+        "Patients": bool(profile.patients),
+        "Months": bool(shown_months(profile)),
+        "Code systems": any(profile.systems.values()),
+        "Length of stay": any(profile.los),
+        "Visits a patient": profile.visits_per_patient is not None,
+        "Codes a patient": profile.codes_per_patient is not None,
+    }
 
 
 def _volumes(profile: Profile, reference: Profile, limits: DriftLimits) -> Iterator[Check]:
@@ -194,15 +222,18 @@ def _systems(profile: Profile, reference: Profile) -> tuple[list[int], list[int]
 def _thinnest_month(profile: Profile, reference: Profile) -> float | None:
     """The least of: rows here over the reference's, relative to the median. None where none is judged.
 
-    A month without any row is not thin but missing, which is another check.
+    A month without any row is not thin but missing, which is another check. One of too few patients has as
+    good as none; where most have, the thinnest is nothing of the others.
     """
     judged = {
         name: (profile.months[name].rows or 0) / rows
         for name, rows in shown_months(reference).items()
         if name in profile.months and rows >= JUDGED_MONTH_ROWS
     }
-    middle = median(judged.values()) if judged else 0
-    return min(judged.values()) / middle if middle else None
+    if not judged:
+        return None
+    middle = median(judged.values())
+    return min(judged.values()) / middle if middle else 0.0
 
 
 def rejected_share(profile: Profile) -> float:

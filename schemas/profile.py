@@ -122,6 +122,16 @@ class Profile:
             ) from error
 
 
+def same_profile(uri: str) -> ContractError:
+    """The error for a profile that would be compared with itself, which always passes."""
+    return ContractError(
+        f"the reference, {uri}, is the folder that this profile itself is written to",
+        "a profile is compared with another one, made before",
+        "copy the older profile to a folder of its own before the stage is profiled again, and give that as "
+        "the reference",
+    )
+
+
 def _histogram(plain: dict | None) -> Histogram | None:
     if plain is None:
         return None

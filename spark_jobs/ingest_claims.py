@@ -19,7 +19,7 @@ from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import follow
 from spark_jobs.growth.growing import Ingested
 from spark_jobs.ingest_options import IngestClaims
-from spark_jobs.sources import find_source
+from spark_jobs.sources.known import find_source
 from spark_jobs.sources.raw import RawDiagnoses
 from spark_jobs.sources.tables import RawInput
 from spark_jobs.transforms.diagnoses import (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import SparkSession
 
 from schemas import sequences, vocabulary
+from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME
 from spark_jobs import build_sequences, build_vocabulary, ingest_claims, write_shards
 from spark_jobs.build_sequences import BuildSequences
@@ -32,8 +33,9 @@ class Preprocess:
 
     Args:
         ingest: options of ingest_claims; follow is `now`, or left out.
-        vocabulary: options of build_vocabulary. Where claims are followed, it extends its own output.
-        sequences: options of build_sequences. Where claims are followed, they are refreshed.
+        vocabulary: options of build_vocabulary. Where claims are followed, it extends its own output once
+            that is there; extend is for the first time, and there are no types.
+        sequences: options of build_sequences. Where claims are followed, they are refreshed, else never.
         shards: options of write_shards; null ends with the sequences.
     """
 
@@ -47,6 +49,7 @@ def main(spark: SparkSession, config: Preprocess) -> None:
     codes, patients, follows = config.vocabulary, config.sequences, config.ingest.follow
     if follows:
         check_choice("ingest.follow", [follows], (NOW,))
+    _check(config)
 
     _show(spark, "ingest")
     ingest_claims.main(spark, config.ingest)
@@ -62,6 +65,22 @@ def main(spark: SparkSession, config: Preprocess) -> None:
     if config.shards:
         _show(spark, "shards")
         write_shards.main(spark, config.shards)
+
+
+def _check(config: Preprocess) -> None:
+    """Raises ContractError for an option of a stage that would go unheard here."""
+    if config.ingest.follow and config.vocabulary.types:
+        raise ContractError(
+            f"claims are followed, and vocabulary.types is {config.vocabulary.types}",
+            "a vocabulary that grows with the claims is imported once, before",
+            "import it first (make vocabulary TYPES=…), then leave it out here, and it is extended",
+        )
+    if config.sequences.refresh and not config.ingest.follow:
+        raise ContractError(
+            "sequences.refresh is true, and claims are not followed",
+            "claims that are taken in whole make all sequences anew",
+            "follow the claims (make refresh, or FOLLOW=now), or leave it out",
+        )
 
 
 def _show(spark: SparkSession, stage: str) -> None:

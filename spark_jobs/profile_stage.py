@@ -46,22 +46,33 @@ class ProfileStage:
         output: folder for the profile.
         vocabulary: names the ids of sequences and shards; not asked for otherwise.
         rejected: what was set aside beside diagnoses; by default `<input>_rejected`, if it is there.
+        reference: the profile that this one will be compared with, so that it is not overwritten before.
     """
 
     input: str
     output: str
     vocabulary: str | None = None
     rejected: str | None = None
+    reference: str | None = None
 
 
 def main(spark: SparkSession, config: ProfileStage) -> None:
     source = read_published(spark, config.input, _kind(spark, config.input))
+    if config.reference:
+        _check_reference(spark, config.reference, config.output)
     output = start_output(spark, config.output, [config.input])
     with errors_of_workers():
         found = _PROFILERS[source.manifest.kind](spark, source, config)
     content = found.to_json().encode()
     files = (write_file(output, profile.PROFILE_FILE, content, 1),)
     publish(output, Manifest(profile.KIND, {}, {source.manifest.kind: source.manifest.fingerprint}, files))
+
+
+def _check_reference(spark: SparkSession, reference: str, output: str) -> None:
+    """Raises ContractError for what is no profile, or is the very one to be overwritten."""
+    if Folder(spark, reference).is_same(Folder(spark, output)):
+        raise profile.same_profile(reference)
+    read_published(spark, reference, profile.KIND)
 
 
 def _of_claims(spark: SparkSession, source: Published, config: ProfileStage) -> Profile:

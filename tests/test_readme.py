@@ -1,9 +1,12 @@
 """What the README says is there is there."""
 
+import importlib
 import os
 import re
 
 import pytest
+
+from schemas.table import TableSchema
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +34,26 @@ def test_targets_and_variables_exist(readme, makefile):
     variables = set(re.findall(r"\b([A-Z_]{2,})=", readme))
     assert {"RUN", "SOURCE", "MIN_PATIENTS"} <= variables
     assert variables - set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)) == set()
+
+
+def section(readme: str, heading: str) -> str:
+    return readme.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_privacy_section_names_every_folder_of_patients(readme, project_root):
+    folders = set()
+    for name in sorted(os.listdir(f"{project_root}/schemas")):
+        if name.endswith(".py"):
+            said = vars(importlib.import_module(f"schemas.{name.removesuffix('.py')}"))
+            tables = [value for value in said.values() if isinstance(value, TableSchema)]
+            if any("patient_id" in table.column_names for table in tables):
+                folders |= {value for key, value in said.items() if key in ("KIND", "REJECTED_KIND")}
+    assert folders >= {"claims", "diagnoses", "diagnoses_rejected", "sequences", "embeddings"}
+    privacy = section(readme, "## Privacy")
+    wanted = {*folders, "diagnoses_mapped", "shards"}
+    assert [folder for folder in sorted(wanted) if f"`{folder}/`" not in privacy] == []
+
+
+def test_bare_commands_are_said_to_be_those_of_the_environment(readme):
+    before, _, _ = section(readme, "## The stages").partition("\nspark-submit ")
+    assert "source .venv/bin/activate" in before

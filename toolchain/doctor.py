@@ -180,10 +180,11 @@ def examine(root, gpu=False, installed=False):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpu", action="store_true", help="check for CUDA's compiler too")
+    parser.add_argument("--anew", action="store_true", help="check for the space of a whole set-up")
     parser.add_argument("--quiet", action="store_true", help="say only what is missing")
     options = parser.parse_args(arguments)
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    installed = os.path.exists(os.path.join(root, ".venv", ".setup-complete"))
+    installed = not options.anew and os.path.exists(os.path.join(root, ".venv", ".setup-complete"))
     findings = examine(root, options.gpu, installed)
     for finding in findings:
         if not (options.quiet and finding.ok):

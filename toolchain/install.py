@@ -2,7 +2,7 @@
 
 A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does nothing. Where
 it does not fit, a complete environment is brought up to date in place; an incomplete one (interrupted) or one
-made with other options or another Python is made anew.
+made with other options or another Python is made anew. A complete one is then kept until the new one is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import doctor
+from anew import made_anew, put_back
 from compiled_zip import compile_modules
 from lock import normal
 from progress import StepFailed
@@ -124,11 +125,20 @@ def only_one_setup() -> Iterator[None]:
 def set_up(options: Options) -> None:
     """Make .venv complete. Raises StepFailed, with the command's last lines and the log's path."""
     start = time.monotonic()
-    complete = Stamp(setup_key(options), options)
-    if not can_be_updated(read_stamp(), options):
+    found = read_stamp()
+    if can_be_updated(found, options):
+        fill(options)
+    else:
         print(f"Making the virtual environment {VENV}", flush=True)
-        shutil.rmtree(VENV, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+        with made_anew(VENV, LOG, whole=is_complete(found)):
+            subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+            fill(options)
+    print(f"Set-up complete in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def fill(options: Options) -> None:
+    """Bring what is installed in .venv up to date. Raises as set_up does."""
+    complete = Stamp(setup_key(options), options)
     write_stamp(Stamp(INCOMPLETE, options))
     build = Build(PYTHON, LOG, options.gpu)
     install_packages(build, options.tensorflow)
@@ -141,12 +151,15 @@ def set_up(options: Options) -> None:
     archive_classes(VENV, LOG)
     shutil.copy(LOCK, INSTALLED_LOCK)
     write_stamp(complete)
-    print(f"Set-up complete in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def is_complete(found: Stamp | None) -> bool:
+    return found is not None and found.key != INCOMPLETE
 
 
 def can_be_updated(found: Stamp | None, options: Options) -> bool:
     """Whether .venv can be brought up to date in place, rather than made anew."""
-    return found is not None and found.key != INCOMPLETE and found.options == options and venv_runs()
+    return is_complete(found) and found.options == options and venv_runs()
 
 
 def venv_runs() -> bool:
@@ -186,6 +199,22 @@ def check_environment(build: Build) -> None:
             raise StepFailed(f"horovod.{framework} does not work:\n{done.stderr[-3000:]}")
 
 
+def is_current(options: Options) -> bool:
+    stamp = read_stamp()
+    return stamp is not None and stamp == Stamp(setup_key(options), options)
+
+
+def chosen(arguments: argparse.Namespace) -> Options:
+    """What was asked for; what was not, as last time."""
+    last = read_stamp()
+    options = last.options if last else Options()
+    if arguments.tensorflow:
+        options = options._replace(tensorflow=arguments.tensorflow)
+    if arguments.gpu:
+        options = options._replace(gpu=arguments.gpu == "1")
+    return options
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tensorflow", help="tensorflow-cpu, tensorflow[and-cuda]; default: as last time")
@@ -193,27 +222,20 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="say so when there is nothing to do")
     arguments = parser.parse_args()
 
-    def is_current() -> bool:
-        stamp = read_stamp()
-        return stamp is not None and stamp == Stamp(setup_key(wanted), wanted)
-
-    last = read_stamp()
-    wanted = last.options if last else Options()
-    if arguments.tensorflow:
-        wanted = wanted._replace(tensorflow=arguments.tensorflow)
-    if arguments.gpu:
-        wanted = wanted._replace(gpu=arguments.gpu == "1")
-    if is_current():
+    if is_current(chosen(arguments)):
         if arguments.verbose:
             print("Set-up is complete and current.")
         return 0
     with only_one_setup():
-        if is_current():
+        put_back(VENV)
+        options = chosen(arguments)
+        if is_current(options):
             return 0
-        if doctor.main(["--quiet"] + ["--gpu"] * wanted.gpu) != 0:
+        anew = not can_be_updated(read_stamp(), options)
+        if doctor.main(["--quiet"] + ["--gpu"] * options.gpu + ["--anew"] * anew) != 0:
             return 1
         try:
-            set_up(wanted)
+            set_up(options)
         except (StepFailed, subprocess.CalledProcessError) as error:
             print(f"\nSet-up failed.\n{error}", file=sys.stderr)
             return 1

@@ -45,7 +45,7 @@ def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> F
     Raises ContractError when the output is one of the inputs.
     """
     folder = Folder(spark, uri)
-    if any(Folder(spark, other).qualified == folder.qualified for other in inputs):
+    if any(folder.is_same(Folder(spark, other)) for other in inputs):
         raise ContractError(
             f"{uri} is both input and output", "a stage reads and writes apart", "name another"
         )

@@ -6,6 +6,7 @@ data.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,10 @@ class Folder:
     def qualified(self) -> str:
         """The URI with its scheme, e.g. `file:/data/x`, which means the same to every process."""
         return self._filesystem.makeQualified(self._path("")).toString()
+
+    def is_same(self, other: Folder) -> bool:
+        """Whether both are one folder; links are followed where it is local."""
+        return _resolved(self.qualified) == _resolved(other.qualified)
 
     def exists(self, name: str = "") -> bool:
         return self._filesystem.exists(self._path(name))
@@ -110,3 +115,8 @@ class Folder:
 
     def _path(self, name: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(join(self.uri, name) if name else self.uri)
+
+
+def _resolved(qualified: str) -> str:
+    scheme, _, path = qualified.partition(":")
+    return f"file:{os.path.realpath(path)}" if scheme == "file" else qualified

@@ -1,27 +1,4 @@
-"""Raw formats: one file a format, each with `read(raw, options) -> RawDiagnoses`."""
+"""Raw formats: one file a format, each with `read(raw, options) -> RawDiagnoses`.
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
-from schemas.errors import ContractError
-from spark_jobs.sources import claims, medbert, meds, omop
-from spark_jobs.sources.raw import RawDiagnoses
-
-SOURCES: dict[str, Callable[..., RawDiagnoses]] = {
-    "medbert": medbert.read,
-    "omop": omop.read,
-    "claims": claims.read,
-    "meds": meds.read,
-}
-
-
-def find_source(name: str) -> Callable[..., RawDiagnoses]:
-    """The reader of one format. Raises ContractError for an unknown name."""
-    if name not in SOURCES:
-        raise ContractError(
-            f"the source is {name}",
-            f"known sources are {', '.join(SOURCES)}",
-            "choose one of them with --source",
-        )
-    return SOURCES[name]
+Imports nothing: Spark's workers load modules of this package, and with them what stands here.
+"""

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports.drift import DriftLimits, common_bins, compare, jensen_shannon, psi
+from reports.drift import DriftLimits, common_bins, compare, jensen_shannon, psi, verdict_lines
 from schemas.errors import ContractError
 from schemas.profile import Code, Histogram, Month, Rejects
 from tests.reports.profiles import TOKENS, a_profile, without_months
@@ -71,6 +71,44 @@ def test_other_shapes_of_the_data_fail():
     assert failed(replace(here, rejected={"code_malformed": Rejects(9_000)})) == ["Rows set aside"]
     few = Histogram((1, 2, 4, 8, 16), (7_000, 2_000, 0, 0), 2.0, 1, 3)
     assert failed(replace(here, visits_per_patient=few)) == ["Visits a patient"]
+
+
+FEW = {
+    **{"rows": 60, "patients": None, "visits": None, "codes": (), "systems": {"ICD10CM": None}},
+    **{"rejected": {}, "los": (None,) * 11, "visits_per_patient": None, "codes_per_patient": None},
+}
+
+
+def test_fewer_than_11_patients_do_not_pass():
+    hidden = ["Patients", "Months", "Code systems", "Length of stay", "Visits a patient", "Codes a patient"]
+    few = a_profile(**FEW, months={"2016-12": Month(None, {"ICD10CM": None})})
+    assert set(failed(few)) >= {"Codes", *hidden}
+    assert set(failed(a_profile(), few)) >= {"Codes", *hidden}
+    checks = {check.name: check for check in compare(few, a_profile(), DriftLimits()).checks}
+    assert checks["Patients"].measured == "hidden here"
+    assert {check.measured for check in compare(a_profile(), few, DriftLimits()).failed} >= {
+        "hidden in the reference"
+    }
+
+
+def test_nothing_to_compare_fails():
+    few = a_profile(stage="shards", months={}, **FEW)  # shards never have months
+    drift = compare(few, few, DriftLimits())
+    assert not drift.ok
+    assert "FAIL  Codes: none to compare" in verdict_lines(drift)
+    assert failed(few, a_profile(stage="shards", months={}))
+
+
+def test_months_hidden_where_the_reference_has_many_rows_are_thin():
+    here = a_profile()
+    hidden = {name: Month(None, {}) for name in list(here.months)[:20]}
+    assert "Thinnest month" in failed(replace(here, months=here.months | hidden))
+
+
+def test_months_of_another_year_alone_are_no_failure():
+    here, before = a_profile(), a_profile()
+    earlier = {f"19{name[2:]}": month for name, month in before.months.items()}
+    assert failed(here, replace(before, months=earlier)) == []
 
 
 def test_bins_that_both_have():

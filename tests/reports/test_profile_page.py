@@ -1,3 +1,4 @@
+import os
 import re
 
 import pytest
@@ -80,6 +81,17 @@ def test_the_gate(tmp_path, capsys):
     assert main([*gate, "--limits.months_without_rows", "1"]) == 0
     assert capsys.readouterr().out.endswith("drift: pass\n")
     assert main(["profile", "--profile", here, "--output", str(page)]) == 0
+
+
+def test_a_profile_is_not_compared_with_itself(tmp_path, caplog):
+    here = publish(str(tmp_path / "here"), a_profile())
+    os.symlink(here, tmp_path / "link")
+    for name in (here, f"{here}/", f"file://{here}", str(tmp_path / "link")):
+        caplog.clear()
+        gate = ["profile", "--profile", here, "--reference", name, "--output", str(tmp_path / "x.html")]
+        assert main(gate) == 1, name
+        assert "copy the older profile" in caplog.text
+    assert not (tmp_path / "x.html").exists()
 
 
 def test_a_folder_that_is_no_profile_is_refused(tmp_path, caplog):

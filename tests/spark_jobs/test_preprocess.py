@@ -1,9 +1,12 @@
 """All stages in one program make what they make one by one."""
 
+import pickle
+from dataclasses import replace
+
 import pytest
 
 from schemas.errors import ContractError
-from spark_jobs import preprocess, write_shards
+from spark_jobs import build_vocabulary, preprocess, write_shards
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.ingest_options import IngestClaims
@@ -47,3 +50,34 @@ def test_equal_to_the_stages_one_by_one(run, tmp_path):
 def test_does_not_follow_without_end(run, tmp_path):
     with pytest.raises(ContractError, match=r"ingest.follow is \[10 minutes\]"):
         preprocess.main(run.spark, config_of(run, str(tmp_path), follow="10 minutes"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "rule"),
+    [
+        ("sequences", {"refresh": True}, "claims are not followed"),
+        ("vocabulary", {"types": "x.types", "diagnoses": None}, "imported once, before"),
+    ],
+)
+def test_no_option_of_a_stage_goes_unheard(run, tmp_path, stage, options, rule):
+    config = config_of(run, str(tmp_path), follow="now" if stage == "vocabulary" else None)
+    config = replace(config, **{stage: replace(getattr(config, stage), **options)})
+    with pytest.raises(ContractError, match=rule):
+        preprocess.main(run.spark, config)
+
+
+def test_an_imported_vocabulary_grows_with_the_claims_that_are_followed(run, tmp_path):
+    (tmp_path / "landing").mkdir()
+    write_extract(tmp_path / "landing" / "x.tsv", *LINES)
+    (tmp_path / "old.types").write_bytes(pickle.dumps({"empty_pad": 0, "ICD10_C11": 1}))
+    config = config_of(run, str(tmp_path / "landing"), follow="now")
+    build_vocabulary.main(
+        run.spark, BuildVocabulary(config.vocabulary.output, types=str(tmp_path / "old.types"))
+    )
+    with open(f"{config.vocabulary.output}/vocab.txt") as stream:
+        before = stream.read().splitlines()
+    preprocess.main(run.spark, config)
+    with open(f"{config.vocabulary.output}/vocab.txt") as stream:
+        after = stream.read().splitlines()
+    assert after[: len(before)] == before and len(after) > len(before) > 0
+    assert run.manifest("sequences").num_rows == 60

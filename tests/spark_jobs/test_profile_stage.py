@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import pytest
 
@@ -123,3 +125,18 @@ def test_what_has_no_profile_is_refused(run, tmp_path):
     (tmp_path / "run" / "model" / "manifest.json").write_text('{"kind": "model"}')
     with pytest.raises(ContractError, match="what can be profiled is claims, diagnoses"):
         profiled(run, "model")
+
+
+def test_the_reference_is_not_overwritten(ingested, tmp_path):
+    profiled(ingested, "diagnoses")
+    before = bytes_of(ingested, "diagnoses")
+    own = ingested.path("profile/diagnoses")
+    os.symlink(own, tmp_path / "link")
+    for reference in (own, f"{own}/../diagnoses/", str(tmp_path / "link")):
+        with pytest.raises(ContractError, match="copy the older profile"):
+            profiled(ingested, "diagnoses", reference=reference)
+    with pytest.raises(ContractError, match=r"has no manifest\.json"):
+        profiled(ingested, "diagnoses", reference=f"{own}_mistyped")
+    assert read_profile(own)[0] and bytes_of(ingested, "diagnoses") == before
+    kept = shutil.copytree(own, tmp_path / "kept")
+    assert profiled(ingested, "diagnoses", reference=str(kept))

@@ -71,6 +71,64 @@ def test_only_a_complete_environment_of_the_same_options_is_updated_in_place(pro
     assert not project.can_be_updated(project.Stamp("an older key", options), options)
 
 
+@pytest.fixture
+def environment(project, tmp_path, monkeypatch):
+    """A complete .venv with a script in it; what another one is made of is a folder."""
+    venv = tmp_path / ".venv"
+    for name, path in (("VENV", venv), ("STAMP", venv / ".setup-complete"), ("LOG", venv / "setup.log")):
+        monkeypatch.setattr(project, name, str(path))
+    monkeypatch.setattr(project.subprocess, "run", lambda *_, **__: venv.mkdir())
+    monkeypatch.setattr(project, "venv_runs", lambda: False)  # another Python
+    venv.mkdir()
+    (venv / "script").write_text("works")
+    project.write_stamp(project.Stamp("a key", project.Options()))
+    return venv
+
+
+@pytest.mark.parametrize("failure", ["StepFailed", "KeyboardInterrupt"])
+def test_a_complete_environment_stays_where_the_new_one_cannot_be_made(
+    project, environment, monkeypatch, failure
+):
+    def offline(options):
+        project.write_stamp(project.Stamp(project.INCOMPLETE, options))
+        (environment / "setup.log").write_text("no network")
+        raise {"StepFailed": project.StepFailed, "KeyboardInterrupt": KeyboardInterrupt}[failure]
+
+    monkeypatch.setattr(project, "fill", offline)
+    with pytest.raises((project.StepFailed, KeyboardInterrupt)):
+        project.set_up(project.Options(gpu=True))
+    assert project.read_stamp() == project.Stamp("a key", project.Options())
+    assert (environment / "script").read_text() == "works"
+    assert (environment / "setup.log").read_text() == "no network"
+    assert not os.path.exists(f"{environment}.old")
+
+
+def test_the_new_environment_takes_its_place(project, environment, monkeypatch):
+    options = project.Options(gpu=True)
+    monkeypatch.setattr(project, "fill", lambda found: project.write_stamp(project.Stamp("new", found)))
+    project.set_up(options)
+    assert project.read_stamp() == project.Stamp("new", options)
+    assert not (environment / "script").exists() and not os.path.exists(f"{environment}.old")
+
+
+def test_an_incomplete_environment_is_not_kept(project, environment, monkeypatch):
+    project.write_stamp(project.Stamp(project.INCOMPLETE, project.Options()))
+    monkeypatch.setattr(project, "fill", lambda _: os.listdir(f"{environment}.old"))
+    with pytest.raises(FileNotFoundError):
+        project.set_up(project.Options())
+
+
+def test_what_a_killed_set_up_moved_aside_comes_back(toolchain, environment):
+    os.rename(environment, f"{environment}.old")
+    environment.mkdir()
+    (environment / "half").write_text("")
+    toolchain("anew").put_back(str(environment))
+    assert (environment / "script").read_text() == "works"
+    assert not (environment / "half").exists()
+    toolchain("anew").put_back(str(environment))
+    assert (environment / "script").exists()
+
+
 def test_the_lock_pins_everything_asked_for(toolchain, project_root):
     install, lock = toolchain("install"), toolchain("lock")
     pins = install.read_pins(install.LOCK)

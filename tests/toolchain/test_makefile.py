@@ -25,19 +25,41 @@ STAGES = ("claims", "ingest", "vocabulary", "sequences", "shards", "pretrain", "
 
 
 @pytest.fixture(scope="module")
-def make(project_root):
+def run_make(project_root):
     with open(f"{project_root}/Makefile") as file:
         variables = re.findall(r"^([A-Z_]+) \?=", file.read(), re.MULTILINE)
     # Under `make test` the environment holds that make's own variables and flags.
     ours = {*variables, "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}
     environment = {name: value for name, value in os.environ.items() if name not in ours}
 
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
             ["make", *arguments], cwd=project_root, capture_output=True, text=True, env=environment
         )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def make(run_make):
+    """What make prints."""
+
+    def run(*arguments: str) -> str:
+        done = run_make(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def refused(run_make):
+    """What make prints as it fails."""
+
+    def run(*arguments: str) -> str:
+        done = run_make(*arguments)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
 
     return run
 
@@ -90,6 +112,28 @@ def test_the_variables_that_other_tools_rely_on(commands):
     assert options(sequences).items() >= {"min_codes": "1", "vocabulary": "runs/x/vocabulary"}.items()
 
 
+def test_the_python_that_made_the_environment_is_remembered(run_make, project_root, tmp_path):
+    """Another that comes first on PATH does not take its place."""
+    for name in ("Makefile", "toolchain"):
+        os.symlink(f"{project_root}/{name}", tmp_path / name)
+    python = tmp_path / "python3.11"
+    python.touch()
+
+    def started(*arguments: str) -> str:
+        done = run_make("-C", str(tmp_path), "-n", "package", *arguments)
+        return done.stdout.partition('"')[2].partition('"')[0]
+
+    on_path = started()
+    assert on_path != str(python)
+    for folder in (".venv.old", ".venv"):  # it is aside while another is made
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pyvenv.cfg").write_text(f"home = x\nexecutable = {python}\nversion = 3.11.7\n")
+        assert started() == str(python)
+        assert started("PYTHON=another") == "another"
+    python.unlink()
+    assert started() == on_path
+
+
 def test_a_checkpoint_from_anywhere(commands):
     (command,) = commands(
         *("convert", "CHECKPOINT=a/model.ckpt-300", "CONFIG=a/bert_config.json", "VOCABULARY=a/a.types"),
@@ -118,6 +162,7 @@ def test_a_profile_and_its_gate(commands):
         "input": "runs/x/shards/train",
         "output": "runs/x/profile/shards/train",
         "vocabulary": "runs/x/vocabulary",
+        "reference": "old/profile/shards/train",
     }
     profile_stage = importlib.import_module("spark_jobs.profile_stage")
     parse(profile_stage.ProfileStage, job[job.index("spark_jobs/profile_stage.py") + 1 :])
@@ -183,6 +228,53 @@ def test_what_is_done_with_a_model(commands, target, wanted):
         PARSERS[words[start]]().parse_args(words[start + 1 :])
     assert "--metrics" not in commands(target, "RUN=runs/x", "METRICS=")[0]
     assert [options(words)["output"] for words in page] == ["runs/x/embeddings.html"] * (target == "embed")
+
+
+STAGE_OPTIONS = {
+    "SOURCE=medbert": {"ingest.source": "medbert"},
+    "INPUT=in put": {"ingest.input": "in put"},
+    "FOLLOW=now": {"ingest.follow": "now"},
+    "TYPES=a.types": {"vocabulary.types": "a.types"},
+    "MIN_PATIENTS=12": {"vocabulary.min_patients": 12},
+    "EXTEND=o/vocabulary": {"vocabulary.extend": "o/vocabulary"},
+    "MIN_CODES=3": {"sequences.min_codes": 3},
+    "VISITS=overlap": {"sequences.visits": "overlap"},
+    "REFRESH=1": {"sequences.refresh": True},
+    "FORMATS=[tfrecord]": {"shards.formats": ["tfrecord"]},
+    "SEED=7": {"shards.seed": 7},
+}
+
+
+@pytest.mark.parametrize("variable", STAGE_OPTIONS)
+def test_preprocess_hears_every_variable_of_its_stages(commands, variable):
+    preprocess = importlib.import_module("spark_jobs.preprocess")
+    (command,) = commands("preprocess", "RUN=runs/x", variable)
+    given = parse(preprocess.Preprocess, command[command.index("spark_jobs/preprocess.py") + 1 :])
+    for option, value in STAGE_OPTIONS[variable].items():
+        stage, name = option.split(".")
+        assert getattr(getattr(given, stage), name) == value
+    assert given.sequences.diagnoses == given.ingest.output == "runs/x/diagnoses"
+    assert given.shards.vocabulary == given.vocabulary.output == "runs/x/vocabulary"
+
+
+def test_refresh_follows_the_claims_up_to_the_sequences(commands):
+    preprocess = importlib.import_module("spark_jobs.preprocess")
+    for arguments, follow in (((), "now"), (("FOLLOW=",), "now"), (("FOLLOW=1 day",), "1 day")):
+        (command,) = commands("refresh", "VISITS=overlap", *arguments)
+        given = parse(preprocess.Preprocess, command[command.index("spark_jobs/preprocess.py") + 1 :])
+        assert (given.ingest.follow, given.sequences.visits, given.shards) == (follow, "overlap", None)
+
+
+@pytest.mark.parametrize("target", ["preprocess", "refresh"])
+@pytest.mark.parametrize(
+    ("name", "own", "other"),
+    [("DIAGNOSES", "diagnoses", "diagnoses_mapped"), ("VOCABULARY", "vocabulary", "other/vocabulary")],
+)
+def test_what_the_stages_hand_on_cannot_be_another(commands, refused, target, name, own, other):
+    assert commands(target, "RUN=runs/x", f"{name}=runs/x/{own}")
+    message = refused("-n", target, "RUN=runs/x", f"{name}=runs/x/{other}")
+    assert f"{name} is runs/x/{other}" in message and "Run: make" in message
+    assert commands("sequences", "RUN=runs/x", f"{name}=runs/x/{other}")
 
 
 def test_defaults_are_the_house_rules(commands):

@@ -1,0 +1,111 @@
+"""The README's lists of what executors and Spark's driver need are whole: Pythons with nothing else do.
+
+On an executor the project comes in the zip, pyspark from Spark, and anything else was installed by somebody
+who read that list.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions, requires
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from schemas.manifest import read_manifest
+from tests.spark_jobs.pipeline import write_extract
+from tests.spark_jobs.stages import GENERATED, command_lines
+from tests.submitted_run import SubmittedRun
+
+OF_SPARK_AND_OURS = {"pyspark", "py4j", "medbert-lake"}
+# Python imports sitecustomize from the path as it starts.
+NOTHING_ELSE = """
+import sys
+from importlib.machinery import PathFinder
+
+class NothingElse(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {refused!r} else super().find_spec(name, path, target)
+
+sys.meta_path[:] = [NothingElse if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+
+
+@pytest.fixture(scope="module")
+def listed(project_root) -> tuple[list[str], list[str]]:
+    """What the README asks for: on executors, and for the driver besides."""
+    with open(f"{project_root}/README.md", encoding="utf-8") as stream:
+        text = stream.read()
+    (executors,) = re.findall(r"the executors need Python 3\.11 with (.+?)\.", text)
+    (driver,) = re.findall(r"Spark's driver needs these, (.+?)\.", text)
+    return re.split(r", | and ", executors), re.split(r", | and ", driver)
+
+
+def write_python(folder: str, packages: Iterable[str]) -> str:
+    """A Python that can import nothing else that is installed; returns its path."""
+    os.mkdir(folder)
+    found, left = set(OF_SPARK_AND_OURS), [Requirement(name) for name in packages]
+    while left:
+        wanted = left.pop()
+        found.add(canonicalize_name(wanted.name))
+        for further in map(Requirement, requires(wanted.name) or ()):
+            extras = ("", *wanted.extras)
+            if not further.marker or any(further.marker.evaluate({"extra": extra}) for extra in extras):
+                left.append(further)
+    refused = {
+        module
+        for module, owners in packages_distributions().items()
+        if not {canonicalize_name(owner) for owner in owners} & found
+    }
+    python = f"{folder}/python"
+    with open(f"{folder}/sitecustomize.py", "w") as stream:
+        stream.write(NOTHING_ELSE.format(refused=refused))
+    with open(python, "w") as stream:
+        stream.write(f'#!/bin/sh\nPYTHONPATH="{folder}:$PYTHONPATH" exec "{sys.executable}" "$@"\n')
+    os.chmod(python, 0o755)
+    return python
+
+
+def test_the_driver_s_list(listed, project_root, tmp_path):
+    python = write_python(f"{tmp_path}/driver", [*listed[0], *listed[1]])
+    names = [name for name in os.listdir(f"{project_root}/spark_jobs") if name.endswith(".py")]
+    imports = "\n".join(f"import spark_jobs.{name.removesuffix('.py')}" for name in sorted(names))
+    imports += "\nimport spark_jobs.generator.model_file"  # when a job asks for it
+
+    def run(python: str) -> subprocess.CompletedProcess:
+        return subprocess.run([python, "-c", imports], cwd=project_root, capture_output=True, text=True)
+
+    done = run(python)
+    assert done.returncode == 0, done.stderr[-2000:]
+    refused = run(write_python(f"{tmp_path}/worker", listed[0]))
+    assert "No module named" in refused.stderr  # or nothing is seen here
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_workers_import_nothing_that_the_readme_does_not_name(listed, package, project_root, tmp_path):
+    os.mkdir(tmp_path / "landing")
+    lines = [f"{n} 2014-03-0{day} 2014-03-0{day} ICD10_C1{n % 3} 1 1 1" for n in range(30) for day in (1, 2)]
+    write_extract(tmp_path / "landing" / "x.tsv", *lines)
+    jobs = {"generate_claims": (*GENERATED, "--output", "claims"), **command_lines()}
+    jobs["map_codes"] = ("--diagnoses", "diagnoses", "--roll_up", "three", "--output", "mapped")
+    jobs["profile_stage"] = ("--input", "diagnoses", "--output", "profile")
+    jobs["preprocess"] = (
+        *("--ingest.source", "medbert", "--ingest.input", "landing", "--ingest.output", "grown/diagnoses"),
+        *("--ingest.follow", "now", "--vocabulary.diagnoses", "grown/diagnoses"),
+        *("--vocabulary.output", "grown/vocabulary", "--vocabulary.min_patients", "2"),
+        *("--sequences.diagnoses", "grown/diagnoses", "--sequences.vocabulary", "grown/vocabulary"),
+        *("--sequences.min_codes", "1", "--sequences.output", "grown/sequences"),
+    )
+    settings = {
+        "spark.pyspark.python": write_python(f"{tmp_path}/worker", listed[0]),
+        "spark.pyspark.driver.python": sys.executable,
+    }
+    run = SubmittedRun(package, project_root, str(tmp_path), settings=settings)
+    run.run_in_turn(jobs)
+    assert read_manifest(f"{tmp_path}/shards/train", "shards").num_rows > 0
+    assert read_manifest(f"{tmp_path}/grown/sequences", "sequences").num_rows == 30
