@@ -12,7 +12,8 @@ import fsspec
 
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
-from schemas.manifest import MANIFEST_NAME, join
+from schemas.files import exists, write_whole
+from schemas.manifest import is_published, join
 from schemas.model import TOKENIZER_FILE
 from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
@@ -180,7 +181,7 @@ def _load_initial_weights(run: Run) -> None:
         return
     if _is_model_folder(source):
         _check_tokens(source, run.vocabulary)
-    elif is_checkpoint_folder(source):
+    elif reading(source, lambda: is_published(source)):
         checkpoint = open_checkpoint(source)
         if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
             raise ContractError(
@@ -196,7 +197,7 @@ def _load_initial_weights(run: Run) -> None:
 def _is_model_folder(source: str) -> bool:
     """What the conversion wrote: of a checkpoint, or of another model with a changed vocabulary."""
     filesystem, root = fsspec.core.url_to_fs(source)
-    return filesystem.exists(join(root, TOKENIZER_FILE))
+    return exists(filesystem, join(root, TOKENIZER_FILE))
 
 
 def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
@@ -212,19 +213,13 @@ def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
         )
 
 
-def is_checkpoint_folder(source: str) -> bool:
-    """A folder of this project, and not a TensorFlow prefix."""
-    filesystem, root = fsspec.core.url_to_fs(source)
-    return filesystem.exists(join(root, MANIFEST_NAME))
-
-
 def _write_config(config: PretrainConfig) -> None:
     filesystem, root = file_system(config.output)
     text = json.dumps(asdict(config), indent=2, sort_keys=True) + "\n"
 
     def write() -> None:
         filesystem.makedirs(root, exist_ok=True)
-        filesystem.pipe_file(join(root, CONFIG_FILE), text.encode())
+        write_whole(filesystem, join(root, CONFIG_FILE), text.encode())
 
     uri = join(config.output, CONFIG_FILE)
     with writing(uri):

@@ -6,6 +6,7 @@ import logging
 from typing import Any, NoReturn
 
 from schemas.bert_names import WORD_EMBEDDINGS
+from schemas.files import write_whole
 from schemas.learned_codes import LEARNED_CODES_FILE
 from schemas.manifest import join
 from schemas.training_log import CHECKPOINT, EVAL, START, STOP, TRAIN
@@ -84,7 +85,7 @@ def _write_learned_codes(run: Run, progress: Progress) -> None:
     uri = join(run.config.output, LEARNED_CODES_FILE)
     filesystem, path = file_system(uri)
     with writing(uri):
-        retried(uri, lambda: filesystem.pipe_file(path, found.to_json().encode()))
+        retried(uri, lambda: write_whole(filesystem, path, found.to_json().encode()))
 
 
 def save(run: Run, progress: Progress, log: RunLog) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 
+from schemas.files import write_whole
 from schemas.manifest import join
 from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
 from trainer.core.event_file import EventFile
@@ -78,16 +79,15 @@ def _forget_after(run_uri: str, step: int, evaluation_due: bool) -> bytes:
     filesystem, root = fsspec.core.url_to_fs(run_uri)
     filesystem.makedirs(root, exist_ok=True)
     path = join(root, METRICS_FILE)
-    if not filesystem.exists(path):
+    try:
+        lines = filesystem.cat_file(path).split(b"\n")
+    except FileNotFoundError:
         return b""
-    lines = filesystem.cat_file(path).split(b"\n")
     kept = [line for line in lines if _step_of(line) <= step]
     if evaluation_due:
         kept = [line for line in kept if (json.loads(line)["kind"], _step_of(line)) != (EVAL, step)]
     content = b"".join(line + b"\n" for line in kept)
-    hidden = f"{path}.tmp"
-    filesystem.pipe_file(hidden, content)
-    filesystem.mv(hidden, path)
+    write_whole(filesystem, path, content)
     return content
 
 
