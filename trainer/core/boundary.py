@@ -109,7 +109,7 @@ def commit(run: Run, progress: Progress, log: RunLog) -> None:
     """In an elastic run: keep a copy of the weights in memory, and have the log's files reach as far."""
     if run.commits is not None:
         log.sync()
-        run.commits.keep(run.backend, state_of(run, progress))
+        run.commits.keep(run.backend, state_of(run, progress), progress.saved_step)
 
 
 def stop_run(run: Run, progress: Progress, log: RunLog, ranks: list[int]) -> NoReturn:
