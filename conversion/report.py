@@ -12,10 +12,10 @@ from conversion.checkpoints.source import Source
 from conversion.tokens.tokenizer import unreachable_tokens
 from conversion.verify import TOLERANCE, Verification
 from schemas.bert_names import TIED
+from schemas.files import write_whole
 from schemas.manifest import join
 from schemas.model import REPORT_FILE
 from schemas.model_config import LosPooling
-from schemas.whole_file import write_whole
 
 
 def describe(

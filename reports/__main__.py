@@ -20,8 +20,8 @@ from reports.profile_page import render_profile
 from reports.summary import summarise
 from reports.training_page import render_training
 from schemas.errors import ContractError
+from schemas.files import write_whole
 from schemas.profile import read_profile, same_profile
-from schemas.whole_file import write_whole
 
 LOG = logging.getLogger(__name__)
 

@@ -11,6 +11,9 @@
 
 The manifest has `max_seq_length` (schemas.model_config) and, of mapped codes, `code_maps`
 (schemas.applied_maps). Adam's slots of a variable are `<name>/adam_m` and `<name>/adam_v` in both.
+
+A step that is saved again gets a folder of its own, `step-00000300-2`, and the one before stays until that is
+whole: a run that lost a rank does steps again, and an evaluation that was given up is made later.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import fsspec
 
 from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import NotPublished
+from schemas.files import names_in
 from schemas.manifest import Manifest, join, read_manifest
 from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
@@ -38,11 +42,12 @@ ADAM_M = "adam_m"
 ADAM_V = "adam_v"
 GLOBAL_STEP = "global_step"
 
-_FOLDER = re.compile(r"step-(\d{8})")
+_FOLDER = re.compile(r"step-(\d{8,})(?:-(\d+))?")
 
 
-def folder_name(step: int) -> str:
-    return f"step-{step:08d}"
+def folder_name(step: int, save: int = 1) -> str:
+    """save: 2 for a step that is saved for the second time, and so on."""
+    return f"step-{step:08d}" if save == 1 else f"step-{step:08d}-{save}"
 
 
 def tensorflow_prefix(step: int) -> str:
@@ -87,15 +92,20 @@ def open_checkpoint(uri: str, *, verify: bool = False) -> Checkpoint:
 
 
 def list_checkpoints(run_uri: str) -> list[tuple[int, str]]:
-    """(step, folder) of every checkpoint folder of a run, oldest first; not yet checked for a manifest."""
+    """(step, folder) of every checkpoint folder of a run, oldest first; not yet checked for a manifest.
+
+    Of a step, its saves one after the other. Raises OSError (or what its driver raises) when a store fails.
+    """
+    return [(step, uri) for step, _, uri in list_saves(run_uri)]
+
+
+def list_saves(run_uri: str) -> list[tuple[int, int, str]]:
+    """(step, which save of that step, folder), like `list_checkpoints`."""
     folder = join(run_uri, CHECKPOINTS_FOLDER)
     filesystem, root = fsspec.core.url_to_fs(folder)
     filesystem.invalidate_cache()  # a remote one remembers listings; another process may have written since
-    if not filesystem.isdir(root):
-        return []
-    names = (path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, detail=False))
-    found = ((match, name) for name in names if (match := _FOLDER.fullmatch(name)))
-    return sorted((int(match[1]), join(folder, name)) for match, name in found)
+    found = ((match, name) for name in names_in(filesystem, root) if (match := _FOLDER.fullmatch(name)))
+    return sorted((int(match[1]), int(match[2] or 1), join(folder, name)) for match, name in found)
 
 
 def latest_checkpoint(run_uri: str) -> Checkpoint | None:

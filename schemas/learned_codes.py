@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import fsspec
 
+from schemas.errors import ContractError
 from schemas.manifest import join
 
 LEARNED_CODES_FILE = "learned_codes.json"
@@ -73,9 +74,17 @@ class LearnedCodes:
 
 
 def read_learned_codes(run_uri: str) -> LearnedCodes | None:
-    """What a pretraining folder holds; None where nothing was evaluated."""
+    """What a pretraining folder holds; None where nothing was evaluated. Raises ContractError."""
     filesystem, root = fsspec.core.url_to_fs(run_uri)
     try:
-        return LearnedCodes.from_json(filesystem.cat_file(join(root, LEARNED_CODES_FILE)).decode())
+        content = filesystem.cat_file(join(root, LEARNED_CODES_FILE))
     except FileNotFoundError:
         return None
+    try:
+        return LearnedCodes.from_json(content.decode())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ContractError(
+            f"{join(run_uri, LEARNED_CODES_FILE)} cannot be read ({type(error).__name__})",
+            "it is the JSON object that the newest evaluation wrote",
+            "remove it: the next evaluation writes it again, and a report does without it until then",
+        ) from error

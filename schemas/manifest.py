@@ -15,7 +15,7 @@ from typing import Any
 import fsspec
 
 from schemas.errors import ContractError, NotPublished
-from schemas.whole_file import write_whole
+from schemas.files import exists, write_whole
 
 MANIFEST_NAME = "manifest.json"
 VERSION = 1
@@ -201,13 +201,19 @@ def describe_file(uri: str, path: str, rows: int) -> ManifestFile:
 
 
 def publish_manifest(uri: str, manifest: Manifest) -> None:
-    """Write the manifest, as the last file of a folder."""
+    """Write the manifest as the last file of a folder, whole."""
     write_whole(join(uri, MANIFEST_NAME), manifest.to_json().encode())
+
+
+def is_published(uri: str) -> bool:
+    """Whether a folder has a manifest. Raises OSError (or what its driver raises) when a store fails."""
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    return exists(filesystem, join(root, MANIFEST_NAME))
 
 
 def unpublish(uri: str) -> None:
     """Remove a folder's manifest, so that nobody reads the folder while it is rewritten."""
     filesystem, root = fsspec.core.url_to_fs(uri)
     path = join(root, MANIFEST_NAME)
-    if filesystem.exists(path):
+    if exists(filesystem, path):
         filesystem.rm_file(path)

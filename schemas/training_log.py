@@ -15,7 +15,8 @@ eval: patients, masked_codes, mlm_loss, los_loss, los_auc, los_base_rate; accura
     most frequent codes of the patient's other visits). In evaluation every
     masked code stands behind [MASK]: none is left as it is.
 checkpoint: folder (relative to the run's); validation_loss: mlm_loss + los_loss of the evaluation at this
-    step, null where there was none.
+    step, null where there was none. Twice for a step whose evaluation was given up to stop in time: before it
+    was made, and after.
 stop: reason and, for reason SIGTERM (the run was asked to stop, and goes on when it is started again): ranks
     (those that were asked); for reason "not finite" (the next step gave such a value, and was not applied):
     found, a list of rank, rows (shard file → rows in it, from 0) and anomaly (text, or null).

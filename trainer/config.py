@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -109,6 +110,20 @@ class OptimizerConfig:
     warmup_patients: int | None = None
     """Of all ranks, instead of steps: see PretrainConfig.patients."""
 
+    def __post_init__(self) -> None:
+        for names, rule, allowed in (
+            (("learning_rate", "epsilon", "clip_norm"), "above 0 and finite", lambda x: 0 < x < math.inf),
+            (("beta_1", "beta_2"), "at least 0 and below 1", lambda x: 0 <= x < 1),
+            (("weight_decay", "warmup_steps"), "at least 0 and finite", lambda x: 0 <= x < math.inf),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if not allowed(value):
+                    default = getattr(OptimizerConfig, name)
+                    raise ContractError(
+                        f"optimizer.{name} is {value}", f"it is {rule}", f"choose e.g. {default}"
+                    )
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -130,6 +145,7 @@ class PretrainConfig:
     than 256 or the longest patient). A larger step is run in parts whose gradients are added up: memory stays
     bounded whatever the batch. TensorFlow takes no more than 8,192 in float32 on a CPU."""
     seed: int = 0
+    """Of weights, order, masks and dropout; at least 0."""
     steps: int = 100_000
     """Optimiser steps in all."""
     patients: int | None = None
@@ -156,7 +172,8 @@ class PretrainConfig:
     checkpoint_every: int = 1_000
     """Steps between checkpoints."""
     commit_every: int = 100
-    """Elastic runs: steps between copies of the weights in memory, to which a lost rank sets the run back."""
+    """Elastic runs: steps between copies of the weights in memory, to which a lost rank sets the run back;
+    each checkpoint comes with one, too."""
     keep_checkpoints: int = 3
     """The newest checkpoints that are kept."""
     keep_best: int = 1
@@ -198,10 +215,11 @@ class PretrainConfig:
         for name, patients in (
             ("patients", self.patients),
             ("optimizer.warmup_patients", self.optimizer.warmup_patients),
+            ("eval_patients", self.eval_patients),
         ):
             if patients is not None and patients < 1:
-                raise ContractError(f"{name} is {patients}", "it is at least 1", f"raise {name}")
-        for name in ("keep_best", "profile_steps"):
+                raise ContractError(f"{name} is {patients}", "it is at least 1, or null", f"raise {name}")
+        for name in ("seed", "keep_best", "profile_steps"):
             value = getattr(self, name)
             if value < 0:
                 raise ContractError(f"{name} is {value}", "it is at least 0", f"raise {name}")

@@ -37,7 +37,7 @@ def run(
     horovod = importlib.import_module(f"horovod.{config.backend}")
     horovod.init()
     backends = _OneBackend(make_backend)
-    state = _HostMessages(Commits(config.commit_every))
+    state = _HostMessages(Commits())
 
     def session(state: _HostMessages) -> None:
         world = World(horovod.rank(), horovod.size(), horovod.local_rank())

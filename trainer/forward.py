@@ -13,11 +13,11 @@ import numpy as np
 
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
+from schemas.manifest import is_published
 from schemas.model_config import BertConfig, LosPooling, read_bert_config
 from trainer.backends import BackendName, backend_class
 from trainer.config import OptimizerConfig
 from trainer.core.world import World
-from trainer.pretrain import is_checkpoint_folder
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _describe(config: ForwardConfig) -> tuple[BertConfig, BackendName]:
         return read_bert_config(
             config.bert_config, los_pooling=config.los_pooling
         ), config.backend or "tensorflow"
-    if not is_checkpoint_folder(config.checkpoint):
+    if not is_published(config.checkpoint):
         raise ContractError(
             f"{config.checkpoint} is no checkpoint folder, and no configuration was given",
             "a TensorFlow checkpoint does not state the sizes of its model",

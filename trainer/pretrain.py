@@ -12,7 +12,8 @@ import fsspec
 
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
-from schemas.manifest import MANIFEST_NAME, join
+from schemas.files import exists, write_whole
+from schemas.manifest import is_published, join
 from schemas.model import TOKENIZER_FILE
 from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
@@ -141,7 +142,7 @@ def _start(run: Run, train_reader: ShardReader) -> Progress:
         if run.commits is not None and run.commits.state is not None:
             run.commits.restore(run.backend)
             LOG.info("going on from step %d", run.commits.state.step)
-            return run.commits.state.to_json()
+            return {"state": run.commits.state.to_json(), "saved_step": run.commits.saved_step}
         found = run.checkpoints.newest()
         if found is None:
             _load_initial_weights(run)
@@ -154,22 +155,23 @@ def _start(run: Run, train_reader: ShardReader) -> Progress:
         reading(checkpoint.uri, lambda: run.backend.load(checkpoint.uri, state.step))
         _write_config(run.config)
         LOG.info("going on from %s", checkpoint.uri)
-        return state.to_json()
+        return {"state": state.to_json(), "saved_step": state.step}
 
-    plain = on_first_rank(run.backend, run.world, "start", load_on_first_rank)
+    found = on_first_rank(run.backend, run.world, "start", load_on_first_rank)
     run.backend.broadcast_weights()
     world_size, batch_size = run.world.size, run.config.batch_size
-    if plain is None:
+    if found is None:
         position = Position.start(0, run.num_patients, world_size, batch_size)
         return Progress(0, position, 0, 0, IntervalMeans())
-    state = TrainingState.from_json(plain)
+    state = TrainingState.from_json(found["state"])
     return Progress(
         step=state.step,
         position=state.position.for_world(world_size, batch_size),
         patients_seen=state.patients_seen,
         patients_cut=state.patients_cut,
         interval=IntervalMeans(**state.interval),
-        saved_step=state.step,
+        validation_loss=state.validation_loss,
+        saved_step=found["saved_step"],
         evaluation_due=state.evaluation_due,
     )
 
@@ -178,9 +180,9 @@ def _load_initial_weights(run: Run) -> None:
     source = run.config.init_checkpoint
     if source is None:
         return
-    if _is_model_folder(source):
+    if reading(source, lambda: _is_model_folder(source)):
         _check_tokens(source, run.vocabulary)
-    elif is_checkpoint_folder(source):
+    elif reading(source, lambda: is_published(source)):
         checkpoint = open_checkpoint(source)
         if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
             raise ContractError(
@@ -196,7 +198,7 @@ def _load_initial_weights(run: Run) -> None:
 def _is_model_folder(source: str) -> bool:
     """What the conversion wrote: of a checkpoint, or of another model with a changed vocabulary."""
     filesystem, root = fsspec.core.url_to_fs(source)
-    return filesystem.exists(join(root, TOKENIZER_FILE))
+    return exists(filesystem, join(root, TOKENIZER_FILE))
 
 
 def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
@@ -212,20 +214,13 @@ def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
         )
 
 
-def is_checkpoint_folder(source: str) -> bool:
-    """A folder of this project, and not a TensorFlow prefix."""
-    filesystem, root = fsspec.core.url_to_fs(source)
-    return filesystem.exists(join(root, MANIFEST_NAME))
-
-
 def _write_config(config: PretrainConfig) -> None:
     filesystem, root = file_system(config.output)
-    text = json.dumps(asdict(config), indent=2, sort_keys=True) + "\n"
+    uri, text = join(config.output, CONFIG_FILE), json.dumps(asdict(config), indent=2, sort_keys=True) + "\n"
 
     def write() -> None:
         filesystem.makedirs(root, exist_ok=True)
-        filesystem.pipe_file(join(root, CONFIG_FILE), text.encode())
+        write_whole(uri, text.encode())
 
-    uri = join(config.output, CONFIG_FILE)
     with writing(uri):
         retried(uri, write)

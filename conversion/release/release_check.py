@@ -22,11 +22,11 @@ from conversion.release.patient_data import check_patient_data
 from conversion.release.small_cells import check_small_cells
 from conversion.release.summary import accuracy_summary, data_summary
 from schemas.errors import ContractError
+from schemas.files import write_whole
 from schemas.manifest import join, read_manifest
 from schemas.model import CARD_FILE, RELEASE_REPORT_FILE
 from schemas.sequences import KIND, TEST, TRAIN
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
-from schemas.whole_file import write_whole
 
 _log = logging.getLogger(__name__)
 

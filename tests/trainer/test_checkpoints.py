@@ -6,18 +6,25 @@ import os
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from schemas.applied_maps import CATEGORIES, AppliedMap
-from schemas.checkpoint import latest_checkpoint, list_checkpoints, open_checkpoint
+from schemas.checkpoint import folder_name, latest_checkpoint, list_checkpoints, open_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
 from schemas.vocabulary import read_vocabulary
+from tests.trainer.fake_backend import FakeBackend
 from tests.trainer.processes import STEPS, finish, losses, start
 from tests.trainer.runs import read_log, run_ranks
 from trainer import pretrain
 from trainer.core.checkpoints import read_state
+from trainer.core.commits import Commits
 from trainer.core.evaluation import Evaluator, validation_loss
+from trainer.core.stop import Stopped, StopRequest
+from trainer.core.together import RankLost
+from trainer.core.world import World
+from trainer.core.writing import CannotWrite
 from trainer.exit_codes import USER_ERROR
 
 
@@ -43,6 +50,109 @@ def evaluations(monkeypatch):
 
 def steps_kept(config):
     return [step for step, _ in list_checkpoints(config.output)]
+
+
+def folders(config):
+    return [uri.rsplit("/", 1)[-1] for _, uri in list_checkpoints(config.output)]
+
+
+@pytest.fixture
+def set_back(monkeypatch):
+    """Run, and lose a rank as the checkpoint of step 10 is whole: the last commit, of step 8, is older."""
+
+    def run(config):
+        commits = [Commits()]
+
+        def lose_at(step, backend):
+            if step == 10:
+                backend.all_reduce = lose
+
+        def lose(name, values):
+            if name == "save.failed":
+                raise RankLost
+            return np.array(values)
+
+        with pytest.raises(RankLost):
+            run_ranks(config, before_step=lose_at, commits=commits)
+        assert folders(config) == ["step-00000010"] and commits[0].state.step == 8
+        return commits
+
+    return run
+
+
+def test_a_step_is_saved_again_without_giving_up_the_save_before(make_config, set_back, monkeypatch):
+    config = make_config(steps=20, commit_every=4, keep_checkpoints=1, keep_best=0)
+    commits = set_back(config)
+
+    def full(self, folder, step):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeBackend, "save", full)
+        with pytest.raises(CannotWrite, match="step-00000010-2 cannot be written"):
+            run_ranks(config, commits=commits)
+    assert folders(config) == ["step-00000010"]
+    open_checkpoint(list_checkpoints(config.output)[0][1], verify=True)
+
+    def die(step, backend):
+        if step == 11:
+            raise RankLost
+
+    for number in (2, 3):  # in another world the step is another one, too
+        again = [Commits()]
+        again[0].keep(FakeBackend(*backend_arguments(config)), commits[0].state, 0)
+        with pytest.raises(RankLost):
+            run_ranks(config, before_step=die, commits=again)
+        assert folders(config) == [f"step-00000010-{number}"]
+    assert read_log(config, "checkpoint")[-1]["folder"] == "checkpoints/step-00000010-3"
+    assert again[0].state.step == again[0].saved_step == 10
+    run_ranks(config)
+    assert folders(config) == ["step-00000020"]
+    assert read_log(config, "start")[-1]["step"] == 10
+
+
+def backend_arguments(config):
+    return config.model.bert_config(44), config.optimizer, World(), config.seed
+
+
+def test_a_later_save_of_an_earlier_step_is_the_newest(make_config, set_back):
+    config = make_config(steps=20, commit_every=4, keep_checkpoints=3)
+    commits = set_back(config)
+    stop = StopRequest()
+
+    def ask(step, backend):
+        if step == 9:
+            stop.ask()
+
+    with pytest.raises(Stopped, match="stopped at step 9 "):
+        run_ranks(config, before_step=ask, stops=[stop], commits=commits)
+    assert folders(config) == ["step-00000009"]
+    run_ranks(config)
+    assert [line["step"] for line in read_log(config, "train")] == list(range(1, 21))
+    assert read_log(config, "start")[-1]["step"] == 9
+
+
+def test_what_a_lost_process_left_of_a_step_goes(make_config):
+    config = make_config(steps=10)
+    run_ranks(config)
+    first = list_checkpoints(config.output)[0][1]
+    shutil.copytree(first, f"{first}-2")
+    os.remove(join(f"{first}-2", MANIFEST_NAME))
+    os.remove(join(first, MANIFEST_NAME))
+    run_ranks(config)
+    assert folders(config) == ["step-00000010"]
+    open_checkpoint(first, verify=True)
+
+
+def test_checkpoints_of_any_step_are_found(tmp_path):
+    names = [folder_name(99_999_999), folder_name(100_000_000), folder_name(100_000_000, 2)]
+    for name in [*names, "step-1", "step-00000001.old"]:
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    found = list_checkpoints(str(tmp_path))
+    assert found == [
+        (step, join(str(tmp_path), "checkpoints", name))
+        for step, name in zip([99_999_999, 100_000_000, 100_000_000], names, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(("keep_best", "kept"), [(0, [25, 30]), (1, [10, 25, 30]), (2, [10, 20, 25, 30])])
@@ -129,7 +239,8 @@ def test_a_damaged_newest_is_skipped_loudly(make_config, caplog, file, content):
     assert f"{newest} is damaged and is skipped: " in loud[0] and file in loud[0]
     assert loud[1] == "going on from step 20 instead: the steps after it are done again"
     assert read_log(config, "train")[-1]["mlm_loss"] == expected
-    open_checkpoint(newest, verify=True)
+    assert folders(config)[-1] == "step-00000030-2"
+    open_checkpoint(list_checkpoints(config.output)[-1][1], verify=True)
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over_them(make_config):

@@ -15,6 +15,7 @@ from schemas.training_log import METRICS_FILE
 from tests.trainer.processes import finish, start, wait_for
 from tests.trainer.runs import read_log, run_ranks
 from trainer.core.commits import Commits, RanksChange
+from trainer.core.stop import Stopped, StopRequest
 from trainer.core.together import RankLost
 from trainer.exit_codes import STOPPED
 from trainer.rank_processes import ranks_below
@@ -52,7 +53,7 @@ def lose_a_rank_at(lost_step):
 
 def test_a_lost_rank_sets_the_others_back_to_the_last_commit(make_config):
     config = make_config(steps=90, commit_every=4, eval_every=90, checkpoint_every=100)
-    commits = [Commits(4), Commits(4)]
+    commits = [Commits(), Commits()]
     with pytest.raises(RankLost):
         run_ranks(config, 2, before_step=lose_a_rank_at(11), commits=commits)
     assert [commit.state.step for commit in commits] == [8, 8]
@@ -61,7 +62,7 @@ def test_a_lost_rank_sets_the_others_back_to_the_last_commit(make_config):
         run_ranks(config, 1, before_step=lose_a_rank_at(14), commits=commits[1:])
     assert commits[1].state.step == 12
     # A third one comes: what it has does not count.
-    run_ranks(config, 2, commits=[commits[1], Commits(4)])
+    run_ranks(config, 2, commits=[commits[1], Commits()])
     check_log(read_log(config))
     assert [(line["step"], line["world_size"]) for line in read_log(config, "start")] == [
         (0, 2),
@@ -73,7 +74,7 @@ def test_a_lost_rank_sets_the_others_back_to_the_last_commit(make_config):
 
 def test_ranks_that_change_of_themselves_lose_no_step(make_config):
     config = make_config(steps=40, eval_every=40, checkpoint_every=100)
-    commits = [Commits(100), Commits(100)]
+    commits = [Commits(), Commits()]
 
     def hosts_change(step, backend):
         if step == 7 and backend._world.rank == 0:
@@ -83,7 +84,7 @@ def test_ranks_that_change_of_themselves_lose_no_step(make_config):
         run_ranks(config, 2, before_step=hosts_change, commits=commits)
     assert {type(error) for error in run_ranks.errors.values()} == {RanksChange}
     commits[0].hosts_changed = False
-    run_ranks(config, 3, commits=[*commits, Commits(100)])
+    run_ranks(config, 3, commits=[*commits, Commits()])
     check_log(read_log(config))
     assert [(line["step"], line["world_size"]) for line in read_log(config, "start")] == [(0, 2), (7, 3)]
 
@@ -92,7 +93,7 @@ def test_ranks_that_meet_again_unchanged_repeat_an_undisturbed_run(make_config, 
     undisturbed = make_config(steps=30, output=str(tmp_path / "undisturbed"))
     run_ranks(undisturbed, 2)
     config = make_config(steps=30)
-    commits = [Commits(5), Commits(5)]
+    commits = [Commits(), Commits()]
     with pytest.raises(RankLost):
         run_ranks(config, 2, before_step=lose_a_rank_at(18), commits=commits)
     run_ranks(config, 2, commits=commits)
@@ -104,10 +105,51 @@ def test_ranks_that_meet_again_unchanged_repeat_an_undisturbed_run(make_config, 
 def test_a_rank_lost_before_the_first_commit_is_no_worse_than_a_restart(make_config):
     config = make_config(steps=12)
     run_ranks(make_config(steps=10))
-    commits = [Commits(5)]
-    run_ranks(config, commits=commits)
+    commits = [Commits()]
+    with pytest.raises(RankLost):
+        run_ranks(config, before_step=lose_a_rank_at(11), commits=commits)
     assert [line["step"] for line in read_log(config, "start")] == [0, 10]
     assert commits[0].state.step == 10
+
+
+def stop_as_the_ranks_meet_again(config, commits):
+    stop = StopRequest()
+    stop.ask()
+    with pytest.raises(Stopped):
+        run_ranks(config, stops=[stop], commits=commits)
+
+
+def test_a_stop_as_the_ranks_meet_again_saves_what_is_in_memory_alone(make_config):
+    config = make_config(steps=30, commit_every=4, eval_every=30, checkpoint_every=100)
+    commits = [Commits(), Commits()]
+    with pytest.raises(RankLost):
+        run_ranks(config, 2, before_step=lose_a_rank_at(11), commits=commits)
+    stop_as_the_ranks_meet_again(config, commits[1:])
+    assert latest_checkpoint(config.output).step == 8
+    run_ranks(config)
+    assert [line["step"] for line in read_log(config, "start")] == [0, 8, 8]
+    check_log(read_log(config))
+
+
+def test_a_checkpoint_is_a_commit_and_is_not_saved_twice(make_config):
+    config = make_config(commit_every=100, eval_every=10, checkpoint_every=10)
+    commits = [Commits()]
+    with pytest.raises(RankLost):
+        run_ranks(config, before_step=lose_a_rank_at(15), commits=commits)
+    assert commits[0].state.step == 10
+    stop_as_the_ranks_meet_again(config, commits)
+    assert [line["step"] for line in read_log(config, "checkpoint")] == [10]
+
+
+def test_a_commit_keeps_its_step_s_validation_loss(make_config):
+    config = make_config(commit_every=5, eval_every=5, checkpoint_every=100)
+    commits = [Commits()]
+    with pytest.raises(RankLost):
+        run_ranks(config, before_step=lose_a_rank_at(7), commits=commits)
+    stop_as_the_ranks_meet_again(config, commits)
+    (evaluation,), (saved,) = read_log(config, "eval"), read_log(config, "checkpoint")
+    assert saved["step"] == evaluation["step"] == 5
+    assert saved["validation_loss"] == evaluation["mlm_loss"] + evaluation["los_loss"]
 
 
 def read_lines(output):

@@ -230,7 +230,7 @@ def test_a_commit_in_memory_takes_the_log_along(make_config, monkeypatch):
     monkeypatch.setattr(RunLog, "close", lambda log: None)  # nor does a process that is killed
     config = make_config(output="memory://lost", checkpoint_every=100, eval_every=100, commit_every=4)
     with pytest.raises(RankLost):
-        run_ranks(config, 1, before_step=die_at_step_11, commits=[Commits(4)])
+        run_ranks(config, 1, before_step=die_at_step_11, commits=[Commits()])
     assert [step for step, _ in metrics(config)] == list(range(1, 9))
 
 

@@ -6,8 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
+from schemas.learned_codes import LEARNED_CODES_FILE
+from schemas.manifest import join
+from schemas.training_log import CONFIG_FILE
 from tests.trainer.runs import read_log, run_ranks
+from trainer.core.writing import CannotWrite
 
 
 def test_a_run_learns_and_beats_the_baselines(make_config):
@@ -76,3 +81,24 @@ def test_more_ranks_than_patients_in_the_last_step(make_config):
     config = make_config(steps=3, batch_size=200, eval_every=3, checkpoint_every=3)
     backends = run_ranks(config, 7)
     assert len({len(backend.seen) for backend in backends}) == 1
+
+
+@pytest.mark.parametrize("name", [CONFIG_FILE, LEARNED_CODES_FILE])
+def test_a_file_beside_the_checkpoints_is_never_half_there(make_config, monkeypatch, name):
+    config = make_config(steps=10, eval_every=10)
+    run_ranks(config)
+    with open(join(config.output, name)) as stream:
+        before = stream.read()
+    pipe_file = LocalFileSystem.pipe_file
+
+    def half(self, path, value, **options):
+        if name not in path or "/checkpoints/" in path:
+            return pipe_file(self, path, value, **options)
+        pipe_file(self, path, value[: len(value) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", half)
+    with pytest.raises(CannotWrite, match=f"{name} cannot be written"):
+        run_ranks(replace(config, steps=20))
+    with open(join(config.output, name)) as stream:
+        assert stream.read() == before

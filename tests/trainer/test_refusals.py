@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import shutil
 
@@ -12,9 +14,10 @@ from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import Patient, random_patients, write_split
-from trainer.config import MaskingConfig, ModelConfig
+from trainer.config import MaskingConfig, ModelConfig, OptimizerConfig
+from trainer.core.storage import NoAnswer
 from trainer.core.together import OtherRankFailed
-from trainer.core.writing import CannotWrite
+from trainer.core.writing import CannotWrite, writing
 
 
 def write_both(root, data_set, train, valid):
@@ -129,11 +132,52 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint_before(make_config, monkeypat
         ({"keep_checkpoints": 0}, "keep_checkpoints is 0"),
         ({"keep_best": -1}, "keep_best is -1"),
         ({"max_slots": 0}, "max_slots is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"eval_patients": -5}, "eval_patients is -5"),
+        ({"eval_patients": 0}, r"eval_patients is 0\. Rule: it is at least 1, or null"),
     ],
 )
 def test_options_out_of_range(make_config, fields, rule):
     with pytest.raises(ContractError, match=rule):
         make_config(**fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("learning_rate", [0.0, -1.0, math.nan, math.inf]),
+        ("epsilon", [0.0]),
+        ("clip_norm", [0.0, -1.0]),
+        ("beta_1", [1.0, 1.5, -0.1, math.nan]),
+        ("beta_2", [1.0]),
+        ("weight_decay", [-0.1, math.nan]),
+        ("warmup_steps", [-3]),
+    ],
+)
+def test_optimizer_options_out_of_range(name, values):
+    for value in values:
+        with pytest.raises(ContractError, match=rf"optimizer\.{name} is {value}\. Rule: .*choose e\.g\. "):
+            OptimizerConfig(**{name: value})
+
+
+def test_an_optimizer_without_warm_up_decay_or_momentum_is_one():
+    OptimizerConfig(warmup_steps=0, weight_decay=0.0, beta_1=0.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "make room"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "make room"),
+        (PermissionError(errno.EACCES, "Permission denied"), "let this user write there"),
+        (PermissionError("Access Denied"), "let this user write there"),
+        (OSError(errno.EROFS, "Read-only file system"), "let this user write there"),
+        (NoAnswer("timeout (the last of 5 tries)"), "see that it can be written"),
+    ],
+)
+def test_what_cannot_be_written_names_the_remedy_for_it(error, remedy):
+    with pytest.raises(CannotWrite, match=rf"run cannot be written: .*Remedy: {remedy}"), writing("run"):
+        raise error
 
 
 @pytest.mark.parametrize(

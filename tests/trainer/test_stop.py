@@ -12,6 +12,8 @@ from schemas.checkpoint import list_checkpoints
 from tests.trainer.interrupted import ON_EACH_BACKEND, check_it_repeats_an_undisturbed_run, started
 from tests.trainer.processes import STEPS, finish, losses
 from tests.trainer.runs import read_log, run_ranks
+from trainer.core.checkpoints import read_state
+from trainer.core.evaluation import Evaluator
 from trainer.core.stop import Stopped, StopRequest, stop_on_sigterm
 from trainer.exit_codes import STOPPED
 
@@ -73,12 +75,40 @@ def test_an_evaluation_is_given_up_and_comes_first_afterwards(undisturbed, tmp_p
         assert metrics_of(config, kind) == metrics_of(undisturbed, kind)
 
 
-def test_the_last_evaluation_too(undisturbed, tmp_path):
+def test_the_last_evaluation_too(undisturbed, tmp_path, caplog):
+    caplog.set_level("INFO")
     config = replace(undisturbed, output=str(tmp_path / "stopped"))
     run_and_stop(config, {0: 30})
     assert [line["step"] for line in read_log(config, "eval")] == [15]
     run_ranks(config, 2)
     assert metrics_of(config, "eval") == metrics_of(undisturbed, "eval")
+    evaluation = read_log(config, "eval")[-1]
+    state = read_state(list_checkpoints(config.output)[-1][1])
+    assert (state.step, state.evaluation_due) == (30, False)
+    assert state.validation_loss == evaluation["mlm_loss"] + evaluation["los_loss"]
+    assert [line["validation_loss"] for line in read_log(config, "checkpoint")[-2:]] == [
+        None,
+        state.validation_loss,
+    ]
+    before = read_log(config)
+    run_ranks(config, 2)
+    assert "already trained to step 30" in caplog.text
+    assert read_log(config) == before
+
+
+def test_what_is_evaluated_afterwards_may_be_the_best(make_config, monkeypatch):
+    config = make_config(checkpoint_every=5, eval_every=5, keep_checkpoints=1, keep_best=1)
+    evaluate = Evaluator.evaluate
+
+    def planned(self):
+        values = evaluate(self)
+        steps = [line["step"] for line in read_log(config, "train")]
+        return values | {"mlm_loss": 0.1 if steps[-1] == 15 else 1.0, "los_loss": 0.5}
+
+    monkeypatch.setattr(Evaluator, "evaluate", planned)
+    run_and_stop(config, {0: 15})
+    run_ranks(config, 2)
+    assert [step for step, _ in list_checkpoints(config.output)] == [15, 30]
 
 
 def test_what_is_saved_already_is_not_saved_again(make_config):

@@ -6,6 +6,7 @@ import logging
 from typing import Any, NoReturn
 
 from schemas.bert_names import WORD_EMBEDDINGS
+from schemas.files import write_whole
 from schemas.learned_codes import LEARNED_CODES_FILE
 from schemas.manifest import join
 from schemas.training_log import CHECKPOINT, EVAL, START, STOP, TRAIN
@@ -16,7 +17,7 @@ from trainer.core.metrics import IntervalMeans
 from trainer.core.run import Progress, Run, state_of
 from trainer.core.run_log import RunLog, evaluation_line, log_progress, progress_line
 from trainer.core.stop import Stopped
-from trainer.core.storage import file_system, retried
+from trainer.core.storage import retried
 from trainer.core.together import on_every_rank
 from trainer.core.writing import writing
 
@@ -82,9 +83,8 @@ def _write_learned_codes(run: Run, progress: Progress) -> None:
         run.backend.named_weights()[WORD_EMBEDDINGS],
     )
     uri = join(run.config.output, LEARNED_CODES_FILE)
-    filesystem, path = file_system(uri)
     with writing(uri):
-        retried(uri, lambda: filesystem.pipe_file(path, found.to_json().encode()))
+        retried(uri, lambda: write_whole(uri, found.to_json().encode()))
 
 
 def save(run: Run, progress: Progress, log: RunLog) -> None:
@@ -114,7 +114,7 @@ def commit(run: Run, progress: Progress, log: RunLog) -> None:
     """In an elastic run: keep a copy of the weights in memory, and have the log's files reach as far."""
     if run.commits is not None:
         log.sync()
-        run.commits.keep(run.backend, state_of(run, progress))
+        run.commits.keep(run.backend, state_of(run, progress), progress.saved_step)
 
 
 def stop_run(run: Run, progress: Progress, log: RunLog, ranks: list[int]) -> NoReturn:

@@ -21,13 +21,15 @@ from schemas.checkpoint import (
     Checkpoint,
     folder_name,
     list_checkpoints,
+    list_saves,
     open_checkpoint,
 )
 from schemas.errors import ContractError, NotPublished
+from schemas.files import exists
 from schemas.manifest import (
-    MANIFEST_NAME,
     Manifest,
     describe_file,
+    is_published,
     join,
     publish_manifest,
     unpublish,
@@ -89,12 +91,14 @@ class CheckpointStore:
     ) -> str:
         """Write one checkpoint, then drop the old ones that are not to be kept. Its folder.
 
-        Raises CannotWrite; then nothing is dropped but what was half written.
+        A run that was set back saves a step again, or one before those that it had saved: whatever was saved
+        of this step and of later ones goes, but only once this one is whole. Raises CannotWrite; then nothing
+        is dropped but what was half written.
         """
-        uri = join(self._run_uri, CHECKPOINTS_FOLDER, folder_name(state.step))
+        with writing(self._run_uri):
+            uri = retried(self._run_uri, lambda: self._new_folder(state.step))
         try:
             with writing(uri):
-                retried(uri, lambda: _remove(uri))  # what a lost process left
                 self._write(uri, backend, config, vocabulary, max_seq_length, state)
         except CannotWrite as error:
             if not isinstance(error.__cause__, NoAnswer):
@@ -102,10 +106,20 @@ class CheckpointStore:
                     _remove(uri)
             raise
         try:
-            retried(uri, lambda: self._drop_old(state.step))
+            retried(uri, lambda: self._drop_old(state.step, uri))
         except OSError as error:
-            LOG.warning("checkpoints before %s that are not to be kept stay: %s", uri, describe(error))
+            LOG.warning("checkpoints besides %s that are not to be kept stay: %s", uri, describe(error))
         return uri
+
+    def _new_folder(self, step: int) -> str:
+        """The folder of the step's next save; what a lost process left unfinished of the step goes."""
+        last = 0
+        for number, save, uri in list_saves(self._run_uri):
+            if number == step and is_published(uri):
+                last = save
+            elif number == step:
+                _remove(uri)
+        return join(self._run_uri, CHECKPOINTS_FOLDER, folder_name(step, last + 1))
 
     def _write(
         self,
@@ -146,8 +160,8 @@ class CheckpointStore:
     def newest(self) -> tuple[Checkpoint, TrainingState] | None:
         """The newest checkpoint that is whole, and its state. A damaged one is skipped, and logged.
 
-        None where none was ever finished. Raises ContractError where all that were are damaged, or the store
-        does not answer.
+        The newest is that of the highest step: a save drops those of later steps. None where none was ever
+        finished. Raises ContractError where all that were are damaged, or the store does not answer.
         """
         damaged: list[str] = []
         for step, uri in reversed(reading(self._run_uri, partial(list_checkpoints, self._run_uri))):
@@ -173,22 +187,21 @@ class CheckpointStore:
             )
         return None
 
-    def _drop_old(self, step: int) -> None:
-        """Of the checkpoints up to this step, keep the newest and the best that are published."""
-        past = [uri for number, uri in reversed(list_checkpoints(self._run_uri)) if number <= step]
-        published = [uri for uri in past if _is_published(uri)]
-        kept = set(published[: self._keep])
+    def _drop_old(self, step: int, saved: str) -> None:
+        """Keep what was just saved of this step and, of earlier steps, the newest and the best published."""
+        found = list_checkpoints(self._run_uri)
+        newest = {step: saved}
+        for number, uri in reversed(found):
+            if number < step and number not in newest and is_published(uri):
+                newest[number] = uri
+        published = list(newest.values())
+        kept = {saved, *published[: self._keep]}
         if len(published) > self._keep:
             losses = {uri: _validation_loss(uri) for uri in published}
             kept |= set(sorted(published, key=losses.__getitem__)[: self._keep_best])
-        for uri in past:
+        for _, uri in found:
             if uri not in kept:
                 _remove(uri)
-
-
-def _is_published(uri: str) -> bool:
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    return filesystem.exists(join(root, MANIFEST_NAME))
 
 
 def _validation_loss(uri: str) -> float:
@@ -216,6 +229,6 @@ def read_state(uri: str) -> TrainingState:
 def _remove(uri: str) -> None:
     """Remove a checkpoint folder, its manifest first: half removed, it is an unfinished one."""
     filesystem, root = fsspec.core.url_to_fs(uri)
-    if filesystem.exists(root):
+    if exists(filesystem, root):
         unpublish(uri)
         filesystem.rm(root, recursive=True)

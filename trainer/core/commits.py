@@ -18,11 +18,11 @@ class RanksChange(Exception):
 class Commits:
     """The last commit of this process. Of the ranks that meet again, the first one's counts."""
 
-    def __init__(self, every: int) -> None:
-        """every: steps between commits, all of which are lost with a rank at worst."""
-        self.every = every
+    def __init__(self) -> None:
         self.hosts_changed = False
         """Set by the launcher's message, from another thread; ranks agree on it before each step."""
+        self.saved_step = 0
+        """Step of the newest checkpoint when this was committed: a commit itself is none."""
         self._state: TrainingState | None = None
         self._weights: Any = None
 
@@ -30,9 +30,9 @@ class Commits:
     def state(self) -> TrainingState | None:
         return self._state
 
-    def keep(self, backend: Backend, state: TrainingState) -> None:
+    def keep(self, backend: Backend, state: TrainingState, saved_step: int) -> None:
         """Commit: copy weights and optimiser slots."""
-        self._state, self._weights = state, backend.snapshot()
+        self._state, self._weights, self.saved_step = state, backend.snapshot(), saved_step
 
     def restore(self, backend: Backend) -> None:
         """Put the committed weights and slots back."""

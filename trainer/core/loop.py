@@ -24,10 +24,11 @@ def train(run: Run, progress: Progress, steps: Iterator[StepInput], log: RunLog)
     first_step = progress.step
     prefetched = Prefetch(steps)
     try:
-        commit(run, progress, log)
         if progress.evaluation_due:
             with clock.aside():
                 evaluate(run, progress, log)
+                save(run, progress, log)  # this step's checkpoint says that the evaluation is yet to come
+        commit(run, progress, log)
         begun: BegunStep | None = None
         while progress.step < run.steps:
             with run.trace.step(progress.step + 1):
@@ -86,10 +87,11 @@ def _boundary(run: Run, progress: Progress, log: RunLog) -> None:
     if _is_due(run, progress, run.config.eval_every):
         with run.trace.span("evaluate"):
             evaluate(run, progress, log)
-    if _is_due(run, progress, run.config.checkpoint_every):
+    saves = _is_due(run, progress, run.config.checkpoint_every)
+    if saves:
         with run.trace.span("save checkpoint"):
             save(run, progress, log)
-    if progress.step % run.config.commit_every == 0:
+    if saves or progress.step % run.config.commit_every == 0:  # no commit is older than the newest checkpoint
         commit(run, progress, log)
 
 

@@ -32,7 +32,8 @@ class Progress:
     validation_loss: float | None = None
     """Of this step, if it was evaluated."""
     saved_step: int = 0
-    """Step of the newest checkpoint; at step 0 there is nothing to save."""
+    """Step of the newest checkpoint, which an elastic run's commit is not; at step 0 there is nothing to
+    save."""
     evaluation_due: bool = False
     """This step's evaluation was given up to stop in time."""
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import fsspec
 
+from schemas.files import write_whole
 from schemas.manifest import join
 from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
-from schemas.whole_file import write_whole
 from trainer.core.event_file import EventFile
 from trainer.core.growing_file import GrowingFile
 from trainer.core.storage import retried
@@ -79,9 +79,10 @@ def _forget_after(run_uri: str, step: int, evaluation_due: bool) -> bytes:
     filesystem, root = fsspec.core.url_to_fs(run_uri)
     filesystem.makedirs(root, exist_ok=True)
     path = join(root, METRICS_FILE)
-    if not filesystem.exists(path):
+    try:
+        lines = filesystem.cat_file(path).split(b"\n")
+    except FileNotFoundError:
         return b""
-    lines = filesystem.cat_file(path).split(b"\n")
     kept = [line for line in lines if _step_of(line) <= step]
     if evaluation_due:
         kept = [line for line in kept if (json.loads(line)["kind"], _step_of(line)) != (EVAL, step)]

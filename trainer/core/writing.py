@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.errors import ContractError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CannotWrite(ContractError):
@@ -15,9 +18,16 @@ class CannotWrite(ContractError):
         super().__init__(
             f"{uri} cannot be written: {error.strerror or error}",
             "a run keeps its checkpoints and its log; those already there are untouched",
-            "make room (or lower keep_checkpoints and keep_best) and start again: the run goes on from its "
-            "newest checkpoint",
+            f"{_remedy(error)}, then start again: the run goes on from its newest checkpoint",
         )
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in _NO_ROOM:
+        return "make room (or lower keep_checkpoints and keep_best)"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return "let this user write there"
+    return "see that it can be written (the path, room, and of a store its answers and the credentials)"
 
 
 @contextmanager

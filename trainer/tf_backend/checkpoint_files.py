@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.bert_names import check_shapes, ignored_reason
 from schemas.checkpoint import TENSORFLOW, open_checkpoint, tensorflow_prefix
 from schemas.errors import ContractError
+from schemas.files import exists
 from schemas.manifest import join
 
 _INDEX = ".index"
@@ -35,12 +37,20 @@ def write(folder: str, step: int, arrays: Mapping[str, tf.Tensor | tf.Variable])
                 tensors=[tf.convert_to_tensor(array) for array in arrays.values()],
             )
         except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
-            raise OSError(error.message) from error
+            raise _os_error(error.message) from error
         files = sorted(name for name in os.listdir(local) if name.startswith(f"{prefix}."))
         if local == scratch:
             for name in files:
                 filesystem.put_file(join(scratch, name), join(root, name))
     return files
+
+
+def _os_error(message: str) -> OSError:
+    """TensorFlow's message as Python's error, with the number that it keeps only the text of."""
+    for number in errno.errorcode:
+        if f"; {os.strerror(number)}" in message:
+            return OSError(number, message)
+    return OSError(message)
 
 
 def read_all(folder: str, step: int, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -93,7 +103,7 @@ def _read(
 def _local(prefix: str) -> Iterator[str]:
     """The prefix of a checkpoint's files on this machine. Raises ContractError."""
     filesystem, root = fsspec.core.url_to_fs(prefix)
-    if not filesystem.exists(root + _INDEX):
+    if not exists(filesystem, root + _INDEX):
         raise ContractError(
             f"{prefix}{_INDEX} does not exist",
             "a TensorFlow checkpoint is given by the common start of its files' names, e.g. model.ckpt-300",
