@@ -74,7 +74,7 @@ JOB_ARGS ?=
 CONFIG ?=
 #: pretrain: tensorflow or torch
 BACKEND ?= torch
-#: pretrain: processes under horovodrun; 1 trains without it
+#: pretrain: processes under horovodrun; 1 (without HOROVOD_ARGS) trains without it
 NP ?= 1
 #: more arguments of horovodrun, e.g. "-H host1:4,host2:4"
 HOROVOD_ARGS ?=
@@ -154,7 +154,7 @@ foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONF
 	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
 valid_shards = $(if $(wildcard $(RUN)/shards/valid/*.parquet),--shards "$(RUN)/shards/valid")
 report_training = "$(BIN)/python" -m reports training --run "$(RUN)/pretrain" --output "$(RUN)/pretrain/report.html"
-launch = $(if $(filter-out 1,$(NP)),"$(BIN)/python" -m trainer.launch -np $(NP) --gloo $(HOROVOD_ARGS))
+launch = $(if $(filter-out 1,$(NP))$(HOROVOD_ARGS),"$(BIN)/python" -m trainer.launch -np $(NP) --gloo $(HOROVOD_ARGS))
 
 ##@ Start here
 .PHONY: help
@@ -165,6 +165,8 @@ help: ## list the targets and the variables
 demo: RUN := runs/demo
 demo: CONFIG := configs/demo.yaml
 demo: NP := 2
+# Two processes train on any machine's CPU, but not on one GPU.
+demo: export CUDA_VISIBLE_DEVICES := -1
 demo: setup ## everything on 20,000 synthetic patients: claims to a converted model and a report
 	@$(MAKE) --no-print-directory claims preprocess pretrain convert report \
 		RUN="$(RUN)" INPUT="$(RUN)/claims" SOURCE=claims CONFIG="$(CONFIG)" NP="$(NP)" PATIENTS="$(PATIENTS)"

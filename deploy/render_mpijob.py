@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from schemas.errors import ContractError
+
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mpijob.yaml")
 
 
@@ -40,12 +42,20 @@ class MpiJob:
     options: list[str] = field(default_factory=list)
     """More options of the trainer, e.g. [--steps=5000]."""
     secret: str = "medbert-store"
-    """The launcher's environment, if there is a secret of that name: credentials and address of the store."""
+    """How the store is reached, if there is a secret of that name: AWS's files `credentials` and `config`."""
     service_account: str = "default"
     retries: int = 20
     """How often a launcher that ended with an error is started again."""
     home: str = "/opt/medbert-lake"
     """Where the project is in the image."""
+
+    def __post_init__(self) -> None:
+        if 0 < self.gpus < self.ranks_per_worker:
+            raise ContractError(
+                f"ranks_per_worker is {self.ranks_per_worker}, gpus is {self.gpus}",
+                "with GPUs, each process of a worker has one of its own",
+                "lower ranks_per_worker, or raise gpus",
+            )
 
 
 def render(job: MpiJob) -> dict[str, Any]:
@@ -62,13 +72,19 @@ def render(job: MpiJob) -> dict[str, Any]:
     return filled
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 2 for options that do not fit together."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(description="Fill in deploy/mpijob.yaml.")
     parser.add_class_arguments(MpiJob, None)
-    job = MpiJob(**parser.parse_args(arguments))
+    try:
+        job = MpiJob(**parser.parse_args(arguments))
+    except ContractError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,7 @@
-"""`python -m trainer.preemption`: ask the ranks of this container to stop, and wait until they have.
+"""`python -m trainer.preemption [RUN]`: ask the ranks of this host to stop, and wait until they have.
 
 Kubernetes runs it before it ends a worker (deploy/mpijob.yaml): its own SIGTERM reaches the ssh server alone.
+A launcher runs it on the other hosts of its run, where there may be ranks of other runs, too.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ import sys
 
 import psutil
 
-from trainer.launch import GRACE_SECONDS, ranks_below
+from trainer.rank_processes import ask_to_stop, ranks_below
 
-CONTAINER = 1
-"""Above all processes of a container."""
+GRACE_SECONDS = 60
+"""After SIGTERM, ranks that have not stopped by then are killed."""
+
+ALL = 1
+"""Above all processes of a host or a container."""
 
 
-def stop_ranks(process: int, seconds: float) -> int:
-    """SIGTERM to each rank below a process; how many still run after so many seconds."""
-    ranks = ranks_below(process)
-    for rank in ranks:
-        rank.terminate()
+def stop_ranks(process: int, seconds: float, run: str | None = None) -> int:
+    """SIGTERM to each rank (of a certain run) below a process; how many still run after so many seconds."""
+    ranks = ranks_below(process, run)
+    ask_to_stop(ranks)
     _, left = psutil.wait_procs(ranks, timeout=seconds)
     return len(left)
 
 
 if __name__ == "__main__":
-    sys.exit(stop_ranks(CONTAINER, GRACE_SECONDS) > 0)
+    sys.exit(stop_ranks(ALL, GRACE_SECONDS, *sys.argv[1:2]) > 0)

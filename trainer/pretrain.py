@@ -40,12 +40,14 @@ from trainer.core.world import World, detect_world, is_elastic
 from trainer.core.writing import writing
 from trainer.readers import open_reader
 from trainer.readers.base import ShardReader
+from trainer.stall_check import limit_waiting
 
 LOG = logging.getLogger(__name__)
 
 
 def main(config: PretrainConfig) -> None:
     """Train as this process's part of the world that launched it. Raises ContractError, Stopped."""
+    limit_waiting()
     with stop_on_sigterm() as stop:
         if is_elastic():
             from trainer import elastic  # imports Horovod

@@ -6,23 +6,42 @@ import os
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 
 import psutil
 
 CHECK_SECONDS = 5.0
 
+_RUN = "MEDBERT_RUN"
 
-def ranks_below(process: int) -> list[psutil.Process]:
-    """The processes below this one that are a rank of a run, without those that a rank started."""
+
+def name_run() -> str:
+    """Called by the launcher: a name for its run, by which its ranks are known on whatever host they are."""
+    os.environ[_RUN] = uuid.uuid4().hex
+    return os.environ[_RUN]
+
+
+def ranks_below(process: int, run: str | None = None) -> list[psutil.Process]:
+    """The processes below this one that are a rank (of a certain run), without those that a rank started."""
     found: dict[int, psutil.Process] = {}
     for child in psutil.Process(process).children(recursive=True):  # parents come before their children
         try:
-            if child.ppid() not in found and "HOROVOD_RANK" in child.environ():
+            environment = child.environ()
+            is_rank = "HOROVOD_RANK" in environment and run in (None, environment.get(_RUN))
+            if is_rank and child.ppid() not in found:
                 found[child.pid] = child
         except psutil.Error:
             continue  # it ended meanwhile
     return list(found.values())
+
+
+def ask_to_stop(ranks: Iterable[psutil.Process]) -> None:
+    """SIGTERM to each of them."""
+    for rank in ranks:
+        with suppress(psutil.Error):  # it ended meanwhile
+            rank.terminate()
 
 
 def name_frozen_ranks() -> None:

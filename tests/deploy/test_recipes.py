@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,10 +15,11 @@ import yaml
 from horovod.runner.common.util.hosts import parse_host_files, parse_hosts
 from horovod.runner.launch import parse_args
 
-from deploy.render_mpijob import MpiJob, render
+from deploy.render_mpijob import MpiJob, main, render
+from schemas.errors import ContractError
 from trainer import preemption
 from trainer.__main__ import make_parser
-from trainer.launch import GRACE_SECONDS
+from trainer.preemption import GRACE_SECONDS
 
 JOBS = {
     "small": MpiJob(image="lake:1", run="s3://bucket/run"),
@@ -46,11 +48,12 @@ def job(request):
     return JOBS[request.param]
 
 
+def pods(rendered):
+    return {role: spec["template"]["spec"] for role, spec in rendered["spec"]["mpiReplicaSpecs"].items()}
+
+
 def containers(rendered):
-    return {
-        role: spec["template"]["spec"]["containers"][0]
-        for role, spec in rendered["spec"]["mpiReplicaSpecs"].items()
-    }
+    return {role: pod["containers"][0] for role, pod in pods(rendered).items()}
 
 
 def test_an_mpijob_is_one_by_its_schema(validator, job):
@@ -91,12 +94,46 @@ def test_what_the_launcher_runs_is_taken_by_horovod_and_the_trainer(job, project
     run = job.run.rstrip("/")
     assert options.pretrain.data.shards == f"{run}/shards" and options.pretrain.output == f"{run}/pretrain"
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == job.gpus
-    assert worker["lifecycle"]["preStop"]["exec"]["command"][1:] == ["-m", preemption.__name__]
-    grace = rendered["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["terminationGracePeriodSeconds"]
-    assert grace > GRACE_SECONDS
-    mounts = {mount["name"] for mount in worker["volumeMounts"]}
-    volumes = rendered["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["volumes"]
-    assert mounts == {volume["name"] for volume in volumes}
+
+
+def test_all_have_the_time_to_stop(job):
+    for spec in pods(render(job)).values():
+        assert spec["terminationGracePeriodSeconds"] > GRACE_SECONDS
+
+
+def test_what_asks_the_ranks_of_a_worker_runs_in_the_project_wherever_it_starts(tmp_path):
+    home = tmp_path / "of 'mine' $HOME"
+    (home / ".venv/bin").mkdir(parents=True)
+    python = home / ".venv/bin/python"
+    python.write_text('#!/bin/sh\npwd\necho "$@"\n')
+    python.chmod(0o755)
+    job = dataclasses.replace(JOBS["small"], home=str(home))
+    hook = containers(render(job))["Worker"]["lifecycle"]["preStop"]["exec"]["command"]
+    said = subprocess.run(hook, cwd="/", capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == [str(home), f"-m {preemption.__name__}"]
+
+
+def test_the_stores_credentials_are_files_of_the_workers_and_in_no_environment(job):
+    rendered = render(job)
+    launcher, worker = (containers(rendered)[role] for role in ("Launcher", "Worker"))
+    assert "envFrom" not in launcher and "envFrom" not in worker
+    volumes = {volume["name"]: volume for volume in pods(rendered)["Worker"]["volumes"]}
+    mounts = {mount["name"]: mount for mount in worker["volumeMounts"]}
+    assert mounts.keys() == volumes.keys()
+    assert volumes["store"]["secret"] == {"secretName": job.secret, "optional": True}
+    folder = mounts["store"]["mountPath"]
+    assert {variable["name"]: variable["value"] for variable in launcher["env"]} == {
+        "AWS_SHARED_CREDENTIALS_FILE": f"{folder}/credentials",
+        "AWS_CONFIG_FILE": f"{folder}/config",
+    }
+
+
+def test_more_ranks_than_gpus_are_refused(capsys):
+    with pytest.raises(ContractError, match="ranks_per_worker is 2, gpus is 1"):
+        MpiJob(image="lake:1", run="s3://bucket/run", ranks_per_worker=2, gpus=1)
+    options = ["--image=lake:1", "--run=s3://bucket/run", "--ranks_per_worker=2", "--gpus=1"]
+    assert main(options) == 2
+    assert capsys.readouterr().err.startswith("error: ranks_per_worker is 2, gpus is 1. Rule: ")
 
 
 def test_the_script_writes_what_kubectl_reads(project_root):

@@ -185,6 +185,16 @@ def test_training_is_launched_under_horovod_only_with_several_processes(commands
     assert together[-len(alone) :] == alone
 
 
+def test_one_process_is_launched_under_horovod_where_that_has_arguments(commands):
+    elastic, _ = commands("pretrain", "NP=1", "HOROVOD_ARGS=--min-np 1 --host-discovery-script hosts.sh")
+    assert elastic[1:6] == ["-m", "trainer.launch", "-np", "1", "--gloo"]
+    assert elastic[6:10] == ["--min-np", "1", "--host-discovery-script", "hosts.sh"]
+
+
+def test_the_demos_processes_do_not_share_a_gpu(make):
+    assert "demo: CUDA_VISIBLE_DEVICES := -1" in make("-np", "demo").splitlines()
+
+
 def test_every_command_of_the_demo_is_one_that_its_program_understands(commands, monkeypatch, project_root):
     monkeypatch.chdir(project_root)
     understood = []

@@ -1,6 +1,7 @@
 """Two hosts on this machine: network namespaces, joined by a cable. Neither has the other's addresses.
 
-Only ssh is replaced, by a script that runs a command in the namespace of the host that it is given.
+Only ssh is replaced, by a script that runs a command in the namespace of the host that it is given. As with
+ssh, that is no process below the one that asked for it, and its exit code comes back.
 """
 
 from __future__ import annotations
@@ -34,7 +35,13 @@ case $host in
 {cases}
     *) echo "ssh: no route to $host" >&2; exit 255 ;;
 esac
-exec ip netns exec "$namespace" sh -c "$*"
+session=$(mktemp -d -p {folder})
+trap 'kill -- $! -$(cat $session/group); exit 143' TERM
+mkfifo $session/code
+setsid --fork ip netns exec "$namespace" sh -c 'echo $$ >$0/group; sh -c "$1"; echo $? >$0/code' $session "$*"
+cat $session/code >$session/ended 2>/dev/null &
+wait $!
+exit $(cat $session/ended)
 """
 
 
@@ -101,8 +108,9 @@ def _write_ssh(folder: str, names: tuple[str, ...]) -> str:
     cases = "\n".join(
         f"    {address}) namespace={name} ;;" for address, name in zip(ADDRESSES, names, strict=True)
     )
+    script = _SSH.format(folder=folder, log=f"{folder}/ssh.log", cases=cases)
     os.makedirs(f"{folder}/bin")
-    os.chmod(_write(f"{folder}/bin/ssh", _SSH.format(log=f"{folder}/ssh.log", cases=cases)), 0o755)
+    os.chmod(_write(f"{folder}/bin/ssh", script), 0o755)
     return f"{folder}/bin"
 
 

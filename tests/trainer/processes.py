@@ -37,6 +37,7 @@ def start(
     ranks,
     *,
     program=("-m", "trainer"),
+    launcher="trainer.launch",
     launch=(),
     prefix=(),
     file_limit=None,
@@ -45,11 +46,11 @@ def start(
 ):
     """The trainer in a process group of its own.
 
-    program: instead of the trainer. launch: further arguments of the launcher. prefix: a command that runs
-    it all. file_limit: bytes that no file may exceed, like a quota. environment: further variables. more:
-    further options of the trainer.
+    program: instead of the trainer. launcher: its module. launch: its further arguments. prefix: a command
+    that runs it all. file_limit: bytes that no file may exceed, like a quota. environment: further variables.
+    more: further options of the trainer.
     """
-    launcher = [sys.executable, "-m", "trainer.launch", "-np", str(ranks), "--gloo", *launch]
+    under_launcher = [sys.executable, "-m", launcher, "-np", str(ranks), "--gloo", *launch]
     options = OPTIONS | {
         "data.shards": data_set.shards,
         "data.vocabulary": data_set.vocabulary,
@@ -62,7 +63,7 @@ def start(
         [
             *prefix,
             *limit,
-            *(launcher if ranks > 1 else []),
+            *(under_launcher if ranks > 1 else []),
             *(sys.executable, *program, "pretrain"),
             *(f"--{name}={value}" for name, value in options.items()),
         ],

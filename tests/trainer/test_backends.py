@@ -161,3 +161,10 @@ def test_weights_are_loaded_without_the_slots(results):
     assert loaded.keys() == saved.keys() - {"last_loss"}
     drift = max(np.abs(loaded[name] - saved[name]).max() for name in loaded)
     assert 0 < drift < 0.02  # two steps lie between
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_process_without_a_gpu_of_its_own_is_refused(run_backend, backend):
+    error = str(run_backend(backend, "second_rank_on_one_gpu")[0]["error"])
+    assert error.startswith("rank 1 is process 2 of its host, which has 1 GPU(s). Rule: ")
+    assert "start at most 1 on such a host (NP, slots)" in error

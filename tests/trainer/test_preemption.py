@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from trainer.preemption import stop_ranks
+from trainer.rank_processes import ask_to_stop, name_run
 
 PROGRAM = """
 import signal, sys, time
@@ -56,3 +58,20 @@ def test_a_rank_that_does_not_stop_is_counted(start):
 def test_without_ranks_there_is_nothing_to_do(start):
     start("signal.SIG_IGN", None)
     assert stop_ranks(os.getpid(), 30) == 0
+
+
+def test_ranks_of_another_run_are_left_alone(start, monkeypatch):
+    other = start("lambda *_: sys.exit(75)", 0)
+    monkeypatch.setenv("MEDBERT_RUN", "")  # put back afterwards
+    run = name_run()
+    ours = start("lambda *_: sys.exit(75)", 0)
+    assert stop_ranks(os.getpid(), 30, run) == 0
+    assert ours.poll() is not None and other.poll() is None
+
+
+def test_one_that_ended_meanwhile_does_not_keep_the_rest_from_being_asked(start):
+    ranks = [psutil.Process(start("lambda *_: sys.exit(75)", rank).pid) for rank in (0, 1)]
+    ranks[0].kill()
+    ranks[0].wait()
+    ask_to_stop(ranks)
+    assert ranks[1].wait(30) == 75

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 
 import numpy as np
@@ -11,7 +13,7 @@ from safetensors.numpy import load_file
 from schemas.checkpoint import latest_checkpoint
 from tests.trainer.network_hosts import ADDRESSES, INTERFACE, two_hosts
 from tests.trainer.processes import finish, losses, start, wait_for_step
-from trainer.exit_codes import USER_ERROR
+from trainer.exit_codes import STOPPED, USER_ERROR
 
 pytestmark = [pytest.mark.horovod, pytest.mark.slow]
 
@@ -28,13 +30,13 @@ def hosts(tmp_path):
 def begin(data_set, hosts):
     """Start a run on both hosts."""
 
-    def begin(output, **options):
+    def begin(output, hostfile=hosts.hostfile, launch=(), **options):
         return start(
             data_set,
             output,
             "torch",
             2,
-            launch=("--hostfile", hosts.hostfile, "--disable-cache"),
+            launch=("--hostfile", hostfile, "--disable-cache", *launch),
             prefix=hosts.prefix,
             environment=hosts.environment | {"HOROVOD_GLOO_TIMEOUT_SECONDS": "10"},
             **options,
@@ -71,3 +73,16 @@ def test_a_cut_cable_ends_the_run(tmp_path, hosts, begin):
     hosts.cut_cable()
     said = finish(process, USER_ERROR)
     assert "stops: another rank is lost or hangs (" in said
+
+
+def test_a_launcher_without_ranks_has_those_elsewhere_stop_in_order(tmp_path, begin):
+    output, hostfile = str(tmp_path / "run"), tmp_path / "only_the_other_host"
+    hostfile.write_text(f"{ADDRESSES[1]} slots=2\n")
+    # Horovod takes a single host for its own, and has it talk to itself alone.
+    launch = ("--network-interface", INTERFACE)
+    process = begin(output, str(hostfile), launch, steps=100_000)
+    wait_for_step(process, output, 10)
+    os.kill(process.pid, signal.SIGTERM)
+    said = finish(process, STOPPED)
+    assert "(SIGTERM on rank " in said
+    assert latest_checkpoint(output).step == losses(output)[-1][0] >= 10

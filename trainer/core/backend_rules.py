@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from schemas.errors import ContractError
 from trainer.core.backend import Predictions, StepResult, StepTotals
 from trainer.core.input.batch import MaskedBatch
 from trainer.core.input.slots import PackedPiece
+from trainer.core.world import World
 
 TOP_CODES = 10
 """Codes that `Backend.predict` names for each masked slot."""
@@ -105,3 +107,14 @@ def threads_per_process() -> int:
     if stated.isdigit() and int(stated) > 0:
         return int(stated)
     return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("HOROVOD_LOCAL_SIZE", 1)))
+
+
+def gpu_of(world: World, gpus: int) -> int:
+    """Which of this host's GPUs, of which there is at least one, is this process's. Raises ContractError."""
+    if world.local_rank >= gpus:
+        raise ContractError(
+            f"rank {world.rank} is process {world.local_rank + 1} of its host, which has {gpus} GPU(s)",
+            "where there are GPUs, each process of a host has one of its own",
+            f"start at most {gpus} on such a host (NP, slots), or train on its CPU: CUDA_VISIBLE_DEVICES=-1",
+        )
+    return world.local_rank

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,12 @@ from trainer.core.baselines import (
 )
 from trainer.core.confusions import ConfusionCounts, Confusions
 from trainer.core.input.masking import evaluation_key
-from trainer.core.input.order import Order, count, share
+from trainer.core.input.order import Order, Range, count, share
 from trainer.core.input.stream import stream_batches
 from trainer.core.input.training_input import BatchMaker
 from trainer.core.metrics import TOP_K, EvaluationSums, area_under_roc, count_hits, count_top_hits, ratio
 from trainer.core.stop import StopRequest
-from trainer.core.together import failure_flags, on_every_rank
+from trainer.core.together import work_and_ask
 from trainer.core.world import World
 from trainer.readers.base import ShardReader
 
@@ -52,8 +53,6 @@ class _Local:
     scores: np.ndarray
     """(2, patients of all ranks): score and label of this rank's patients, 0 elsewhere"""
     confusions: ConfusionCounts
-    gave_up: bool = False
-    """Asked to stop before the end of its part."""
 
 
 class Evaluator:
@@ -92,10 +91,7 @@ class Evaluator:
             return None
         if self._popularity is None:
             self._popularity = self._count_popularity()
-        local = on_every_rank(self._backend, self._world, "evaluation", self._evaluate_share)
-        asked = self._backend.all_reduce("evaluation.stop", failure_flags(self._world, local.gave_up))
-        if asked.any():
-            raise EvaluationStopped(np.flatnonzero(asked).tolist())
+        local = self._evaluate_share()
         sums = EvaluationSums.from_array(self._backend.all_reduce("evaluation.sums", local.sums.to_array()))
         if self._baseline_hits is None:
             self._baseline_hits = self._backend.all_reduce("evaluation.baselines", local.baseline_hits)
@@ -108,35 +104,53 @@ class Evaluator:
 
         Counts how many patients have each code, too.
         """
-        shards = range(min(_COUNTED_SHARDS, len(self._train.shard_rows)))[
-            self._world.rank :: self._world.size
-        ]
+        shards = range(min(_COUNTED_SHARDS, len(self._train.shard_rows)))
         size = self._train.shards.vocabulary_size
+        counts = np.zeros((2, size), np.int64)
 
-        def count_share() -> np.ndarray:
-            counts = np.zeros((2, size), np.int64)
-            for shard in shards:
+        def count_share() -> Generator[None]:
+            for shard in shards[self._world.rank :: self._world.size]:
                 batch = self._train.read(shard)
-                counts += np.stack([count_codes(batch, size), count_patients(batch, size)])
-            return counts
+                counts[:] += count_codes(batch, size), count_patients(batch, size)
+                yield
 
-        counts = on_every_rank(self._backend, self._world, "popularity", count_share)
+        self._in_rounds("popularity", -(-len(shards) // self._world.size), count_share())
         codes, patients = self._backend.all_reduce("popularity.counts", counts)
         self.patients_with_code[self._first_code_id :] = patients[self._first_code_id :]
         return popularity_ranks(codes, self._first_code_id)
 
     def _evaluate_share(self) -> _Local:
-        """This rank's patients, without talking to the other ranks."""
-        assert self._popularity is not None
+        """This rank's patients. A rank may have one batch fewer than another, or none."""
         whole = ((0, self._num_patients),)
         spans = share(whole, self._world.rank, self._world.size)
-        place = spans[0][0] if count(spans) else 0
         local = _Local(
             EvaluationSums(),
             np.zeros((2, len(TOP_K))),
             np.zeros((2, self._num_patients)),
             ConfusionCounts(self._train.shards.vocabulary_size),
         )
+        most_batches = -(-count(share(whole, 0, self._world.size)) // self._batch_size)
+        self._in_rounds("evaluation", most_batches, self._evaluate_batches(spans, local))
+        return local
+
+    def _in_rounds(self, name: str, rounds: int, pieces: Generator[None]) -> None:
+        """Do this rank's pieces of work, of which none has more than `rounds`, as the other ranks do theirs.
+
+        After each piece, that is about as often as in training, the ranks agree to go on, so that all hear
+        at once of one that was asked to stop, or has failed. Raises EvaluationStopped.
+        """
+        with closing(pieces):
+            for left in reversed(range(rounds)):
+                _, asked = work_and_ask(
+                    self._backend, self._world, name, lambda: next(pieces, None), lambda: self._stop.asked
+                )
+                if asked and left:
+                    raise EvaluationStopped(asked)
+
+    def _evaluate_batches(self, spans: Sequence[Range], local: _Local) -> Generator[None]:
+        """Add the patients at these places of the order, batch by batch."""
+        assert self._popularity is not None
+        place = spans[0][0] if count(spans) else 0
         for batch in stream_batches(self._valid, self._order, spans, self._batch_size):
             masked, _ = self._maker.prepare(batch, evaluation_key())
             if self._baseline_hits is None:  # the same at every evaluation
@@ -144,9 +158,6 @@ class Evaluator:
                 local.baseline_hits[1] += count_hits(
                     rank_by_other_visits(masked, self._popularity, self._first_code_id)
                 )
-            if self._stop.asked:
-                local.gave_up = True
-                break
             predictions = self._backend.predict(masked)
             local.sums.mlm_loss += predictions.mlm_loss_sum
             local.sums.los_loss += predictions.los_loss_sum
@@ -158,7 +169,7 @@ class Evaluator:
             local.scores[0, place:stop] = predictions.prolonged_los_score
             local.scores[1, place:stop] = batch.prolonged_los
             place = stop
-        return local
+            yield
 
 
 def validation_loss(values: Mapping[str, float | int | None]) -> float | None:

@@ -37,18 +37,27 @@ def on_every_rank(backend: Backend, world: World, name: str, work: Callable[[], 
 
     Raises the error itself where it happened, OtherRankFailed elsewhere.
     """
+    return work_and_ask(backend, world, name, work, lambda: False)[0]
+
+
+def work_and_ask(
+    backend: Backend, world: World, name: str, work: Callable[[], Result], question: Callable[[], bool]
+) -> tuple[Result, list[int]]:
+    """The same, and which ranks say yes to a question that each is asked after its work: known to all."""
     error: Exception | None = None
     result: Result
     try:
         result = work()
     except Exception as caught:  # raised again below, once all ranks know
         error = caught
-    failed = np.flatnonzero(backend.all_reduce(f"{name}.failed", failure_flags(world, error is not None)))
+    flags = [failure_flags(world, flag) for flag in (error is not None, question())]
+    summed = backend.all_reduce(f"{name}.failed", np.concatenate(flags))
+    failed, agreeing = (np.flatnonzero(part).tolist() for part in np.split(summed, 2))
     if error is not None:
         raise error
-    if len(failed):
-        raise OtherRankFailed(failed.tolist())
-    return result
+    if failed:
+        raise OtherRankFailed(failed)
+    return result, agreeing
 
 
 def gather(backend: Backend, world: World, name: str, value: Any) -> list[Any]:

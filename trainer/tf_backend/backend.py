@@ -45,7 +45,10 @@ class TensorFlowBackend:
         seed: int,
         options: StepOptions = STEP_OPTIONS,
     ) -> None:
-        """options.compile says nothing here: TensorFlow's functions are compiled in any case."""
+        """options.compile says nothing here: TensorFlow's functions are compiled in any case.
+
+        Raises ContractError where there is no GPU for this process.
+        """
         self._towers = configure(world)
         self._config, self._world, self._seed = config, world, seed
         on_gpu = bool(tf.config.get_visible_devices("GPU"))

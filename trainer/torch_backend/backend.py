@@ -12,7 +12,13 @@ from schemas.checkpoint import ADAM_M, ADAM_V, TORCH, TORCH_MODEL_FILE, TORCH_OP
 from schemas.model_config import BertConfig
 from trainer.config import OptimizerConfig
 from trainer.core.backend import STEP_OPTIONS, Predictions, StepOptions, StepResult, StepTotals
-from trainer.core.backend_rules import dropout_seed, in_batch_order, step_result, threads_per_process
+from trainer.core.backend_rules import (
+    dropout_seed,
+    gpu_of,
+    in_batch_order,
+    step_result,
+    threads_per_process,
+)
 from trainer.core.initial_weights import initial_weights
 from trainer.core.input.batch import MaskedBatch
 from trainer.core.input.slots import PackedBatch, PackedPiece, pack_batch, padded_slots
@@ -51,11 +57,11 @@ class TorchBackend:
         seed: int,
         options: StepOptions = STEP_OPTIONS,
     ) -> None:
-        """Raises ContractError where there is nothing to compile with."""
+        """Raises ContractError where there is nothing to compile with, or no GPU for this process."""
         torch.set_num_threads(threads_per_process())
         device = torch.device("cpu")
         if torch.cuda.is_available():
-            device = torch.device("cuda", world.local_rank)
+            device = torch.device("cuda", gpu_of(world, torch.cuda.device_count()))
             torch.cuda.set_device(device)
         else:
             keep_freed_memory()

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from schemas.errors import ContractError
 from tests.trainer.small_models import make_batch
 from trainer.core.backend import Predictions, StepResult, StepTotals
 from trainer.core.backend_rules import (
     dropout_seed,
+    gpu_of,
     in_batch_order,
     is_decayed,
     step_result,
@@ -12,6 +14,7 @@ from trainer.core.backend_rules import (
     vocabulary_head_chunks,
 )
 from trainer.core.input.slots import pack_batch
+from trainer.core.world import World
 
 
 def test_biases_and_layer_norms_are_not_decayed():
@@ -83,3 +86,9 @@ def test_processes_of_one_host_share_its_cores(monkeypatch):
     assert threads_per_process() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert threads_per_process() == 5
+
+
+def test_each_process_of_a_host_has_a_gpu_of_its_own():
+    assert [gpu_of(World(rank, 4, rank % 2), 2) for rank in range(4)] == [0, 1, 0, 1]
+    with pytest.raises(ContractError, match=r"rank 5 is process 3 of its host, which has 2 GPU\(s\)"):
+        gpu_of(World(5, 6, 2), 2)
