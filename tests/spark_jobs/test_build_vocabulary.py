@@ -75,6 +75,16 @@ def test_bytes_do_not_depend_on_order_files_or_partitions(ingested, run, tmp_pat
     assert run.vocabulary(min_patients=1).files == first
 
 
+@pytest.mark.parametrize("patients", [TEST[:1], [TRAIN[0], *TEST[:5]]])
+def test_partitions_without_a_training_patient_count_nothing(run, tmp_path, patients):
+    lines = [_line(patient, "ICD10_I10") for patient in patients]
+    run.ingest("medbert", write_extract(tmp_path / "x.tsv", *lines), num_partitions=8)
+    found = len(set(patients) & set(TRAIN))
+    with pytest.raises(ContractError, match=rf"none of {found} codes.*another --split_salt"):
+        run.vocabulary(min_patients=11)
+    assert run.vocabulary(min_patients=1).counts["rows_of_training_split"] == found
+
+
 def test_a_low_minimum_warns_of_the_small_cell_rule(ingested, caplog):
     with caplog.at_level(logging.WARNING):
         ingested.vocabulary(min_patients=2)
