@@ -63,6 +63,12 @@ def main(spark: SparkSession, config: GenerateClaims) -> None:
     seen = Observation()
     claims = claims_frame(spark, model, plan, num_files).observe(seen, *_counters())
     files = write_parquet(claims.select(*CLAIMS.column_names), output, subfolder=CLAIMS_FOLDER)
+    if not seen.get["claims"]:
+        raise ContractError(
+            f"not one of the patients has a claim, patients {config.patients} and seed {config.seed}",
+            "claims have at least one row",
+            "give more --patients (PATIENTS), another --seed (SEED) or more years",
+        )
     patients = patients_frame(spark, model, plan, num_files)
     files += write_parquet(patients, output, subfolder=PATIENTS_FOLDER)
     log.info("%.0f patients a second", plan.num_patients / (time.monotonic() - started))

@@ -121,6 +121,14 @@ def test_import_and_export_of_types(spark, tmp_path):
     assert exported == {"empty_pad": 0, "ICD10_C50": 1, "ICD9_250.00": 2, "[MERGED_3]": 3}
 
 
+def test_an_extension_that_has_nothing_to_do_is_exported_all_the_same(ingested, tmp_path):
+    first = ingested.vocabulary(min_patients=2)
+    types = tmp_path / "x.types"
+    ingested.vocabulary(min_patients=2, extend=ingested.path("vocabulary"), export_types=str(types))
+    assert ingested.manifest("vocabulary") == first
+    assert len(pickle.loads(types.read_bytes())) == 7
+
+
 def test_a_pickle_that_calls_something_is_refused(spark, tmp_path):
     (tmp_path / "x.types").write_bytes(b"cposix\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(ContractError, match="pickle instruction GLOBAL"):
