@@ -29,6 +29,14 @@ def publishable(number: int, patients: int) -> int | None:
     return max(SMALL_CELL_MIN_PATIENTS, to_tens(number)) if number else 0
 
 
+def in_words(rows: int) -> str:
+    """A number of rows for a log or message, `about 40`, as so many rows may be as many patients."""
+    shown = publishable(rows, rows)
+    if shown is None:
+        return f"fewer than {SMALL_CELL_MIN_PATIENTS}"
+    return f"about {shown:,}" if shown else "no"
+
+
 def merge_small_bins(edges: list[int], patients: list[int]) -> tuple[list[int], list[int]]:
     """Join neighbouring bins, from the right, until each has no or enough patients.
 

@@ -12,6 +12,7 @@ from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND,
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
+from schemas.small_cells import in_words
 from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
 from spark_jobs.files.publish import Target, publish, start_output, write_parts
@@ -48,8 +49,9 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
     bad_files = tuple(made.rejected_files)
     publish(aside, Manifest(REJECTED_KIND, made.parameters, made.inputs, bad_files, {"rejected": by_reason}))
     if not made.counts["rows_out"]:
+        reasons = ", ".join(f"{reason} {in_words(rows)}" for reason, rows in by_reason.items())
         raise ContractError(
-            f"no row of {config.input} is a usable diagnosis (set aside: {by_reason or 'none, it is empty'})",
+            f"no row of {config.input} is a usable diagnosis (set aside: {reasons or 'none, it is empty'})",
             "ingest needs at least one good row", f"look at {aside.uri}, and check --source and --input",
         )  # fmt: skip
     layout = layout_by_patient(made.num_partitions, SORTED_BY)

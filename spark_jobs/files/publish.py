@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
 from schemas.shards import PARQUET
+from schemas.small_cells import in_words
 from schemas.table import TableSchema
 from spark_jobs.files.part_files import Output, Part, PassOn, Task, write_part_files
 from spark_jobs.files.storage import Folder
@@ -142,7 +143,9 @@ def publish(folder: Folder, manifest: Manifest) -> None:
     hidden = f".{MANIFEST_NAME}.tmp"
     folder.write_bytes(hidden, manifest.to_json().encode())
     folder.rename(hidden, MANIFEST_NAME)
-    log.info("published %s: %s", folder.uri, {"rows": manifest.num_rows, **manifest.counts})
+    # Its counts are in the manifest: among them are small cells, which belong in no log.
+    rows = in_words(manifest.num_rows)
+    log.info("published %s: %s rows in %d files", folder.uri, rows, len(manifest.files))
 
 
 def read_published(spark: SparkSession, uri: str, kind: str) -> Published:

@@ -1,13 +1,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.small_cells import merge_small_bins, publishable
+from schemas.small_cells import in_words, merge_small_bins, publishable
 
 
 def test_a_small_cell_is_hidden_and_others_are_rounded():
     assert [publishable(57, patients) for patients in (1, 10, 11, 50)] == [None, None, 60, 60]
     assert [publishable(number, 11) for number in (11, 14, 15)] == [11, 11, 20]
     assert publishable(0, 0) == 0
+
+
+def test_a_small_number_of_rows_has_no_number_in_words():
+    assert list(map(in_words, (0, 1, 10, 11, 37, 12_345))) == [
+        "no", "fewer than 11", "fewer than 11", "about 11", "about 40", "about 12,350",
+    ]  # fmt: skip
 
 
 def test_small_bins_join_their_neighbours():

@@ -1,0 +1,35 @@
+"""The job around the sources: what it says of rows."""
+
+import logging
+
+import pytest
+
+from schemas.errors import ContractError
+from tests.spark_jobs.pipeline import write_extract
+
+pytestmark = pytest.mark.spark
+
+GOOD = "1 2014-03-01 2014-03-02 ICD9_250.00 6 1 0"
+BAD = "- 2014-03-01 2014-03-02 ICD9_250.00 6 1 0"
+
+
+@pytest.fixture
+def raw(tmp_path) -> str:
+    (tmp_path / "raw").mkdir()
+    write_extract(tmp_path / "raw" / "x.tsv", *[GOOD] * 12, BAD)
+    return str(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("options", [{}, {"follow": "now"}])
+def test_the_log_has_no_small_cell(run, raw, options, caplog):
+    with caplog.at_level(logging.INFO, "spark_jobs"):
+        run.ingest("medbert", raw, **options)
+    said = " ".join(record.getMessage() for record in caplog.records if "rows" in record.getMessage())
+    assert "fewer than 11 rows" in said
+    assert "about 11" in said
+    assert "rejected'" not in said
+
+
+def test_an_error_names_the_rules_without_a_small_cell(run, tmp_path):
+    with pytest.raises(ContractError, match=r"set aside: patient_missing fewer than 11\)"):
+        run.ingest("medbert", write_extract(tmp_path / "x.tsv", BAD))
