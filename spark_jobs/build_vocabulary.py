@@ -68,7 +68,7 @@ def main(spark: SparkSession, config: BuildVocabulary) -> None:
         log.info("%s was counted from %s as they are: nothing to do", old.uri, source.uri)
         _export(spark, config, read_tokens(spark, old)[0])
         return
-    inputs = [source.uri] if source else []
+    inputs = [of.uri for of in (source, old) if of]
     output = start_next(spark, old.uri) if in_place else start_output(spark, config.output, inputs)
     if source is None:
         made = import_vocabulary(spark, config.types)

@@ -54,7 +54,7 @@ def main(spark: SparkSession, config: GenerateClaims) -> None:
     model = read_disease_model(config.disease_model)
     plan = Plan(config.patients, config.seed, config.first_year, config.last_year, config.patients_per_block)
     num_files = min(plan.num_blocks, MOST_FILES)
-    output = start_output(spark, config.output)
+    output = start_output(spark, config.output, subfolders=(CLAIMS_FOLDER, PATIENTS_FOLDER))
     log.info(
         "%d patients in %d blocks, %d conditions", plan.num_patients, plan.num_blocks, len(model.conditions)
     )

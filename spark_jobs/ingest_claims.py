@@ -8,6 +8,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from schemas.batches import batch_folder
 from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
@@ -36,14 +37,17 @@ from spark_jobs.transforms.layout import SORTED_BY, num_partitions_for
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
     check_positive(num_partitions=config.num_partitions)
+    _check_two_folders(spark, config)
     if config.follow:
         follow(spark, config, lambda given, *folders: _write(config, as_of, _read(config, given), *folders))
         return
     given = RawInput(spark, config.input, config.format, config.format_options)
     raw = _read(config, given)
     inputs = [config.input] if given.is_path else []
-    output = start_output(spark, config.output, inputs)
-    aside = start_output(spark, config.rejected or f"{config.output.rstrip('/')}_rejected", inputs)
+    # A killed --follow leaves rows of its first batch.
+    output, aside = (
+        start_output(spark, folder, inputs, [batch_folder(0)]) for folder in (config.output, config.aside)
+    )
     made = _write(config, as_of, raw, output, aside)
     by_reason = made.counts["rejected"]
     bad_files = tuple(made.rejected_files)
@@ -56,6 +60,15 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
         )  # fmt: skip
     layout = layout_by_patient(made.num_partitions, SORTED_BY)
     publish(output, Manifest(KIND, made.parameters, made.inputs, tuple(made.files), made.counts, layout))
+
+
+def _check_two_folders(spark: SparkSession, config: IngestClaims) -> None:
+    if Folder(spark, config.output).qualified == Folder(spark, config.aside).qualified:
+        raise ContractError(
+            f"rejected is {config.aside}, and so is output",
+            "diagnoses and the rows set aside lie in two folders",
+            "give another --rejected, or leave it out",
+        )
 
 
 def _read(config: IngestClaims, given: RawInput) -> RawDiagnoses:

@@ -45,8 +45,7 @@ def follow(spark: SparkSession, config: IngestClaims, normalise: Callable) -> No
     normalise(raw, output, aside) → growing.Batch writes one batch. Raises ContractError.
     """
     raw = RawInput(spark, _folder(spark, config), config.format, config.format_options)
-    aside = config.rejected or f"{config.output.rstrip('/')}_rejected"
-    growing = open_growing(spark, config.output, aside, [config.input])
+    growing = open_growing(spark, config.output, config.aside, [config.input])
     refused: list[ContractError] = []
 
     def take(files: DataFrame, number: int) -> None:

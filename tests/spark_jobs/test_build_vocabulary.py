@@ -121,6 +121,13 @@ def test_import_and_export_of_types(spark, tmp_path):
     assert exported == {"empty_pad": 0, "ICD10_C50": 1, "ICD9_250.00": 2, "[MERGED_3]": 3}
 
 
+def test_an_exported_file_within_the_folder_stays_there(ingested, tmp_path):
+    types = f"{ingested.path('vocabulary')}/x.types"
+    ingested.vocabulary(min_patients=2, export_types=types)
+    ingested.vocabulary(min_patients=3, extend=ingested.path("vocabulary"), export_types=types)
+    assert len(pickle.loads((tmp_path / "run" / "vocabulary" / "x.types").read_bytes())) == 7
+
+
 def test_an_extension_that_has_nothing_to_do_is_exported_all_the_same(ingested, tmp_path):
     first = ingested.vocabulary(min_patients=2)
     types = tmp_path / "x.types"
