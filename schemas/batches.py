@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schemas.errors import ContractError
 from schemas.manifest import Manifest, ManifestFile
 
 BATCH_PREFIX = "batch="
@@ -32,12 +33,23 @@ def num_batches(manifest: Manifest) -> int:
 def num_partitions_of(manifest: Manifest, file: ManifestFile) -> int:
     """Into how many parts the patients of the file's batch are divided."""
     batch = int(file.path.partition("/")[0].removeprefix(BATCH_PREFIX))
-    return manifest.details[BATCHES][batch][NUM_PARTITIONS]
+    return _num_partitions(manifest, batch)
 
 
 def first_num_partitions(manifest: Manifest) -> int:
     """Those of the first batch, which has all that there was: later stages divide patients alike."""
-    return manifest.details[BATCHES][0][NUM_PARTITIONS]
+    return _num_partitions(manifest, 0)
+
+
+def _num_partitions(manifest: Manifest, batch: int) -> int:
+    found = manifest.details[BATCHES][batch]
+    if NUM_PARTITIONS not in found:
+        raise ContractError(
+            f"the manifest of the diagnoses says nothing of {NUM_PARTITIONS} in batch {batch}",
+            "each batch of diagnoses that grow says into how many parts its patients are divided",
+            "ingest anew into another folder",
+        )
+    return found[NUM_PARTITIONS]
 
 
 def batches_details(

@@ -39,16 +39,18 @@ def normalise_code(system: str, raw: str) -> str:
     """One spelling for a code: `normalise_code("ICD10CM", " e119 ")` is `ICD10CM//E11.9`.
 
     A system that is not in SYSTEMS keeps its codes' form, trimmed.
-    Raises ValueError for an empty code or one that its system's form does not allow.
+    Raises ValueError for an empty code or one that its system's form does not allow, and for a control
+    character or line break in either.
     """
     trimmed = raw.strip()
     if not trimmed:
         raise ValueError("the code is empty")
     rule = SYSTEMS.get(system)
     if rule is None:
-        if re.search(BREAKING_CHARACTERS, trimmed):
-            raise ValueError("the code has a control character or line break")
-        return f"{system}{SEPARATOR}{trimmed}"
+        token = f"{system}{SEPARATOR}{trimmed}"
+        if re.search(BREAKING_CHARACTERS, token):
+            raise ValueError("the code or its system has a control character or line break")
+        return token
     bare = trimmed.upper().replace(".", "")
     if not re.fullmatch(rule.valid_pattern, bare):
         raise ValueError(f"the code does not have the form of {system}")

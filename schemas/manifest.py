@@ -127,6 +127,15 @@ class Manifest:
         return manifest
 
 
+def stated_kind(text: str) -> str | None:
+    """What a manifest says it is of, and nothing else checked; None where it does not say."""
+    try:
+        kind = json.loads(text).get("kind")
+    except (ValueError, AttributeError):
+        return None
+    return kind if isinstance(kind, str) else None
+
+
 def join(uri: str, *parts: str) -> str:
     """A path below a local folder or URI."""
     return "/".join([uri.rstrip("/"), *parts])

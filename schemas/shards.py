@@ -7,6 +7,7 @@ of the Parquet columns, as int64 lists of a `tf.train.Example`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,10 @@ SHARDS = TableSchema(
 
 def part_name(number: int, file_format: str) -> str:
     return f"part-{number:05d}.{file_format}"
+
+
+def is_part_name(name: str) -> bool:
+    return re.fullmatch(r"part-\d{5,}\.[a-z]+", name) is not None
 
 
 def part_number(path: str) -> int:

@@ -35,6 +35,14 @@ def publishable_share(share: float, patients: int) -> float | None:
     return None if min(having, patients - having) < SMALL_CELL_MIN_PATIENTS else share
 
 
+def in_words(rows: int) -> str:
+    """A number of rows for a log or message, `about 40`, as so many rows may be as many patients."""
+    shown = publishable(rows, rows)
+    if shown is None:
+        return f"fewer than {SMALL_CELL_MIN_PATIENTS}"
+    return f"about {shown:,}" if shown else "no"
+
+
 def merge_small_bins(edges: list[int], patients: list[int]) -> tuple[list[int], list[int]]:
     """Join neighbouring bins, from the right, until each has no or enough patients.
 

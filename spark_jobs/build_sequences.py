@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from schemas import sequences
 from schemas.batches import first_num_partitions, num_batches
 from schemas.manifest import Manifest
-from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, VISIT_RULES
+from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, SPLIT, SPLITS, VISIT_RULES
 from spark_jobs.assembling import assembling_task, check_counts, open_inputs, patients_of
 from spark_jobs.checks import check_choice, check_positive
 from spark_jobs.config import run_job
@@ -61,7 +61,8 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
     if config.refresh:
         refresh(spark, config.output, inputs, parameters)
         return
-    output = start_output(spark, config.output, [config.diagnoses, config.vocabulary])
+    folders = [f"{SPLIT}={split}" for split in SPLITS]
+    output = start_output(spark, config.output, [config.diagnoses, config.vocabulary], folders)
     parameters["num_partitions"] = num_partitions = _num_partitions(inputs.source, config.num_partitions)
     columns = columns_needed(config.visits)
     frame, patient_rows = frame_of_patients(spark, inputs.source, num_partitions, columns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
@@ -21,7 +22,7 @@ from spark_jobs.config import run_job
 from spark_jobs.files.publish import Published, publish, read_published, start_output
 from spark_jobs.files.replacing import start_next, take_over
 from spark_jobs.files.storage import Folder
-from spark_jobs.vocabularies import import_vocabulary, write_vocabulary
+from spark_jobs.vocabularies import import_vocabulary, read_tokens, write_vocabulary
 from spark_jobs.vocabulary_counting import count_vocabulary, extend_vocabulary
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ def main(spark: SparkSession, config: BuildVocabulary) -> None:
     in_place = old is not None and Folder(spark, config.output).qualified == Folder(spark, old.uri).qualified
     if in_place and _is_current(old.manifest, source.manifest, parameters):
         log.info("%s was counted from %s as they are: nothing to do", old.uri, source.uri)
+        _export(spark, config, read_tokens(spark, old)[0])
         return
-    inputs = [source.uri] if source else []
+    inputs = [of.uri for of in (source, old) if of]
     output = start_next(spark, old.uri) if in_place else start_output(spark, config.output, inputs)
     if source is None:
         made = import_vocabulary(spark, config.types)
@@ -75,12 +77,16 @@ def main(spark: SparkSession, config: BuildVocabulary) -> None:
     else:
         made = count_vocabulary(spark, source, salt, config.min_patients)
     files = write_vocabulary(output, made)
-    if config.export_types:
-        Folder(spark, config.export_types).write_bytes("", export_types(made.tokens))
+    _export(spark, config, made.tokens)
     details = {"special_tokens": asdict(made.special), "min_patients": made.min_patients} | made.details
     publish(output, Manifest(KIND, parameters, made.inputs, tuple(files), made.counts, details))
     if in_place:
         take_over(spark, config.output, KIND)
+
+
+def _export(spark: SparkSession, config: BuildVocabulary, tokens: Sequence[str]) -> None:
+    if config.export_types:
+        Folder(spark, config.export_types).write_bytes("", export_types(tokens))
 
 
 def _is_current(made: Manifest, source: Manifest, parameters: dict) -> bool:

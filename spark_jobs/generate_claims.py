@@ -54,7 +54,7 @@ def main(spark: SparkSession, config: GenerateClaims) -> None:
     model = read_disease_model(config.disease_model)
     plan = Plan(config.patients, config.seed, config.first_year, config.last_year, config.patients_per_block)
     num_files = min(plan.num_blocks, MOST_FILES)
-    output = start_output(spark, config.output)
+    output = start_output(spark, config.output, subfolders=(CLAIMS_FOLDER, PATIENTS_FOLDER))
     log.info(
         "%d patients in %d blocks, %d conditions", plan.num_patients, plan.num_blocks, len(model.conditions)
     )
@@ -63,6 +63,12 @@ def main(spark: SparkSession, config: GenerateClaims) -> None:
     seen = Observation()
     claims = claims_frame(spark, model, plan, num_files).observe(seen, *_counters())
     files = write_parquet(claims.select(*CLAIMS.column_names), output, subfolder=CLAIMS_FOLDER)
+    if not seen.get["claims"]:
+        raise ContractError(
+            f"not one of the patients has a claim, patients {config.patients} and seed {config.seed}",
+            "claims have at least one row",
+            "give more --patients (PATIENTS), another --seed (SEED) or more years",
+        )
     patients = patients_frame(spark, model, plan, num_files)
     files += write_parquet(patients, output, subfolder=PATIENTS_FOLDER)
     log.info("%.0f patients a second", plan.num_patients / (time.monotonic() - started))

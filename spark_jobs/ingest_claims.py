@@ -8,10 +8,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from schemas.batches import batch_folder
 from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
+from schemas.small_cells import in_words
 from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
 from spark_jobs.files.publish import Target, publish, start_output, write_parts
@@ -35,25 +37,38 @@ from spark_jobs.transforms.layout import SORTED_BY, num_partitions_for
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
     check_positive(num_partitions=config.num_partitions)
+    _check_two_folders(spark, config)
     if config.follow:
         follow(spark, config, lambda given, *folders: _write(config, as_of, _read(config, given), *folders))
         return
     given = RawInput(spark, config.input, config.format, config.format_options)
     raw = _read(config, given)
     inputs = [config.input] if given.is_path else []
-    output = start_output(spark, config.output, inputs)
-    aside = start_output(spark, config.rejected or f"{config.output.rstrip('/')}_rejected", inputs)
+    # A killed --follow leaves rows of its first batch.
+    output, aside = (
+        start_output(spark, folder, inputs, [batch_folder(0)]) for folder in (config.output, config.aside)
+    )
     made = _write(config, as_of, raw, output, aside)
     by_reason = made.counts["rejected"]
     bad_files = tuple(made.rejected_files)
     publish(aside, Manifest(REJECTED_KIND, made.parameters, made.inputs, bad_files, {"rejected": by_reason}))
     if not made.counts["rows_out"]:
+        reasons = ", ".join(f"{reason} {in_words(rows)}" for reason, rows in by_reason.items())
         raise ContractError(
-            f"no row of {config.input} is a usable diagnosis (set aside: {by_reason or 'none, it is empty'})",
+            f"no row of {config.input} is a usable diagnosis (set aside: {reasons or 'none, it is empty'})",
             "ingest needs at least one good row", f"look at {aside.uri}, and check --source and --input",
         )  # fmt: skip
     layout = layout_by_patient(made.num_partitions, SORTED_BY)
     publish(output, Manifest(KIND, made.parameters, made.inputs, tuple(made.files), made.counts, layout))
+
+
+def _check_two_folders(spark: SparkSession, config: IngestClaims) -> None:
+    if Folder(spark, config.output).qualified == Folder(spark, config.aside).qualified:
+        raise ContractError(
+            f"rejected is {config.aside}, and so is output",
+            "diagnoses and the rows set aside lie in two folders",
+            "give another --rejected, or leave it out",
+        )
 
 
 def _read(config: IngestClaims, given: RawInput) -> RawDiagnoses:

@@ -44,3 +44,8 @@ class IngestClaims:
     omop: OmopOptions = field(default_factory=OmopOptions)
     claims: ClaimsOptions = field(default_factory=ClaimsOptions)
     meds: MedsOptions = field(default_factory=MedsOptions)
+
+    @property
+    def aside(self) -> str:
+        """The folder for rows set aside."""
+        return self.rejected or f"{self.output.rstrip('/')}_rejected"

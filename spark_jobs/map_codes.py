@@ -15,6 +15,7 @@ from schemas.codes import ICD9CM, ICD10CM
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
 from schemas.rules import check_diagnoses
+from schemas.small_cells import in_words, publishable
 from spark_jobs.checks import check_choice, checked
 from spark_jobs.code_maps import CodeMap, read_gem, read_two_columns
 from spark_jobs.config import run_job
@@ -31,8 +32,6 @@ from spark_jobs.transforms.code_maps import (
 )
 
 log = logging.getLogger(__name__)
-
-LEAST_ROWS_LOGGED = 11  # no small cell in a log
 
 
 @dataclass(frozen=True)
@@ -150,16 +149,9 @@ def _log(reports: dict[str, dict[str, dict[str, int]]]) -> None:
     for step, periods in reports.items():
         for period, rows in periods.items():
             of_map = sum(rows.values()) - rows[OTHER_SYSTEM]
-            if of_map >= LEAST_ROWS_LOGGED:
-                said = ", ".join(f"{outcome} {share:.1%}" for outcome, share in shares(rows).items())
-                log.info(
-                    "%s, %s: %d of %d rows are of its code system: %s",
-                    step,
-                    period,
-                    of_map,
-                    sum(rows.values()),
-                    said,
-                )
+            if publishable(of_map, of_map):
+                said = ", ".join(f"{outcome} {in_words(found)}" for outcome, found in rows.items())
+                log.info("%s, %s: rows %s: %s", step, period, in_words(sum(rows.values())), said)
 
 
 if __name__ == "__main__":

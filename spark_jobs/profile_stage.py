@@ -6,7 +6,6 @@ module `profile`, which pyspark needs.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas import claims, diagnoses, profile, sequences, shards, vocabulary
 from schemas.errors import ContractError
-from schemas.manifest import MANIFEST_NAME, Manifest, no_manifest
+from schemas.manifest import MANIFEST_NAME, Manifest, no_manifest, stated_kind
 from schemas.profile import Profile, Rejects
 from schemas.rules import check_claims, check_sequences, check_shards
 from spark_jobs.checks import check_built_with, checked
@@ -60,7 +59,8 @@ def main(spark: SparkSession, config: ProfileStage) -> None:
     source = read_published(spark, config.input, _kind(spark, config.input))
     if config.reference:
         _check_reference(spark, config.reference, config.output)
-    output = start_output(spark, config.output, [config.input])
+    inputs = filter(None, (config.input, config.vocabulary, config.rejected))
+    output = start_output(spark, config.output, inputs)
     with errors_of_workers():
         found = _PROFILERS[source.manifest.kind](spark, source, config)
     content = found.to_json().encode()
@@ -152,10 +152,7 @@ def _kind(spark: SparkSession, uri: str) -> str:
     folder = Folder(spark, uri)
     if not folder.exists(MANIFEST_NAME):
         raise no_manifest(uri, "stage's")
-    try:
-        kind = json.loads(folder.read_bytes(MANIFEST_NAME)).get("kind")
-    except (ValueError, AttributeError):
-        kind = None
+    kind = stated_kind(folder.read_bytes(MANIFEST_NAME).decode(errors="replace"))
     if kind not in _PROFILERS:
         raise ContractError(
             f"{uri} holds {kind or 'no readable manifest'}",

@@ -91,7 +91,9 @@ def _write(
 def _old_parameters(old: Published, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the old sequences. Raises ContractError where the refresh has others."""
     known = dict(old.manifest.parameters)
-    wanted = dict(parameters) | {"num_partitions": parameters["num_partitions"] or known["num_partitions"]}
+    wanted = dict(parameters) | {
+        "num_partitions": parameters["num_partitions"] or known.get("num_partitions")
+    }
     if wanted != known or not known["num_partitions"]:
         raise ContractError(
             f"{old.uri} was made with {known}, the refresh has {wanted}",

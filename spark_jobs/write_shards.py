@@ -71,7 +71,10 @@ def main(spark: SparkSession, config: WriteShards) -> None:
     codebook = read_published(spark, config.vocabulary, vocabulary.KIND)
     check_built_with(source, vocabulary.KIND, codebook)
     tokens, special = read_tokens(spark, codebook)
-    folders = {split: start_output(spark, join(config.output, split), [config.sequences]) for split in SPLITS}
+    folders = {
+        split: start_output(spark, join(config.output, split), [config.sequences, config.vocabulary])
+        for split in SPLITS
+    }
     patients = source.manifest.counts["patients"]
     for split in SPLITS:
         if not patients[split]:

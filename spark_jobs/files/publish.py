@@ -1,7 +1,7 @@
 """Output folders that readers can trust: no manifest while one is written, the manifest last.
 
-Order of events: `start_output` removes the manifest, then old parts; data go through Spark's commit
-protocol (part_files) into `_writing/`, which readers ignore; finished files are moved to stable names;
+Order of events: `start_output` hides the manifest, then removes its files (clearing); data go through Spark's
+commit protocol (part_files) into `_writing/`, which readers ignore; finished files are moved to stable names;
 `publish` writes the manifest. A job that dies on the way leaves a folder that every reader refuses, and the
 next run cleans up.
 """
@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
 from schemas.shards import PARQUET
+from schemas.small_cells import in_words
 from schemas.table import TableSchema
+from spark_jobs.files.clearing import STAGING, UNFINISHED, check_apart, clear
 from spark_jobs.files.part_files import Output, Part, PassOn, Task, write_part_files
 from spark_jobs.files.storage import Folder
 
 log = logging.getLogger(__name__)
 
-STAGING = "_writing"
 STAGED_DATA = f"{STAGING}/data"
-_PART = re.compile(r"(|.*/)part-\d{5,}\.[a-z]+")
 
 
 @dataclass(frozen=True)
@@ -39,21 +37,17 @@ class Published:
     manifest: Manifest
 
 
-def start_output(spark: SparkSession, uri: str, inputs: Iterable[str] = ()) -> Folder:
-    """Make a folder unreadable and clear it of what an earlier run left: parts and staging, nothing else.
+def start_output(
+    spark: SparkSession, uri: str, inputs: Iterable[str] = (), subfolders: Iterable[str] = ()
+) -> Folder:
+    """Make a folder unreadable, and clear it of what stages wrote there before.
 
-    Raises ContractError when the output is one of the inputs.
+    subfolders: in which the stage writes parts. Raises ContractError, and changes nothing, when the output
+    and an input are the same folder or one lies in the other, and for part files that no stage wrote.
     """
+    check_apart(spark, uri, inputs)
     folder = Folder(spark, uri)
-    if any(folder.is_same(Folder(spark, other)) for other in inputs):
-        raise ContractError(
-            f"{uri} is both input and output", "a stage reads and writes apart", "name another"
-        )
-    folder.delete(MANIFEST_NAME)
-    folder.delete(STAGING)
-    for entry in folder.files():
-        if _PART.fullmatch(entry.path):
-            folder.delete(entry.path)
+    clear(folder, subfolders)
     return folder
 
 
@@ -138,11 +132,12 @@ def write_file(folder: Folder, name: str, content: bytes, rows: int) -> Manifest
 
 
 def publish(folder: Folder, manifest: Manifest) -> None:
-    """Write the manifest as the folder's last file: to a hidden name first, then moved into place."""
-    hidden = f".{MANIFEST_NAME}.tmp"
-    folder.write_bytes(hidden, manifest.to_json().encode())
-    folder.rename(hidden, MANIFEST_NAME)
-    log.info("published %s: %s", folder.uri, {"rows": manifest.num_rows, **manifest.counts})
+    """Write the manifest as the folder's last file: over what marks it unfinished, then moved into place."""
+    folder.write_bytes(UNFINISHED, manifest.to_json().encode())
+    folder.rename(UNFINISHED, MANIFEST_NAME)
+    # Its counts are in the manifest: among them are small cells, which belong in no log.
+    rows = in_words(manifest.num_rows)
+    log.info("published %s: %s rows in %d files", folder.uri, rows, len(manifest.files))
 
 
 def read_published(spark: SparkSession, uri: str, kind: str) -> Published:

@@ -38,13 +38,21 @@ def read_disease_model(uri: str | None = None) -> DiseaseModel:
     Raises ContractError, naming the condition and the field.
     """
     packaged = resources.files("spark_jobs.generator")
-    if uri is None:
-        text = packaged.joinpath(MODEL_FILE).read_text(encoding="utf-8")
-    else:
-        filesystem, path = fsspec.core.url_to_fs(uri)
-        text = filesystem.cat_file(path).decode()
+    text = _own_model(uri) if uri else packaged.joinpath(MODEL_FILE).read_text(encoding="utf-8")
     incidental = packaged.joinpath(INCIDENTAL_FILE).read_text(encoding="utf-8")
     return parse_disease_model(text, incidental, uri or MODEL_FILE)
+
+
+def _own_model(uri: str) -> str:
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    try:
+        return filesystem.cat_file(path).decode()
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
+        raise ContractError(
+            f"{uri} cannot be read ({type(error).__name__})",
+            "a disease model is a YAML file in UTF-8",
+            "check --disease_model",
+        ) from error
 
 
 def parse_disease_model(text: str, incidental_csv: str, where: str) -> DiseaseModel:

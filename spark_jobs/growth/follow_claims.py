@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import ContractError
 from schemas.manifest import join
+from schemas.small_cells import in_words
 from spark_jobs.growth.growing import CHECKPOINT, GrowingDiagnoses, open_growing
 from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.sources.claims_map import ClaimsMap
@@ -44,8 +45,7 @@ def follow(spark: SparkSession, config: IngestClaims, normalise: Callable) -> No
     normalise(raw, output, aside) → growing.Batch writes one batch. Raises ContractError.
     """
     raw = RawInput(spark, _folder(spark, config), config.format, config.format_options)
-    aside = config.rejected or f"{config.output.rstrip('/')}_rejected"
-    growing = open_growing(spark, config.output, aside, [config.input])
+    growing = open_growing(spark, config.output, config.aside, [config.input])
     refused: list[ContractError] = []
 
     def take(files: DataFrame, number: int) -> None:
@@ -83,7 +83,15 @@ def take_batch(growing: GrowingDiagnoses, number: int, raw: RawInput, normalise:
         return
     batch = normalise(raw, *growing.start(number, raw.spark))
     growing.add(batch, names)
-    log.info("batch %d of %s: %d files, %s", number, growing.output.uri, len(names), batch.counts)
+    added, aside = (in_words(sum(file.rows for file in of)) for of in (batch.files, batch.rejected_files))
+    log.info(
+        "batch %d of %s: %d files, %s diagnoses, %s rows set aside",
+        number,
+        growing.output.uri,
+        len(names),
+        added,
+        aside,
+    )
 
 
 def _folder(spark: SparkSession, config: IngestClaims) -> str:

@@ -35,7 +35,8 @@ def count_codes(
     num_partitions = max(1, math.ceil(num_tasks / _TASKS_ADDED))
 
     def count_here(partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        counted = list(count(partition))
+        # A partition may have nothing to count: no patient of the training split, or no news.
+        counted = [rows for rows in count(partition) if rows.num_rows]
         if counted:
             sums = _added_up(pa.Table.from_batches(counted))
             yield from scatter(sums, xxh64(sums["token"]) % num_partitions)
@@ -49,6 +50,7 @@ def count_codes(
 
 
 def _added_up(counted: pa.Table) -> pa.RecordBatch:
+    """One row a token, of at least one."""
     added = counted.group_by("token", use_threads=False).aggregate([(name, "sum") for name in COUNTS])
     return added.rename_columns(["token", *COUNTS]).combine_chunks().to_batches()[0]
 

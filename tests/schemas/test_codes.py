@@ -35,6 +35,7 @@ def test_one_spelling_a_code(system, raw, expected):
         ("ICD10CM", ""), ("ICD10CM", " \t"), ("ICD10CM", "E1"), ("ICD10CM", "119"), ("ICD10CM", "E11.90000"),
         ("ICD10CM", "E11 9"), ("ICD9CM", "8"), ("ICD9CM", "2500000"), ("ICD9CM", "E88"), ("ICD9CM", "A01"),
         ("ICD9CM", "250.0\n1"), ("CCS", "a\nb"), ("CCS", "a\u2028b"), ("ICD9CM", "٢٥٠"),
+        ("A\nB", "x"), ("CCS\u2028", "x"),
     ],
 )  # fmt: skip
 def test_what_has_not_its_system_s_form_is_refused(system, raw):
@@ -45,6 +46,7 @@ def test_what_has_not_its_system_s_form_is_refused(system, raw):
 @settings(max_examples=2_000, deadline=None)
 @given(system=st.sampled_from([*SYSTEMS, "CCS"]), raw=raw_codes)
 @example("CCS", "a\x85b")
+@example("CC\x85S", "ab")
 @example("CCS", "\u2028a\u2029")
 @example("ICD10CM", "\u0131" + "10")  # a dotless i is an I in upper case
 def test_equals_plain_python(system, raw):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.small_cells import merge_small_bins, publishable, publishable_share
+from schemas.small_cells import in_words, merge_small_bins, publishable, publishable_share
 
 
 def test_a_small_cell_is_hidden_and_others_are_rounded():
@@ -14,6 +14,12 @@ def test_a_share_is_hidden_where_too_few_have_it_or_have_it_not():
     having = (0, 10, 11, 292, 293, 303)
     shown = [publishable_share(number / 303, 303) is not None for number in having]
     assert shown == [False, False, True, True, False, False]
+
+
+def test_a_small_number_of_rows_has_no_number_in_words():
+    assert list(map(in_words, (0, 1, 10, 11, 37, 12_345))) == [
+        "no", "fewer than 11", "fewer than 11", "about 11", "about 40", "about 12,350",
+    ]  # fmt: skip
 
 
 def test_small_bins_join_their_neighbours():

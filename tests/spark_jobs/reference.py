@@ -71,8 +71,9 @@ def normalised_code(system: str, raw: str) -> str | None:
         allowed = [digits | {"V"}, *[digits] * 4]
     else:
         # Neither a control character nor a line or paragraph separator.
-        breaks_lines = any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in trimmed)
-        return f"{system}//{trimmed}" if trimmed and not breaks_lines else None
+        token = f"{system}//{trimmed}"
+        breaks_lines = any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in token)
+        return token if trimmed and not breaks_lines else None
     if not category <= len(code) <= len(allowed):
         return None
     if any(character not in may for character, may in zip(code, allowed, strict=False)):

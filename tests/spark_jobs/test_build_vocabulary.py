@@ -75,6 +75,16 @@ def test_bytes_do_not_depend_on_order_files_or_partitions(ingested, run, tmp_pat
     assert run.vocabulary(min_patients=1).files == first
 
 
+@pytest.mark.parametrize("patients", [TEST[:1], [TRAIN[0], *TEST[:5]]])
+def test_partitions_without_a_training_patient_count_nothing(run, tmp_path, patients):
+    lines = [_line(patient, "ICD10_I10") for patient in patients]
+    run.ingest("medbert", write_extract(tmp_path / "x.tsv", *lines), num_partitions=8)
+    found = len(set(patients) & set(TRAIN))
+    with pytest.raises(ContractError, match=rf"none of {found} codes.*another --split_salt"):
+        run.vocabulary(min_patients=11)
+    assert run.vocabulary(min_patients=1).counts["rows_of_training_split"] == found
+
+
 def test_a_low_minimum_warns_of_the_small_cell_rule(ingested, caplog):
     with caplog.at_level(logging.WARNING):
         ingested.vocabulary(min_patients=2)
@@ -109,6 +119,21 @@ def test_import_and_export_of_types(spark, tmp_path):
     assert vocabulary.special == MEDBERT_SPECIAL_TOKENS
     exported = pickle.loads((tmp_path / "y.types").read_bytes())
     assert exported == {"empty_pad": 0, "ICD10_C50": 1, "ICD9_250.00": 2, "[MERGED_3]": 3}
+
+
+def test_an_exported_file_within_the_folder_stays_there(ingested, tmp_path):
+    types = f"{ingested.path('vocabulary')}/x.types"
+    ingested.vocabulary(min_patients=2, export_types=types)
+    ingested.vocabulary(min_patients=3, extend=ingested.path("vocabulary"), export_types=types)
+    assert len(pickle.loads((tmp_path / "run" / "vocabulary" / "x.types").read_bytes())) == 7
+
+
+def test_an_extension_that_has_nothing_to_do_is_exported_all_the_same(ingested, tmp_path):
+    first = ingested.vocabulary(min_patients=2)
+    types = tmp_path / "x.types"
+    ingested.vocabulary(min_patients=2, extend=ingested.path("vocabulary"), export_types=str(types))
+    assert ingested.manifest("vocabulary") == first
+    assert len(pickle.loads(types.read_bytes())) == 7
 
 
 def test_a_pickle_that_calls_something_is_refused(spark, tmp_path):

@@ -177,3 +177,20 @@ def test_diagnoses_that_grew_are_counted_as_though_anew(run, tmp_path, min_patie
             anew, since = read_manifest(run.path("anew"), KIND), run.manifest("vocabulary")
             assert (anew.files, anew.counts) == (since.files, since.counts)
     assert anew.counts["rows_in"] == 240
+
+
+def test_partitions_without_news_add_nothing(run, tmp_path):
+    """One new row among 4 partitions; then none at all, though another minimum counts the codes again."""
+    landing = tmp_path / "landing"
+    os.makedirs(landing)
+    line = "{} 2014-03-01 2014-03-01 ICD10_I10 1 1 1"
+    extend, found = {}, []
+    for batch, patients in enumerate([TRAIN[:20], TRAIN[:1]]):
+        write_extract(landing / f"{batch}.tsv", *(line.format(patient) for patient in patients))
+        run.ingest("medbert", str(landing), follow="now", num_partitions=4)
+        for min_patients in (2, 3):
+            run.vocabulary(min_patients=min_patients, **extend)
+            extend = {"extend": run.path("vocabulary")}
+            rows = pq.read_table(f"{run.path('vocabulary')}/vocabulary.parquet").to_pylist()
+            found.append([tuple(row.values())[1:] for row in rows[4:]])
+    assert found == [[("ICD10CM//I10", 20, 20)]] * 2 + [[("ICD10CM//I10", 20, 21)]] * 2

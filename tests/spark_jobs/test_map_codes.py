@@ -175,17 +175,18 @@ def test_a_roll_up_through_any_table(ingested, tmp_path, form):
     assert _map(ingested, tmp_path, **options, one_to_many="cluster").counts["rows_added"] == 1
 
 
-def test_the_log_has_shares_and_no_small_cell(ingested, tmp_path, caplog):
+def test_the_log_has_no_small_cell(ingested, tmp_path, caplog):
     lines = [f"{n} 2015-09-01 2015-09-02 ICD9_001.0 1 1 1" for n in range(11)]
     ingested.ingest("medbert", write_extract(tmp_path / "x.tsv", *lines, *LINES))
-    with caplog.at_level(logging.INFO, "spark_jobs.map_codes"):
+    with caplog.at_level(logging.INFO, "spark_jobs"):
         _map(ingested, tmp_path, map=str(tmp_path / "gem.txt"))
-    said = [record.getMessage() for record in caplog.records if record.name == "spark_jobs.map_codes"]
-    assert said == [
-        "map, all: 17 of 18 rows are of its code system: exact 70.6%, approximate 5.9%, ambiguous 11.8%, "
-        "unmapped 11.8%",
-        "map, 2015-Q3: 13 of 13 rows are of its code system: exact 84.6%, approximate 7.7%, ambiguous 7.7%, "
-        "unmapped 0.0%",
+    few = "fewer than 11"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"map, all: rows about 20: exact about 11, approximate {few}, ambiguous {few}, unmapped {few}, "
+        f"other_system {few}",
+        f"map, 2015-Q3: rows about 11: exact about 11, approximate {few}, ambiguous {few}, unmapped no, "
+        "other_system no",
+        f"published {ingested.path('diagnoses_mapped')}: about 20 rows in 1 files",
     ]
 
 

@@ -92,6 +92,12 @@ def test_an_option_out_of_range_is_refused_before_anything_is_written(spark, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_patients_without_any_claim_are_refused(spark, tmp_path):
+    with pytest.raises(ContractError, match="not one of the patients has a claim, patients 1 and seed 10"):
+        generate(spark, tmp_path, patients=1, seed=10, patients_per_block=1)
+    assert not (tmp_path / "manifest.json").exists()
+
+
 def test_a_disease_model_of_one_s_own(spark, tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("age_bands: [0, 40]\nconditions: {}\n")

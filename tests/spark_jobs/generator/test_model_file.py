@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from schemas.errors import ContractError
-from spark_jobs.generator.model_file import parse_disease_model
+from spark_jobs.generator.model_file import parse_disease_model, read_disease_model
 
 INCIDENTAL = "icd_version,code\n9,0010\n10,A000\n9,25010\n10,E100\n"
 
@@ -154,3 +154,10 @@ def test_a_missing_field_and_a_file_that_is_not_yaml_are_refused():
         parse(plain)
     with pytest.raises(ContractError, match="not YAML"):
         parse_disease_model("conditions: [", INCIDENTAL, "small.yaml")
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    for name in ("none.yaml", "binary.yaml", ""):
+        with pytest.raises(ContractError, match=f"{name} cannot be read .*--disease_model"):
+            read_disease_model(str(tmp_path / name))

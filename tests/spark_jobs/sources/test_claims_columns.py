@@ -202,9 +202,10 @@ def test_uci_diabetes(run, shared, project_root, tmp_path):
 
     with zipfile.ZipFile(os.path.join(shared, "data/uci_diabetes130/dataset_diabetes.zip")) as archive:
         lines = archive.read("dataset_diabetes/diabetic_data.csv").splitlines(keepends=True)
-    (tmp_path / "diabetic_data.csv").write_bytes(b"".join(lines[:20_001]))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "diabetic_data.csv").write_bytes(b"".join(lines[:20_001]))
     claims = ClaimsOptions(os.path.join(project_root, "configs/sources/uci_diabetes130.yaml"))
-    counts = run.ingest("claims", str(tmp_path), claims=claims).counts
+    counts = run.ingest("claims", str(tmp_path / "raw"), claims=claims).counts
     assert counts["claims_in"] == 20_000
     assert counts["rows_in"] == counts["rows_out"] + counts["rows_rejected"]
     assert set(counts["rejected"]) <= {"code_missing"}
