@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
+from spark_jobs.sources.columns import column, row_hash
 from spark_jobs.sources.raw import require_columns
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
@@ -32,17 +33,17 @@ DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 YEAR = r"\A[0-9]{4}\z"
 
 
-def filled(column: Column, claims_map: ClaimsMap) -> Column:
+def filled(value: Column, claims_map: ClaimsMap) -> Column:
     """As text, trimmed; null where it is empty or one of the map's values for missing."""
-    text = empty_as_null(column.cast("string"))
+    text = empty_as_null(value.cast("string"))
     return F.when(~text.isin(claims_map.missing), text) if claims_map.missing else text
 
 
-def matches(column: Column, patterns: list[str]) -> Column:
+def matches(value: Column, patterns: list[str]) -> Column:
     """Whether the whole value has one of the forms; false for null."""
     if not patterns:
         return F.lit(False)
-    return F.coalesce(F.rlike(column, F.lit(rf"\A(?:{'|'.join(patterns)})\z")), F.lit(False))
+    return F.coalesce(F.rlike(value, F.lit(rf"\A(?:{'|'.join(patterns)})\z")), F.lit(False))
 
 
 def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFrame:
@@ -52,18 +53,20 @@ def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFra
     require_columns(headers, keys, header.table)
     further = [name for name in headers.columns if name not in lines.columns]
     found = headers.where(F.col(CORRUPT).isNull()).select(
-        *further, *(empty_as_null(F.col(key).cast("string")).alias(f"__of_header_{key}") for key in keys)
+        *map(column, further),
+        *(empty_as_null(column(key).cast("string")).alias(f"__of_header_{key}") for key in keys),
     )
-    same = [empty_as_null(F.col(key).cast("string")) == F.col(f"__of_header_{key}") for key in keys]
-    return lines.join(found, same, "left").select(*lines.columns, *further)
+    same = [empty_as_null(column(key).cast("string")) == column(f"__of_header_{key}") for key in keys]
+    return lines.join(found, same, "left").select(*map(column, [*lines.columns, *further]))
 
 
 def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
-    """Adds patient, claim, visit, line, order the row's hash and an empty `__set_aside`."""
+    """Adds patient, claim, visit, line, order, `__set_aside` and, where rows are compared, their hash."""
 
     def of(name: str | None) -> Column:
-        return filled(F.col(plain(name)), claims_map) if name else F.lit(None).cast("string")
+        return filled(column(plain(name)), claims_map) if name else F.lit(None).cast("string")
 
+    rows_are_compared = claims_map.drop_duplicate_lines or claims_map.diagnoses.repeat_on_lines
     return table.withColumns(
         {
             PATIENT: of(claims_map.patient),
@@ -71,9 +74,9 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             VISIT: of(claims_map.visit or claims_map.claim),
             LINE: of(claims_map.line),
             ORDERS[0]: of(claims_map.diagnoses.order),
-            ROW: F.xxhash64(*table.columns),
             SET_ASIDE: F.lit(None).cast("string"),
         }
+        | ({ROW: row_hash(table)} if rows_are_compared else {})
     )
 
 
@@ -90,7 +93,7 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             if len(columns) > 1:
                 lines = lines.withColumn(flag, columns[0].isNull() & F.coalesce(*columns[1:]).isNotNull())
     if claims_map.inpatient:
-        kind = filled(F.col(plain(claims_map.inpatient.column)), claims_map)
+        kind = filled(column(plain(claims_map.inpatient.column)), claims_map)
         longer = ~matches(kind, claims_map.inpatient.values) & (F.col(DISCHARGE) > F.col(ADMIT))
         lines = lines.withColumn(ONE_DAY, F.coalesce(longer, F.lit(False)))
         lines = lines.withColumn(DISCHARGE, F.when(F.col(ONE_DAY), F.col(ADMIT)).otherwise(F.col(DISCHARGE)))
@@ -101,7 +104,7 @@ def code_system(claims_map: ClaimsMap) -> Column:
     system = claims_map.system
     if system.constant:
         return F.lit(system.constant)
-    value = F.lower(filled(F.col(plain(system.column or "")), claims_map))
+    value = F.lower(filled(column(plain(system.column or "")), claims_map))
     names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
     return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
 
@@ -120,7 +123,7 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     require_columns(patients, [key, plain(birth.column)], birth.table or "")
     known = (
         patients.select(
-            filled(F.col(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
+            filled(column(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
         )
         .groupBy("__born")
         .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
@@ -129,7 +132,7 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
 
 
 def _birth_date(birth: Birth, claims_map: ClaimsMap) -> Column:
-    text = filled(F.col(plain(birth.column)), claims_map)
+    text = filled(column(plain(birth.column)), claims_map)
     year = F.when(F.rlike(text, F.lit(YEAR)), F.concat(text, F.lit("-01-01")))
     return F.coalesce(year, _iso(text, claims_map)).try_cast("date")
 
@@ -139,11 +142,11 @@ def _dates(lines: DataFrame, claims_map: ClaimsMap, names: list[str]) -> list[Co
     types = dict(lines.dtypes)
     own = [types[plain(name)] for name in (*claims_map.admit, *claims_map.discharge)]
     if all(kind == "date" or kind.startswith("timestamp") for kind in own):
-        return [F.col(plain(name)).cast("date") for name in names]
+        return [column(plain(name)).cast("date") for name in names]
     return [
-        F.col(plain(name)).cast("date").cast("string")
+        column(plain(name)).cast("date").cast("string")
         if types[plain(name)].startswith("timestamp")
-        else _iso(filled(F.col(plain(name)), claims_map), claims_map)
+        else _iso(filled(column(plain(name)), claims_map), claims_map)
         for name in names
     ]
 
@@ -159,8 +162,8 @@ def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates
     """A patient's visits one after another: admission = base + the stays before, a gap after each."""
     lines = lines.withColumns(
         {
-            "__order_by": filled(F.col(plain(rule.order_by)), claims_map).try_cast("bigint"),
-            "__stay": filled(F.col(plain(rule.length_of_stay)), claims_map).try_cast("int"),
+            "__order_by": filled(column(plain(rule.order_by)), claims_map).try_cast("bigint"),
+            "__stay": filled(column(plain(rule.length_of_stay)), claims_map).try_cast("int"),
         }
     )
     order, stay = F.col("__order_by"), F.col("__stay")

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.sources.claim_lines import CLAIM, LINE, ROW, matches
 from spark_jobs.sources.claims_map import Status, plain
+from spark_jobs.sources.columns import column
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM
 
@@ -26,8 +27,8 @@ def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
     """Reversals with the claims that they take back, as `claim_reversed`; what was replaced, as
     `claim_replaced`. A replacement stays, unless a reversal or another replacement names it in turn.
     """
-    value = empty_as_null(F.col(plain(status.column)).cast("string"))
-    target = empty_as_null(F.col(plain(status.original)).cast("string")) if status.original else F.col(CLAIM)
+    value = empty_as_null(column(plain(status.column)).cast("string"))
+    target = empty_as_null(column(plain(status.original)).cast("string")) if status.original else F.col(CLAIM)
     lines = lines.withColumns(
         {
             "__reverses": matches(value, status.reversed),

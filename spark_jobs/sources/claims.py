@@ -31,6 +31,7 @@ from spark_jobs.sources.claim_lines import (
 from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
 from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
 from spark_jobs.sources.claims_map_file import read_claims_map
+from spark_jobs.sources.columns import column
 from spark_jobs.sources.parquet_files import open_parquet_files
 from spark_jobs.sources.plain_claims import PlainClaims
 from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
@@ -182,11 +183,11 @@ def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dic
     names = claims_map.diagnosis_columns
     if not claims_map.missing and not claims_map.repairs:
         return lines, {name: name for name in names}
-    found = {name: filled(F.col(name), claims_map) for name in names}
+    found = {name: filled(column(name), claims_map) for name in names}
     mended = {name: _repaired(code, claims_map) for name, code in found.items()}
     lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
     if claims_map.repairs:
-        changed = [F.coalesce(F.col(f"__code_{name}") != found[name], F.lit(False)) for name in names]
+        changed = [F.coalesce(column(f"__code_{name}") != found[name], F.lit(False)) for name in names]
         lines = lines.withColumn(CODES_REPAIRED, reduce(add, (flag.cast("int") for flag in changed)))
     return lines, {name: f"__code_{name}" for name in names}
 
@@ -201,7 +202,7 @@ def _repaired(code: Column, claims_map: ClaimsMap) -> Column:
 def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
     """How many rows _one_code_a_row makes of them."""
     further = claims_map.diagnosis_columns[1:]
-    filled_ones = (filled(F.col(name), claims_map).isNotNull().cast("bigint") for name in further)
+    filled_ones = (filled(column(name), claims_map).isNotNull().cast("bigint") for name in further)
     return F.coalesce(F.sum(reduce(add, filled_ones, F.lit(1))), F.lit(0))
 
 
@@ -211,9 +212,9 @@ def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame,
         F.struct(
             F.lit(name).alias(DIAGNOSIS_COLUMN),
             F.lit(place).alias(ORDERS[0]),
-            empty_as_null(F.col(column).cast("string")).alias(CODE),
+            empty_as_null(column(code).cast("string")).alias(CODE),
         )
-        for place, (name, column) in enumerate(codes.items(), start=1)
+        for place, (name, code) in enumerate(codes.items(), start=1)
     ]
     filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
     long = lines.drop(ORDERS[0]).withColumn("__slot", F.explode(filled_ones))

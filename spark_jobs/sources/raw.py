@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
+from spark_jobs.sources.columns import column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
@@ -54,8 +55,8 @@ def raw_diagnoses(
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
     known = said | {PATIENT: F.coalesce(said[PATIENT], F.lit(""))}
     selected = rows.select(
-        *dict.fromkeys((*shown, *codes.values())),
-        *(column.alias(name) for name, column in known.items()),
+        *map(column, dict.fromkeys((*shown, *codes.values()))),
+        *(value.alias(name) for name, value in known.items()),
     )
     return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
@@ -77,7 +78,7 @@ def as_text(rows: DataFrame, names: Iterable[str]) -> DataFrame:
     types = dict(rows.dtypes)
     return rows.withColumns(
         {
-            name: (F.col(name).cast("date") if types[name].startswith("timestamp") else F.col(name)).cast(
+            name: (column(name).cast("date") if types[name].startswith("timestamp") else column(name)).cast(
                 "string"
             )
             for name in names

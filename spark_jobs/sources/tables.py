@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from schemas.errors import ContractError
 from schemas.manifest import join
 from spark_jobs.files.storage import Folder
+from spark_jobs.sources.columns import quoted
 from spark_jobs.transforms.diagnoses import CORRUPT
 
 CSV = "csv"
@@ -173,7 +174,7 @@ def read_delimited(
         columnNameOfCorruptRecord=CORRUPT,
     )
     header = reader.option("inferSchema", False).csv(paths).schema.fieldNames()
-    fields = ", ".join(f"`{name.replace('`', '``')}` string" for name in (*header, CORRUPT))
+    fields = ", ".join(f"{quoted(name)} string" for name in (*header, CORRUPT))
     return _plain_names(reader.schema(fields).csv(paths))
 
 

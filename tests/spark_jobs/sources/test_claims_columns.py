@@ -5,6 +5,7 @@ import os
 from collections import Counter
 
 import pytest
+from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from spark_jobs.sources.claims import ClaimsOptions
@@ -148,6 +149,42 @@ def test_adjustments_under_the_claim_s_own_number(run, ingest):
         ("b", "ICD9CM//401.1"), ("c", "ICD9CM//401.9"), ("d", "ICD9CM//250"),
     ]  # fmt: skip
     assert manifest.counts["rejected"] == {"claim_reversed": 2, "claim_replaced": 1}
+
+
+DOTTED = """\
+patient: patient.id
+claim: claim.id
+admit: [from]
+discharge: [to]
+system: {constant: ICD10CM}
+diagnoses: {columns: [dx.1, dx.2]}
+missing: [NA]
+"""
+
+
+def test_columns_with_dots_and_columns_that_no_map_names(run, ingest, spark, tmp_path):
+    text = "patient.id,claim.id,from,to,dx.1,dx.2,line.amount\np,c,2016-01-01,2016-01-02,E119,I10,3\n"
+    ingest(DOTTED, {"x.csv": text})
+    expected = _stays(run)
+    assert [stay[-1] for stay in expected] == ["ICD10CM//E11.9", "ICD10CM//I10"]
+    rows = spark.read.option("header", True).csv(str(tmp_path / "raw"))
+    # Spark has no hash for a map.
+    rows = rows.withColumn("attributes", F.create_map(F.lit("a"), F.lit("b")))
+    rows.write.parquet(str(tmp_path / "parquet"))
+    repairs = "repairs: [{pattern: '^0', replacement: ''}]\ndrop_duplicate_lines: true\n"
+    for further in ("", repairs):
+        (tmp_path / "map.yaml").write_text(DOTTED + further)
+        claims = ClaimsOptions(str(tmp_path / "map.yaml"))
+        run.ingest("claims", str(tmp_path / "parquet"), claims=claims)
+        assert _stays(run) == expected
+
+
+def test_rows_that_differ_only_in_where_nothing_is_are_not_equal(run, ingest):
+    columns = SAME_NUMBER.split("diagnoses")[0] + "diagnoses: {columns: [a, b]}\ndrop_duplicate_lines: true\n"
+    lines = "".join(f"p,c,2016-01-01,2016-01-02,{codes}\n" for codes in ("250,", ",250", "250,", "4019,"))
+    manifest = ingest(columns, {"x.csv": "patient,claim,from,to,a,b\n" + lines})
+    assert manifest.counts["rejected"] == {"duplicate_line": 1, "code_missing": 1}
+    assert [stay[-1] for stay in _stays(run)] == ["ICD9CM//250", "ICD9CM//250", "ICD9CM//401.9"]
 
 
 SYNTHESISED = """\
