@@ -36,6 +36,11 @@ def column(name: str) -> Column:
     return F.col(quoted(name))
 
 
+def plain_names(rows: DataFrame) -> DataFrame:
+    """The same columns, names trimmed and in lower case."""
+    return rows.toDF(*(name.strip().lstrip("\ufeff").lower() for name in rows.columns))
+
+
 def row_hash(table: DataFrame) -> Column:
     """A hash of all columns: of equal rows the same, of others another (64 bits)."""
     values = [_hashable(column(field.name), field.dataType) for field in table.schema]

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
-from spark_jobs.sources.columns import column
+from spark_jobs.sources.columns import SEVERAL_VALUES, column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
@@ -62,15 +62,27 @@ def raw_diagnoses(
 
 
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:
-    """Raise ContractError when the table lacks a column."""
+    """Raise ContractError when the table lacks a column, or one does not hold one value a row."""
+    needed = list(needed)
     missing = [name for name in needed if name not in rows.columns]
     if missing:
-        found = [name for name in rows.columns if name != CORRUPT]
+        # In a file without a header, names that nobody asked for are a patient's.
+        known = [name for name in needed if name in rows.columns]
+        number = len([name for name in rows.columns if name != CORRUPT])
         raise ContractError(
-            f"table {table} has no column {', '.join(missing)} (it has {', '.join(found)})",
+            f"table {table} has no column {', '.join(missing)} (it has {number} columns, "
+            f"{', '.join(known) or 'none that is needed'} among them)",
             f"it needs {', '.join(needed)}",
             "check that this is the right file, and that its first line names the columns",
         )
+    for name in needed:
+        kind = rows.schema[name].dataType
+        if isinstance(kind, SEVERAL_VALUES):
+            raise ContractError(
+                f"column {name} of table {table} is of type {kind.typeName()}",
+                "a column that is read holds one value a row",
+                "make a row, or a column, of each value first",
+            )
 
 
 def as_text(rows: DataFrame, names: Iterable[str]) -> DataFrame:

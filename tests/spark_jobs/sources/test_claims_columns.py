@@ -211,7 +211,10 @@ def test_dates_from_order_and_length_of_stay(run, ingest):
 
 
 def test_columns_and_tables_that_are_not_there(run, ingest, tmp_path):
-    with pytest.raises(ContractError, match=r"has no column number, days \(it has patient, claim, code\)"):
+    with pytest.raises(
+        ContractError,
+        match=r"has no column number, days \(it has 3 columns, patient, claim, code among them\)",
+    ):
         ingest(SYNTHESISED, {"x.csv": "patient,claim,code\n"})
     claims = ClaimsOptions(str(tmp_path / "map.yaml"))
     (tmp_path / "map.yaml").write_text(LONG.replace("codes.tsv", "x.csv"))

@@ -181,6 +181,15 @@ def test_so_do_files_that_differ_or_are_no_plain_files(spark, tmp_path, claims_m
     assert not _is_read_from_files(spark, raw, options)
 
 
+def test_files_in_folders_below_are_not_read(spark, run, tmp_path, claims_map):
+    options = claims_map(LONG)
+    raw = _write(tmp_path / "raw", _rows(90))
+    alone = run.ingest("claims", raw, claims=options).counts
+    _write(tmp_path / "raw" / "archive", _rows(60))
+    assert not _is_read_from_files(spark, raw, options)
+    assert run.ingest("claims", raw, claims=options).counts == alone
+
+
 def test_what_is_no_parquet_is_refused_by_name(run, tmp_path, claims_map):
     raw = _write(tmp_path / "raw", _rows(9))
     (tmp_path / "raw" / "0.parquet").write_text("no Parquet")
