@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
 from spark_jobs.sources.columns import column, row_hash
-from spark_jobs.sources.raw import require_columns
+from spark_jobs.sources.raw import require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -61,7 +61,10 @@ def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFra
 
 
 def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
-    """Adds patient, claim, visit, line, order, `__set_aside` and, where rows are compared, their hash."""
+    """Adds patient, claim, visit, line, order, `__set_aside` and, where rows are compared, their hash.
+
+    A row that could not be split into fields is set aside: no rule on other rows may go by what it says.
+    """
 
     def of(name: str | None) -> Column:
         return filled(column(plain(name)), claims_map) if name else F.lit(None).cast("string")
@@ -74,7 +77,7 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             VISIT: of(claims_map.visit or claims_map.claim),
             LINE: of(claims_map.line),
             ORDERS[0]: of(claims_map.diagnoses.order),
-            SET_ASIDE: F.lit(None).cast("string"),
+            SET_ASIDE: row_malformed(),
         }
         | ({ROW: row_hash(table)} if rows_are_compared else {})
     )
@@ -122,7 +125,8 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     key = plain(birth.patient or claims_map.patient)
     require_columns(patients, [key, plain(birth.column)], birth.table or "")
     known = (
-        patients.select(
+        patients.where(F.col(CORRUPT).isNull())
+        .select(
             filled(column(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
         )
         .groupBy("__born")

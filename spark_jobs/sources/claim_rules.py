@@ -1,7 +1,7 @@
 """Rules on claims that belong together: which rows another one makes void. They mark rows, and drop none.
 
 Each reads columns of sources.claim_lines and fills `__set_aside` with a reason of
-schemas.diagnoses.SOURCE_REASONS, where no rule has before.
+schemas.diagnoses.SOURCE_REASONS, where none stands yet. A row that is set aside already has no say in others.
 """
 
 from __future__ import annotations
@@ -37,15 +37,17 @@ def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
         }
     )
     undone = (
-        lines.where((F.col("__reverses") | F.col("__replaces")) & F.col("__target").isNotNull())
+        lines.where(F.col(SET_ASIDE).isNull() & F.col("__target").isNotNull())
+        .where(F.col("__reverses") | F.col("__replaces"))
         .groupBy(F.col(PATIENT).alias("__undone_patient"), F.col("__target").alias("__undone"))
         .agg(F.max("__reverses").alias("__by_reversal"))
     )
     same = (F.col(PATIENT) == F.col("__undone_patient")) & (F.col(CLAIM) == F.col("__undone"))
     lines = lines.join(undone, same, "left")
-    # A replacement under the number of the claim that it replaces does not replace itself.
+    # A replacement under the number of the claim that it replaces does not replace itself; a reversal under
+    # that number takes both back.
     stays = F.col("__replaces") & F.coalesce(F.col("__target") == F.col(CLAIM), F.lit(False))
-    is_undone = F.col("__undone").isNotNull() & ~stays
+    is_undone = F.col("__undone").isNotNull() & (F.col("__by_reversal") | ~stays)
     reversed_ = F.col("__reverses") | (is_undone & F.col("__by_reversal"))
     lines = _mark(lines, reversed_, "claim_reversed")
     return _mark(lines, is_undone | matches(value, status.superseded), "claim_replaced")

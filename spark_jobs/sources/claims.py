@@ -43,7 +43,6 @@ from spark_jobs.transforms.diagnoses import (
     BIRTH_DATE,
     DIAGNOSIS_COLUMN,
     DISCHARGE,
-    MALFORMED,
     ORDERS,
     PATIENT,
     SET_ASIDE,
@@ -116,14 +115,12 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         lines, codes = _one_code_a_row(lines, codes)
         lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
-    said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, *flags)}
+    said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, *flags)}
     ruled = {
-        SET_ASIDE: claims_map.status or claims_map.drop_duplicate_lines or repeated,
         BIRTH_DATE: claims_map.birth,
         ORDERS[0]: claims_map.diagnoses.order or repeated,
     }
     said |= {name: F.col(name) for name, rule in ruled.items() if rule}
-    said[MALFORMED] = F.col(CORRUPT).isNotNull()
     return raw_diagnoses(
         lines,
         said,

@@ -61,6 +61,11 @@ def raw_diagnoses(
     return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
 
+def row_malformed() -> Column:
+    """SET_ASIDE of a table as it was read: lines that could not be split into fields."""
+    return F.when(column(CORRUPT).isNotNull(), "row_malformed")
+
+
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:
     """Raise ContractError when the table lacks a column, or one does not hold one value a row."""
     needed = list(needed)

@@ -25,18 +25,17 @@ from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
 # source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
-# another name, null if unknown. MALFORMED: the line could not be split into fields. SET_ASIDE: a reason
-# (schemas.diagnoses.REASONS) that only the source can know, e.g. a claim that another reverses. BIRTH_DATE:
-# the patient's, a date.
+# another name, null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
+# know, e.g. a line that could not be split into fields, or a claim that another reverses. BIRTH_DATE: the
+# patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
 SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
-MALFORMED, SET_ASIDE = "__malformed", "__set_aside"
+SET_ASIDE = "__set_aside"
 
 MAYBE_ABSENT = {
     VISIT: pa.string(),
     **dict.fromkeys(ORDERS, pa.int32()),
-    MALFORMED: pa.bool_(),
     SET_ASIDE: pa.string(),
     BIRTH_DATE: pa.date32(),
 }
@@ -110,7 +109,6 @@ class ParseDiagnoses:
         born = days(rows[BIRTH_DATE])
         last = (self.as_of - datetime.date(1970, 1, 1)).days if self.as_of else MISSING
         return {
-            "row_malformed": rows[MALFORMED].fill_null(False).to_numpy(zero_copy_only=False),
             **{reason: of_source == n for n, reason in enumerate(aside.dictionary.to_pylist())},
             "patient_missing": pc.equal(rows[PATIENT], "").to_numpy(zero_copy_only=False),
             "admit_date_missing": admit == MISSING,
