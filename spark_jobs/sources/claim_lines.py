@@ -30,6 +30,7 @@ ADMIT_FALLBACK, DISCHARGE_FALLBACK = "admit_date_fallback", "discharge_date_fall
 ONE_DAY = "outpatient_one_day"
 DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 
+MOST_DAYS = 3_652_059  # from the year 1 to 9999
 YEAR = r"\A[0-9]{4}\z"
 
 
@@ -163,21 +164,28 @@ def _iso(text: Column, claims_map: ClaimsMap) -> Column:
 
 
 def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates) -> DataFrame:
-    """A patient's visits one after another: admission = base + the stays before, a gap after each."""
+    """A patient's visits one after another: admission = base + the stays before, a gap after each.
+
+    A visit's stay is the longest of its lines'. A number of days beyond MOST_DAYS is none.
+    """
+    days = filled(column(plain(rule.length_of_stay)), claims_map).try_cast("bigint")
+    number = filled(column(plain(rule.order_by)), claims_map).try_cast("bigint")
+    of_patient = Window.partitionBy(PATIENT).orderBy("__order_by")
+    of_visit = of_patient.rangeBetween(Window.currentRow, Window.currentRow)
     lines = lines.withColumns(
         {
-            "__order_by": filled(column(plain(rule.order_by)), claims_map).try_cast("bigint"),
-            "__stay": filled(column(plain(rule.length_of_stay)), claims_map).try_cast("int"),
+            "__order_by": F.when(F.col(SET_ASIDE).isNull(), number),
+            "__stay": F.when(days.between(-MOST_DAYS, MOST_DAYS), days),
         }
-    )
+    ).withColumn("__stay", F.max("__stay").over(of_visit))
     order, stay = F.col("__order_by"), F.col("__stay")
-    visits = Window.partitionBy(PATIENT).orderBy(order)
     # Lines of one visit have one number: only the first counts.
-    is_first = ~F.lag(order).over(visits).eqNullSafe(order)
+    is_first = ~F.lag(order).over(of_patient).eqNullSafe(order)
     lines = lines.withColumn(
         "__days", F.when(is_first, F.greatest(F.coalesce(stay, F.lit(0)), F.lit(0)) + rule.gap_days)
     )
-    before = F.sum("__days").over(visits.rangeBetween(Window.unboundedPreceding, -1))
-    day = F.when(order.isNotNull(), F.coalesce(before, F.lit(0)).cast("int"))
-    admit = F.date_add(F.lit(rule.base).cast("date"), day)
-    return lines.withColumn(ADMIT, admit).withColumn(DISCHARGE, F.date_add(F.col(ADMIT), stay))
+    before = F.sum("__days").over(of_patient.rangeBetween(Window.unboundedPreceding, -1))
+    # Beyond the calendar it is no date that can be read, however far.
+    day = F.least(F.coalesce(before, F.lit(0)), F.lit(MOST_DAYS)).cast("int")
+    admit = F.date_add(F.lit(rule.base).cast("date"), F.when(order.isNotNull(), day))
+    return lines.withColumn(ADMIT, admit).withColumn(DISCHARGE, F.date_add(F.col(ADMIT), stay.cast("int")))

@@ -116,7 +116,7 @@ class ParseDiagnoses:
             "discharge_date_missing": discharge == MISSING,
             "discharge_date_unreadable": discharge == UNREADABLE,
             "discharge_before_admit": dated & (discharge < admit),
-            "before_birth": (born != MISSING) & (admit < born),
+            "before_birth": (born < MISSING) & (admit < born),
             "in_future": (discharge < MISSING) & (discharge > last),
             "code_system_unknown": pc.is_null(rows[SYSTEM]).to_numpy(zero_copy_only=False),
             "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
@@ -138,7 +138,9 @@ class ParseDiagnoses:
         self, rows: pa.RecordBatch, row: Ints, patient: Ints, column: Ints, reason: Ints
     ) -> pa.RecordBatch:
         names, reasons = list(self.codes), list(REASONS)
-        raw = rows.select(self.raw).take(pa.array(row)).to_pylist()
+        shown = rows.select(self.raw).take(pa.array(row))
+        values = [_python_values(of) for of in shown.columns]
+        raw = [dict(zip(self.raw, line, strict=True)) for line in zip(*values, strict=True)]
         for line, n in zip(raw, column.tolist(), strict=True):
             if len(names) > 1:
                 line[DIAGNOSIS_COLUMN] = names[n]
@@ -214,6 +216,21 @@ def _contract(
 def _ranks(column: pa.Array) -> Ints:
     """(N,) place of each value among the distinct ones, in order; nulls last."""
     return pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int64)
+
+
+def _python_values(column: pa.Array) -> list[Any]:
+    """Each value; as text where it is a date or time that Python has not, as after the year 9999."""
+    try:
+        return column.to_pylist()
+    except OverflowError:
+        return [_python_value(value) for value in column]
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except OverflowError:
+        return value.cast(pa.string()).as_py()
 
 
 def _as_json(raw: dict[str, Any]) -> str:
