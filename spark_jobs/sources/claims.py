@@ -176,7 +176,10 @@ def _sibling(raw: RawInput, name: str) -> DataFrame:
 
 
 def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
-    """Adds a column of codes where the map has rules for them; diagnosis column → column of its codes."""
+    """Adds a column of codes where the map has rules for them; diagnosis column → column of its codes.
+
+    And where it has repairs, which of the codes were mended, an array in their order.
+    """
     names = claims_map.diagnosis_columns
     if not claims_map.missing and not claims_map.repairs:
         return lines, {name: name for name in names}
@@ -185,7 +188,7 @@ def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dic
     lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
     if claims_map.repairs:
         changed = [F.coalesce(column(f"__code_{name}") != found[name], F.lit(False)) for name in names]
-        lines = lines.withColumn(CODES_REPAIRED, reduce(add, (flag.cast("int") for flag in changed)))
+        lines = lines.withColumn(CODES_REPAIRED, F.array(*changed))
     return lines, {name: f"__code_{name}" for name in names}
 
 
@@ -205,14 +208,17 @@ def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
 
 def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
     """A row for each code of a line, its column and place named; at least the first of each line."""
+    mended = [F.col(CODES_REPAIRED)] if CODES_REPAIRED in lines.columns else []
     slots = [
         F.struct(
             F.lit(name).alias(DIAGNOSIS_COLUMN),
             F.lit(place).alias(ORDERS[0]),
             empty_as_null(column(code).cast("string")).alias(CODE),
+            *(of_codes[place - 1].alias(CODES_REPAIRED) for of_codes in mended),
         )
         for place, (name, code) in enumerate(codes.items(), start=1)
     ]
     filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
-    long = lines.drop(ORDERS[0]).withColumn("__slot", F.explode(filled_ones))
+    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], CODES_REPAIRED)]
+    long = lines.select(*kept, F.explode(filled_ones).alias("__slot"))
     return long.select("*", "__slot.*").drop("__slot"), {CODE: CODE}

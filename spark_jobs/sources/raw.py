@@ -23,11 +23,11 @@ class RawDiagnoses:
     rows: what they say (PATIENT, ADMIT, DISCHARGE, SYSTEM and any of MAYBE_ABSENT of transforms.diagnoses),
     and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
     code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
-    columns, which a row that is set aside shows. flags: what the manifest counts: a boolean column counts
-    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, or what is known
-    without one, counted apart from the rows' own way: SOURCE_ROWS, how many rows there are, and what else is
-    for the manifest. inputs: manifests' fingerprints, where the source is one of our own folders. parameters:
-    the source's own options, for the manifest.
+    columns, which a row that is set aside shows. flags: what the manifest counts of the diagnoses that are
+    used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
+    counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:
+    SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests' fingerprints,
+    where the source is one of our own folders. parameters: the source's own options, for the manifest.
     """
 
     rows: RawRows

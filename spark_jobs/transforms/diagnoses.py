@@ -93,7 +93,7 @@ class ParseDiagnoses:
             _first_reason({"code_missing": code < 0, "code_malformed": token < 0}),
         )
         good = reason == _NONE
-        self._count(rows, row, reason, values)
+        self._count(rows, row, column, reason, values)
         values = {name: of[good] for name, of in values.items()}
         patient = _ranks(rows[PATIENT])
         made = _contract(rows, row[good], patient, values, tokens, token[good])
@@ -122,15 +122,16 @@ class ParseDiagnoses:
             "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
 
-    def _count(self, rows: pa.RecordBatch, row: Ints, reason: Ints, values: Mapping[str, Ints]) -> None:
+    def _count(
+        self, rows: pa.RecordBatch, row: Ints, column: Ints, reason: Ints, values: Mapping[str, Ints]
+    ) -> None:
         counts = self.counts
         counts[SOURCE_ROWS] += rows.num_rows
         counts[ROWS_IN] += len(row)
         found = np.bincount(reason, minlength=_NONE)
         counts.update({name: int(found[number]) for name, number in NUMBER_OF.items()})
         for flag in self.flags:
-            marked = rows[flag].cast(pa.int64()).fill_null(0).to_numpy()
-            counts[flag] += int(marked[row].sum() if pa.types.is_boolean(rows[flag].type) else marked.sum())
+            counts[flag] += int(np.count_nonzero(_marked(rows[flag], row, column) & (reason == _NONE)))
         same_day = values[ADMIT] == values[DISCHARGE]
         counts[SAME_DAY] += int(np.count_nonzero(same_day & (reason == _NONE)))
 
@@ -158,6 +159,13 @@ def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
         if name not in rows.schema.names:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
     return rows
+
+
+def _marked(flag: pa.Array, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:
+    """(N,) whether each diagnosis is marked. flag: (rows,) booleans, or arrays of one for each column."""
+    if pa.types.is_list(flag.type):
+        return flag.flatten().to_numpy(zero_copy_only=False).reshape(len(flag), -1)[row, column]
+    return flag.fill_null(False).to_numpy(zero_copy_only=False)[row]
 
 
 def _diagnoses_in(columns: list[pa.Array]) -> tuple[Ints, Ints, Ints, list[str]]:
