@@ -78,6 +78,25 @@ class Folder:
         finally:
             stream.close()
 
+    def first_line(self, name: str = "", most_bytes: int = 1 << 20) -> bytes:
+        """The first line of a text file that is not blank, or its first bytes; b"" where there is none.
+
+        Compressed files are read as Hadoop reads them, by their extension.
+        """
+        hadoop, path = self._jvm.org.apache.hadoop, self._path(name)
+        codec = hadoop.io.compress.CompressionCodecFactory(self._filesystem.getConf()).getCodec(path)
+        stream = self._filesystem.open(path)
+        try:
+            lines = hadoop.util.LineReader(codec.createInputStream(stream) if codec else stream)
+            text = hadoop.io.Text()
+            while lines.readLine(text, most_bytes, most_bytes):
+                line = bytes(text.copyBytes())
+                if line.strip():
+                    return line
+            return b""
+        finally:
+            stream.close()
+
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a small file, over any that is there."""
         stream = self._filesystem.create(self._path(name), True)

@@ -10,7 +10,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
-from spark_jobs.sources.raw import require_columns
+from spark_jobs.sources.columns import column, row_hash
+from spark_jobs.sources.raw import require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -29,20 +30,21 @@ ADMIT_FALLBACK, DISCHARGE_FALLBACK = "admit_date_fallback", "discharge_date_fall
 ONE_DAY = "outpatient_one_day"
 DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 
+MOST_DAYS = 3_652_059  # from the year 1 to 9999
 YEAR = r"\A[0-9]{4}\z"
 
 
-def filled(column: Column, claims_map: ClaimsMap) -> Column:
+def filled(value: Column, claims_map: ClaimsMap) -> Column:
     """As text, trimmed; null where it is empty or one of the map's values for missing."""
-    text = empty_as_null(column.cast("string"))
+    text = empty_as_null(value.cast("string"))
     return F.when(~text.isin(claims_map.missing), text) if claims_map.missing else text
 
 
-def matches(column: Column, patterns: list[str]) -> Column:
+def matches(value: Column, patterns: list[str]) -> Column:
     """Whether the whole value has one of the forms; false for null."""
     if not patterns:
         return F.lit(False)
-    return F.coalesce(F.rlike(column, F.lit(rf"\A(?:{'|'.join(patterns)})\z")), F.lit(False))
+    return F.coalesce(F.rlike(value, F.lit(rf"\A(?:{'|'.join(patterns)})\z")), F.lit(False))
 
 
 def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFrame:
@@ -52,18 +54,23 @@ def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFra
     require_columns(headers, keys, header.table)
     further = [name for name in headers.columns if name not in lines.columns]
     found = headers.where(F.col(CORRUPT).isNull()).select(
-        *further, *(empty_as_null(F.col(key).cast("string")).alias(f"__of_header_{key}") for key in keys)
+        *map(column, further),
+        *(empty_as_null(column(key).cast("string")).alias(f"__of_header_{key}") for key in keys),
     )
-    same = [empty_as_null(F.col(key).cast("string")) == F.col(f"__of_header_{key}") for key in keys]
-    return lines.join(found, same, "left").select(*lines.columns, *further)
+    same = [empty_as_null(column(key).cast("string")) == column(f"__of_header_{key}") for key in keys]
+    return lines.join(found, same, "left").select(*map(column, [*lines.columns, *further]))
 
 
 def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
-    """Adds patient, claim, visit, line, order the row's hash and an empty `__set_aside`."""
+    """Adds patient, claim, visit, line, order, `__set_aside` and, where rows are compared, their hash.
+
+    A row that could not be split into fields is set aside: no rule on other rows may go by what it says.
+    """
 
     def of(name: str | None) -> Column:
-        return filled(F.col(plain(name)), claims_map) if name else F.lit(None).cast("string")
+        return filled(column(plain(name)), claims_map) if name else F.lit(None).cast("string")
 
+    rows_are_compared = claims_map.drop_duplicate_lines or claims_map.diagnoses.repeat_on_lines
     return table.withColumns(
         {
             PATIENT: of(claims_map.patient),
@@ -71,9 +78,9 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             VISIT: of(claims_map.visit or claims_map.claim),
             LINE: of(claims_map.line),
             ORDERS[0]: of(claims_map.diagnoses.order),
-            ROW: F.xxhash64(*table.columns),
-            SET_ASIDE: F.lit(None).cast("string"),
+            SET_ASIDE: row_malformed(),
         }
+        | ({ROW: row_hash(table)} if rows_are_compared else {})
     )
 
 
@@ -90,7 +97,7 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             if len(columns) > 1:
                 lines = lines.withColumn(flag, columns[0].isNull() & F.coalesce(*columns[1:]).isNotNull())
     if claims_map.inpatient:
-        kind = filled(F.col(plain(claims_map.inpatient.column)), claims_map)
+        kind = filled(column(plain(claims_map.inpatient.column)), claims_map)
         longer = ~matches(kind, claims_map.inpatient.values) & (F.col(DISCHARGE) > F.col(ADMIT))
         lines = lines.withColumn(ONE_DAY, F.coalesce(longer, F.lit(False)))
         lines = lines.withColumn(DISCHARGE, F.when(F.col(ONE_DAY), F.col(ADMIT)).otherwise(F.col(DISCHARGE)))
@@ -101,7 +108,7 @@ def code_system(claims_map: ClaimsMap) -> Column:
     system = claims_map.system
     if system.constant:
         return F.lit(system.constant)
-    value = F.lower(filled(F.col(plain(system.column or "")), claims_map))
+    value = F.lower(filled(column(plain(system.column or "")), claims_map))
     names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
     return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
 
@@ -119,8 +126,9 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     key = plain(birth.patient or claims_map.patient)
     require_columns(patients, [key, plain(birth.column)], birth.table or "")
     known = (
-        patients.select(
-            filled(F.col(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
+        patients.where(F.col(CORRUPT).isNull())
+        .select(
+            filled(column(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
         )
         .groupBy("__born")
         .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
@@ -129,7 +137,7 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
 
 
 def _birth_date(birth: Birth, claims_map: ClaimsMap) -> Column:
-    text = filled(F.col(plain(birth.column)), claims_map)
+    text = filled(column(plain(birth.column)), claims_map)
     year = F.when(F.rlike(text, F.lit(YEAR)), F.concat(text, F.lit("-01-01")))
     return F.coalesce(year, _iso(text, claims_map)).try_cast("date")
 
@@ -139,11 +147,11 @@ def _dates(lines: DataFrame, claims_map: ClaimsMap, names: list[str]) -> list[Co
     types = dict(lines.dtypes)
     own = [types[plain(name)] for name in (*claims_map.admit, *claims_map.discharge)]
     if all(kind == "date" or kind.startswith("timestamp") for kind in own):
-        return [F.col(plain(name)).cast("date") for name in names]
+        return [column(plain(name)).cast("date") for name in names]
     return [
-        F.col(plain(name)).cast("date").cast("string")
+        column(plain(name)).cast("date").cast("string")
         if types[plain(name)].startswith("timestamp")
-        else _iso(filled(F.col(plain(name)), claims_map), claims_map)
+        else _iso(filled(column(plain(name)), claims_map), claims_map)
         for name in names
     ]
 
@@ -156,21 +164,28 @@ def _iso(text: Column, claims_map: ClaimsMap) -> Column:
 
 
 def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates) -> DataFrame:
-    """A patient's visits one after another: admission = base + the stays before, a gap after each."""
+    """A patient's visits one after another: admission = base + the stays before, a gap after each.
+
+    A visit's stay is the longest of its lines'. A number of days beyond MOST_DAYS is none.
+    """
+    days = filled(column(plain(rule.length_of_stay)), claims_map).try_cast("bigint")
+    number = filled(column(plain(rule.order_by)), claims_map).try_cast("bigint")
+    of_patient = Window.partitionBy(PATIENT).orderBy("__order_by")
+    of_visit = of_patient.rangeBetween(Window.currentRow, Window.currentRow)
     lines = lines.withColumns(
         {
-            "__order_by": filled(F.col(plain(rule.order_by)), claims_map).try_cast("bigint"),
-            "__stay": filled(F.col(plain(rule.length_of_stay)), claims_map).try_cast("int"),
+            "__order_by": F.when(F.col(SET_ASIDE).isNull(), number),
+            "__stay": F.when(days.between(-MOST_DAYS, MOST_DAYS), days),
         }
-    )
+    ).withColumn("__stay", F.max("__stay").over(of_visit))
     order, stay = F.col("__order_by"), F.col("__stay")
-    visits = Window.partitionBy(PATIENT).orderBy(order)
     # Lines of one visit have one number: only the first counts.
-    is_first = ~F.lag(order).over(visits).eqNullSafe(order)
+    is_first = ~F.lag(order).over(of_patient).eqNullSafe(order)
     lines = lines.withColumn(
         "__days", F.when(is_first, F.greatest(F.coalesce(stay, F.lit(0)), F.lit(0)) + rule.gap_days)
     )
-    before = F.sum("__days").over(visits.rangeBetween(Window.unboundedPreceding, -1))
-    day = F.when(order.isNotNull(), F.coalesce(before, F.lit(0)).cast("int"))
-    admit = F.date_add(F.lit(rule.base).cast("date"), day)
-    return lines.withColumn(ADMIT, admit).withColumn(DISCHARGE, F.date_add(F.col(ADMIT), stay))
+    before = F.sum("__days").over(of_patient.rangeBetween(Window.unboundedPreceding, -1))
+    # Beyond the calendar it is no date that can be read, however far.
+    day = F.least(F.coalesce(before, F.lit(0)), F.lit(MOST_DAYS)).cast("int")
+    admit = F.date_add(F.lit(rule.base).cast("date"), F.when(order.isNotNull(), day))
+    return lines.withColumn(ADMIT, admit).withColumn(DISCHARGE, F.date_add(F.col(ADMIT), stay.cast("int")))

@@ -1,7 +1,7 @@
 """Rules on claims that belong together: which rows another one makes void. They mark rows, and drop none.
 
 Each reads columns of sources.claim_lines and fills `__set_aside` with a reason of
-schemas.diagnoses.SOURCE_REASONS, where no rule has before.
+schemas.diagnoses.SOURCE_REASONS, where none stands yet. A row that is set aside already has no say in others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.sources.claim_lines import CLAIM, LINE, ROW, matches
 from spark_jobs.sources.claims_map import Status, plain
+from spark_jobs.sources.columns import column
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM
 
@@ -26,8 +27,8 @@ def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
     """Reversals with the claims that they take back, as `claim_reversed`; what was replaced, as
     `claim_replaced`. A replacement stays, unless a reversal or another replacement names it in turn.
     """
-    value = empty_as_null(F.col(plain(status.column)).cast("string"))
-    target = empty_as_null(F.col(plain(status.original)).cast("string")) if status.original else F.col(CLAIM)
+    value = empty_as_null(column(plain(status.column)).cast("string"))
+    target = empty_as_null(column(plain(status.original)).cast("string")) if status.original else F.col(CLAIM)
     lines = lines.withColumns(
         {
             "__reverses": matches(value, status.reversed),
@@ -36,15 +37,17 @@ def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
         }
     )
     undone = (
-        lines.where((F.col("__reverses") | F.col("__replaces")) & F.col("__target").isNotNull())
+        lines.where(F.col(SET_ASIDE).isNull() & F.col("__target").isNotNull())
+        .where(F.col("__reverses") | F.col("__replaces"))
         .groupBy(F.col(PATIENT).alias("__undone_patient"), F.col("__target").alias("__undone"))
         .agg(F.max("__reverses").alias("__by_reversal"))
     )
     same = (F.col(PATIENT) == F.col("__undone_patient")) & (F.col(CLAIM) == F.col("__undone"))
     lines = lines.join(undone, same, "left")
-    # A replacement under the number of the claim that it replaces does not replace itself.
+    # A replacement under the number of the claim that it replaces does not replace itself; a reversal under
+    # that number takes both back.
     stays = F.col("__replaces") & F.coalesce(F.col("__target") == F.col(CLAIM), F.lit(False))
-    is_undone = F.col("__undone").isNotNull() & ~stays
+    is_undone = F.col("__undone").isNotNull() & (F.col("__by_reversal") | ~stays)
     reversed_ = F.col("__reverses") | (is_undone & F.col("__by_reversal"))
     lines = _mark(lines, reversed_, "claim_reversed")
     return _mark(lines, is_undone | matches(value, status.superseded), "claim_replaced")

@@ -31,6 +31,7 @@ from spark_jobs.sources.claim_lines import (
 from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
 from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
 from spark_jobs.sources.claims_map_file import read_claims_map
+from spark_jobs.sources.columns import column
 from spark_jobs.sources.parquet_files import open_parquet_files
 from spark_jobs.sources.plain_claims import PlainClaims
 from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
@@ -42,7 +43,6 @@ from spark_jobs.transforms.diagnoses import (
     BIRTH_DATE,
     DIAGNOSIS_COLUMN,
     DISCHARGE,
-    MALFORMED,
     ORDERS,
     PATIENT,
     SET_ASIDE,
@@ -115,14 +115,12 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         lines, codes = _one_code_a_row(lines, codes)
         lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
-    said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, *flags)}
+    said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, *flags)}
     ruled = {
-        SET_ASIDE: claims_map.status or claims_map.drop_duplicate_lines or repeated,
         BIRTH_DATE: claims_map.birth,
         ORDERS[0]: claims_map.diagnoses.order or repeated,
     }
     said |= {name: F.col(name) for name, rule in ruled.items() if rule}
-    said[MALFORMED] = F.col(CORRUPT).isNotNull()
     return raw_diagnoses(
         lines,
         said,
@@ -178,16 +176,19 @@ def _sibling(raw: RawInput, name: str) -> DataFrame:
 
 
 def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
-    """Adds a column of codes where the map has rules for them; diagnosis column → column of its codes."""
+    """Adds a column of codes where the map has rules for them; diagnosis column → column of its codes.
+
+    And where it has repairs, which of the codes were mended, an array in their order.
+    """
     names = claims_map.diagnosis_columns
     if not claims_map.missing and not claims_map.repairs:
         return lines, {name: name for name in names}
-    found = {name: filled(F.col(name), claims_map) for name in names}
+    found = {name: filled(column(name), claims_map) for name in names}
     mended = {name: _repaired(code, claims_map) for name, code in found.items()}
     lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
     if claims_map.repairs:
-        changed = [F.coalesce(F.col(f"__code_{name}") != found[name], F.lit(False)) for name in names]
-        lines = lines.withColumn(CODES_REPAIRED, reduce(add, (flag.cast("int") for flag in changed)))
+        changed = [F.coalesce(column(f"__code_{name}") != found[name], F.lit(False)) for name in names]
+        lines = lines.withColumn(CODES_REPAIRED, F.array(*changed))
     return lines, {name: f"__code_{name}" for name in names}
 
 
@@ -201,20 +202,23 @@ def _repaired(code: Column, claims_map: ClaimsMap) -> Column:
 def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
     """How many rows _one_code_a_row makes of them."""
     further = claims_map.diagnosis_columns[1:]
-    filled_ones = (filled(F.col(name), claims_map).isNotNull().cast("bigint") for name in further)
+    filled_ones = (filled(column(name), claims_map).isNotNull().cast("bigint") for name in further)
     return F.coalesce(F.sum(reduce(add, filled_ones, F.lit(1))), F.lit(0))
 
 
 def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
     """A row for each code of a line, its column and place named; at least the first of each line."""
+    mended = [F.col(CODES_REPAIRED)] if CODES_REPAIRED in lines.columns else []
     slots = [
         F.struct(
             F.lit(name).alias(DIAGNOSIS_COLUMN),
             F.lit(place).alias(ORDERS[0]),
-            empty_as_null(F.col(column).cast("string")).alias(CODE),
+            empty_as_null(column(code).cast("string")).alias(CODE),
+            *(of_codes[place - 1].alias(CODES_REPAIRED) for of_codes in mended),
         )
-        for place, (name, column) in enumerate(codes.items(), start=1)
+        for place, (name, code) in enumerate(codes.items(), start=1)
     ]
     filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
-    long = lines.drop(ORDERS[0]).withColumn("__slot", F.explode(filled_ones))
+    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], CODES_REPAIRED)]
+    long = lines.select(*kept, F.explode(filled_ones).alias("__slot"))
     return long.select("*", "__slot.*").drop("__slot"), {CODE: CODE}

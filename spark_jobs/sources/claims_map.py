@@ -115,7 +115,7 @@ class SynthesisedDates:
 
     Args:
         order_by: column of whole numbers; rows of a patient with one number are one visit.
-        length_of_stay: column with days.
+        length_of_stay: column with days; of several in one visit the most.
         base: every patient's first admission, YYYY-MM-DD.
         gap_days: from a discharge to the next admission.
     """

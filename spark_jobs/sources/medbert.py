@@ -10,10 +10,10 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.medbert_types import PREFIXES
-from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
+from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
-from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, MALFORMED, ORDERS, PATIENT, SOURCE_ROWS, SYSTEM
+from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SOURCE_ROWS, SYSTEM
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
 
@@ -28,7 +28,7 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
         ADMIT: F.col("vadate"),
         DISCHARGE: F.col("vddate"),
         SYSTEM: system,
-        MALFORMED: F.col(CORRUPT).isNotNull(),
+        SET_ASIDE: row_malformed(),
     }
     # The order in which the original's script sorts a visit.
     order = ("poa", "third_party_ind", "diagnosis_priority")

@@ -19,8 +19,9 @@ from pyspark.sql.types import StringType
 
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
 from schemas.errors import ContractError
+from spark_jobs.sources.columns import column
 from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
-from spark_jobs.sources.tables import CORRUPT, RawInput
+from spark_jobs.sources.tables import RawInput
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import ADMIT, BIRTH_DATE, DISCHARGE, PATIENT, SOURCE_ROWS, SYSTEM, VISIT
 
@@ -58,7 +59,7 @@ def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
     events = table.withColumns(
         {
             "patient_id": F.col("subject_id").cast("string"),
-            "visit": empty_as_null(F.col(visit).cast("string")) if visit else F.lit(None).cast("string"),
+            "visit": empty_as_null(column(visit).cast("string")) if visit else F.lit(None).cast("string"),
             "day": F.col("time").cast("date"),
         }
     )
@@ -97,13 +98,13 @@ def _check_schema(table: DataFrame, where: str) -> None:
     """The columns against the schema of the package meds. Spark has one type of text, Arrow has several."""
     wanted = DataSchema.schema()
     fields = []
-    for column in table.schema:
-        if column.name == CORRUPT:
+    for found in table.schema:
+        if found.name not in wanted.names:  # MEDS lets a table have more columns, of any type
             continue
-        text = isinstance(column.dataType, StringType) and column.name in wanted.names
-        kind = wanted.field(column.name).type if text else to_arrow_type(column.dataType)
+        text = isinstance(found.dataType, StringType)
+        kind = wanted.field(found.name).type if text else to_arrow_type(found.dataType)
         # A time zone is Spark's own, not the file's.
-        fields.append(pa.field(column.name, pa.timestamp("us") if pa.types.is_timestamp(kind) else kind))
+        fields.append(pa.field(found.name, pa.timestamp("us") if pa.types.is_timestamp(kind) else kind))
     try:
         DataSchema.validate(pa.schema(fields))
     except SchemaValidationError as error:

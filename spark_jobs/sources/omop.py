@@ -17,15 +17,15 @@ from pyspark.sql import functions as F
 
 from schemas.codes import ICD9CM, ICD10CM
 from spark_jobs.checks import check_choice
-from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns
+from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
     DISCHARGE,
-    MALFORMED,
     PATIENT,
+    SET_ASIDE,
     SOURCE_ROWS,
     SYSTEM,
     VISIT,
@@ -136,7 +136,7 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     events = _with_births(events, tables[PERSONS])
     said = {
         name: F.col(name)
-        for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, MALFORMED, BIRTH_DATE, *FLAGS)
+        for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, BIRTH_DATE, *FLAGS)
     }
     shown = [*(name for domain in domains.values() for name in (*domain.columns, domain.end)), CORRUPT]
     return raw_diagnoses(
@@ -195,7 +195,7 @@ def _entries(
         F.when(has_stay, F.col("stay_end")).otherwise(own_end).alias(DISCHARGE),
         SYSTEM,
         F.col(domain.code).alias(CODE),
-        F.col(CORRUPT).isNotNull().alias(MALFORMED),
+        row_malformed().alias(SET_ASIDE),
         (~has_stay).alias("dates_of_condition"),
         (~has_stay & F.col(VISIT).isNotNull()).alias("visit_unknown"),
     )
@@ -226,7 +226,8 @@ def _with_births(events: DataFrame, persons: DataFrame) -> DataFrame:
     year = F.lpad(empty_as_null(F.col("year_of_birth")), 4, "0")
     born = F.concat_ws("-", year, part("month_of_birth"), part("day_of_birth")).try_cast("date")
     known = (
-        persons.select(
+        persons.where(F.col(CORRUPT).isNull())
+        .select(
             empty_as_null(F.col("person_id")).alias("born_person"),
             F.when(year.isNotNull(), born).alias(BIRTH_DATE),
         )

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
+from spark_jobs.sources.columns import SEVERAL_VALUES, column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
@@ -22,11 +23,11 @@ class RawDiagnoses:
     rows: what they say (PATIENT, ADMIT, DISCHARGE, SYSTEM and any of MAYBE_ABSENT of transforms.diagnoses),
     and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
     code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
-    columns, which a row that is set aside shows. flags: what the manifest counts: a boolean column counts
-    each of the row's diagnoses, a number is that many. counts: DataFrames of one row each, or what is known
-    without one, counted apart from the rows' own way: SOURCE_ROWS, how many rows there are, and what else is
-    for the manifest. inputs: manifests' fingerprints, where the source is one of our own folders. parameters:
-    the source's own options, for the manifest.
+    columns, which a row that is set aside shows. flags: what the manifest counts of the diagnoses that are
+    used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
+    counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:
+    SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests' fingerprints,
+    where the source is one of our own folders. parameters: the source's own options, for the manifest.
     """
 
     rows: RawRows
@@ -54,22 +55,39 @@ def raw_diagnoses(
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
     known = said | {PATIENT: F.coalesce(said[PATIENT], F.lit(""))}
     selected = rows.select(
-        *dict.fromkeys((*shown, *codes.values())),
-        *(column.alias(name) for name, column in known.items()),
+        *map(column, dict.fromkeys((*shown, *codes.values()))),
+        *(value.alias(name) for name, value in known.items()),
     )
     return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
 
+def row_malformed() -> Column:
+    """SET_ASIDE of a table as it was read: lines that could not be split into fields."""
+    return F.when(column(CORRUPT).isNotNull(), "row_malformed")
+
+
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:
-    """Raise ContractError when the table lacks a column."""
+    """Raise ContractError when the table lacks a column, or one does not hold one value a row."""
+    needed = list(needed)
     missing = [name for name in needed if name not in rows.columns]
     if missing:
-        found = [name for name in rows.columns if name != CORRUPT]
+        # In a file without a header, names that nobody asked for are a patient's.
+        known = [name for name in needed if name in rows.columns]
+        number = len([name for name in rows.columns if name != CORRUPT])
         raise ContractError(
-            f"table {table} has no column {', '.join(missing)} (it has {', '.join(found)})",
+            f"table {table} has no column {', '.join(missing)} (it has {number} columns, "
+            f"{', '.join(known) or 'none that is needed'} among them)",
             f"it needs {', '.join(needed)}",
             "check that this is the right file, and that its first line names the columns",
         )
+    for name in needed:
+        kind = rows.schema[name].dataType
+        if isinstance(kind, SEVERAL_VALUES):
+            raise ContractError(
+                f"column {name} of table {table} is of type {kind.typeName()}",
+                "a column that is read holds one value a row",
+                "make a row, or a column, of each value first",
+            )
 
 
 def as_text(rows: DataFrame, names: Iterable[str]) -> DataFrame:
@@ -77,7 +95,7 @@ def as_text(rows: DataFrame, names: Iterable[str]) -> DataFrame:
     types = dict(rows.dtypes)
     return rows.withColumns(
         {
-            name: (F.col(name).cast("date") if types[name].startswith("timestamp") else F.col(name)).cast(
+            name: (column(name).cast("date") if types[name].startswith("timestamp") else column(name)).cast(
                 "string"
             )
             for name in names

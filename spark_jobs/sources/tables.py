@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from py4j.protocol import Py4JJavaError
@@ -14,6 +14,8 @@ from pyspark.sql import functions as F
 from schemas.errors import ContractError
 from schemas.manifest import join
 from spark_jobs.files.storage import Folder
+from spark_jobs.sources.columns import plain_names
+from spark_jobs.sources.delimited import read_delimited
 from spark_jobs.transforms.diagnoses import CORRUPT
 
 CSV = "csv"
@@ -70,12 +72,15 @@ class RawInput:
         if self.is_path and not Folder(self.spark, where).exists():
             raise ContractError(f"{where} does not exist", "it is named as a table to read", "check its name")
         paths = list(self.files) or [where]
-        chosen = self.format or _format_of(Folder(self.spark, paths[0]))
+        chosen, separator_found = self.format, None
+        if chosen in (None, CSV):
+            found, separator_found = _form_of(Folder(self.spark, paths[0]))
+            chosen = chosen or found
         # Partition columns are those of the whole folder's files.
         options = {"basePath": where} | dict(self.options) if self.files else self.options
         try:
             if chosen == CSV:
-                return read_delimited(self.spark, paths, _separator_of(paths[0], separator), options)
+                return read_delimited(self.spark, paths, separator_found or separator, options)
             if self.files:
                 return _typed(self.spark.read.format(chosen).options(**options).load(paths))
             return _typed(self._load(chosen, where))
@@ -87,7 +92,10 @@ class RawInput:
             ) from error
 
     def parquet_files(self, name: str | None = None) -> list[str]:
-        """The files that `read` would read, where they are all Parquet and no options say how."""
+        """The files that `read` would read, where they are all Parquet and no options say how.
+
+        None of them where a folder has folders: which of these are read, and as what, is Spark's to say.
+        """
         if not self.is_path or self.format not in (None, PARQUET) or self.options:
             return []
         if self.files:
@@ -95,13 +103,10 @@ class RawInput:
         table = Folder(self.spark, self._where(name))
         if not table.is_folder():
             return [table.qualified] if table.exists() and _is_parquet(table.uri) else []
-        # Spark passes over names that begin so.
-        paths = [
-            entry.path
-            for entry in table.files()
-            if not any(part[0] in "_." for part in entry.path.split("/"))
-        ]
-        return [join(table.qualified, path) for path in paths] if all(map(_is_parquet, paths)) else []
+        entries = [entry for entry in table.list() if not _is_hidden(entry.path)]
+        if any(entry.is_folder or not _is_parquet(entry.path) for entry in entries):
+            return []
+        return [join(table.qualified, entry.path) for entry in entries]
 
     def tables(self, names: Iterable[str]) -> dict[str, DataFrame]:
         """Several tables of one folder or schema, by name in any case, with or without an extension.
@@ -149,57 +154,39 @@ class RawInput:
         return reader.load(where)
 
 
-def read_delimited(
-    spark: SparkSession,
-    paths: list[str],
-    separator: str,
-    options: Mapping[str, bool | int | str] | None = None,
-) -> DataFrame:
-    """CSV or TSV with a header, plain or compressed: every column as text, names trimmed and in lower case.
-
-    Adds `_corrupt_record`: the line, where it does not have the header's number of fields; else null.
-    """
-    reader = spark.read.options(
-        sep=separator,
-        header=True,
-        quote='"',
-        escape='"',
-        # A header that differs between files is an error, not a shift of columns.
-        enforceSchema=False,
-    ).options(**(options or {}))
-    reader = reader.options(
-        # Otherwise a short line goes unseen when only some columns are asked for.
-        columnPruning=False,
-        columnNameOfCorruptRecord=CORRUPT,
-    )
-    header = reader.option("inferSchema", False).csv(paths).schema.fieldNames()
-    fields = ", ".join(f"`{name.replace('`', '``')}` string" for name in (*header, CORRUPT))
-    return _plain_names(reader.schema(fields).csv(paths))
-
-
 def read_parquet(spark: SparkSession, paths: list[str]) -> DataFrame:
     """Parquet: columns in their own types, names trimmed and in lower case, `_corrupt_record` null."""
     return _typed(spark.read.parquet(*paths))
 
 
 def _typed(rows: DataFrame) -> DataFrame:
-    return _plain_names(rows).withColumn(CORRUPT, F.lit(None).cast("string"))
+    return plain_names(rows).withColumn(CORRUPT, F.lit(None).cast("string"))
 
 
-def _plain_names(rows: DataFrame) -> DataFrame:
-    return rows.toDF(*(name.strip().lstrip("\ufeff").lower() for name in rows.columns))
+def _form_of(folder: Folder) -> tuple[str, str | None]:
+    """(format, the separator of fields where the extension says it); without a known extension CSV.
 
-
-def _format_of(folder: Folder) -> str:
-    """By the extension of the file, or of the first of the folder's files that has a known one; else CSV."""
-    names = [folder.uri, *(entry.path for entry in folder.files())]
-    for name in names:
-        if TEXT_FILE.search(name):
-            return CSV
-        extension = name.rpartition(".")[2].lower()
+    By the extension of the file, or of the first of the folder's files that has a known one. Its own files
+    come before those in folders below, which Spark only reads where they are partitions.
+    """
+    for name in _names_in(folder):
+        text, extension = TEXT_FILE.search(name), name.rpartition(".")[2].lower()
+        if text:
+            return CSV, "\t" if text[1].lower() == "tsv" else None
         if extension in EXTENSIONS:
-            return EXTENSIONS[extension]
-    return CSV
+            return EXTENSIONS[extension], None
+    return CSV, None
+
+
+def _names_in(folder: Folder) -> Iterator[str]:
+    yield folder.uri
+    yield from (entry.path for entry in folder.list() if not entry.is_folder and not _is_hidden(entry.path))
+    yield from (entry.path for entry in folder.files() if not any(map(_is_hidden, entry.path.split("/"))))
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether Spark passes over a file or folder."""
+    return name[0] == "." or (name[0] == "_" and "=" not in name)
 
 
 def _is_parquet(path: str) -> bool:
@@ -211,8 +198,3 @@ def _cause(error: AnalysisException | Py4JJavaError) -> str:
     if isinstance(error, AnalysisException):
         return error.getCondition() or "no such table"
     return error.java_exception.getClass().getSimpleName()
-
-
-def _separator_of(where: str, default: str) -> str:
-    found = TEXT_FILE.search(where)
-    return "\t" if found and found[1].lower() == "tsv" else default

@@ -25,18 +25,17 @@ from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
 # source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
-# another name, null if unknown. MALFORMED: the line could not be split into fields. SET_ASIDE: a reason
-# (schemas.diagnoses.REASONS) that only the source can know, e.g. a claim that another reverses. BIRTH_DATE:
-# the patient's, a date.
+# another name, null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
+# know, e.g. a line that could not be split into fields, or a claim that another reverses. BIRTH_DATE: the
+# patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
 SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
-MALFORMED, SET_ASIDE = "__malformed", "__set_aside"
+SET_ASIDE = "__set_aside"
 
 MAYBE_ABSENT = {
     VISIT: pa.string(),
     **dict.fromkeys(ORDERS, pa.int32()),
-    MALFORMED: pa.bool_(),
     SET_ASIDE: pa.string(),
     BIRTH_DATE: pa.date32(),
 }
@@ -94,7 +93,7 @@ class ParseDiagnoses:
             _first_reason({"code_missing": code < 0, "code_malformed": token < 0}),
         )
         good = reason == _NONE
-        self._count(rows, row, reason, values)
+        self._count(rows, row, column, reason, values)
         values = {name: of[good] for name, of in values.items()}
         patient = _ranks(rows[PATIENT])
         made = _contract(rows, row[good], patient, values, tokens, token[good])
@@ -110,7 +109,6 @@ class ParseDiagnoses:
         born = days(rows[BIRTH_DATE])
         last = (self.as_of - datetime.date(1970, 1, 1)).days if self.as_of else MISSING
         return {
-            "row_malformed": rows[MALFORMED].fill_null(False).to_numpy(zero_copy_only=False),
             **{reason: of_source == n for n, reason in enumerate(aside.dictionary.to_pylist())},
             "patient_missing": pc.equal(rows[PATIENT], "").to_numpy(zero_copy_only=False),
             "admit_date_missing": admit == MISSING,
@@ -118,21 +116,22 @@ class ParseDiagnoses:
             "discharge_date_missing": discharge == MISSING,
             "discharge_date_unreadable": discharge == UNREADABLE,
             "discharge_before_admit": dated & (discharge < admit),
-            "before_birth": (born != MISSING) & (admit < born),
+            "before_birth": (born < MISSING) & (admit < born),
             "in_future": (discharge < MISSING) & (discharge > last),
             "code_system_unknown": pc.is_null(rows[SYSTEM]).to_numpy(zero_copy_only=False),
             "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
 
-    def _count(self, rows: pa.RecordBatch, row: Ints, reason: Ints, values: Mapping[str, Ints]) -> None:
+    def _count(
+        self, rows: pa.RecordBatch, row: Ints, column: Ints, reason: Ints, values: Mapping[str, Ints]
+    ) -> None:
         counts = self.counts
         counts[SOURCE_ROWS] += rows.num_rows
         counts[ROWS_IN] += len(row)
         found = np.bincount(reason, minlength=_NONE)
         counts.update({name: int(found[number]) for name, number in NUMBER_OF.items()})
         for flag in self.flags:
-            marked = rows[flag].cast(pa.int64()).fill_null(0).to_numpy()
-            counts[flag] += int(marked[row].sum() if pa.types.is_boolean(rows[flag].type) else marked.sum())
+            counts[flag] += int(np.count_nonzero(_marked(rows[flag], row, column) & (reason == _NONE)))
         same_day = values[ADMIT] == values[DISCHARGE]
         counts[SAME_DAY] += int(np.count_nonzero(same_day & (reason == _NONE)))
 
@@ -140,7 +139,9 @@ class ParseDiagnoses:
         self, rows: pa.RecordBatch, row: Ints, patient: Ints, column: Ints, reason: Ints
     ) -> pa.RecordBatch:
         names, reasons = list(self.codes), list(REASONS)
-        raw = rows.select(self.raw).take(pa.array(row)).to_pylist()
+        shown = rows.select(self.raw).take(pa.array(row))
+        values = [_python_values(of) for of in shown.columns]
+        raw = [dict(zip(self.raw, line, strict=True)) for line in zip(*values, strict=True)]
         for line, n in zip(raw, column.tolist(), strict=True):
             if len(names) > 1:
                 line[DIAGNOSIS_COLUMN] = names[n]
@@ -158,6 +159,13 @@ def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
         if name not in rows.schema.names:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
     return rows
+
+
+def _marked(flag: pa.Array, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:
+    """(N,) whether each diagnosis is marked. flag: (rows,) booleans, or arrays of one for each column."""
+    if pa.types.is_list(flag.type):
+        return flag.flatten().to_numpy(zero_copy_only=False).reshape(len(flag), -1)[row, column]
+    return flag.fill_null(False).to_numpy(zero_copy_only=False)[row]
 
 
 def _diagnoses_in(columns: list[pa.Array]) -> tuple[Ints, Ints, Ints, list[str]]:
@@ -216,6 +224,21 @@ def _contract(
 def _ranks(column: pa.Array) -> Ints:
     """(N,) place of each value among the distinct ones, in order; nulls last."""
     return pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int64)
+
+
+def _python_values(column: pa.Array) -> list[Any]:
+    """Each value; as text where it is a date or time that Python has not, as after the year 9999."""
+    try:
+        return column.to_pylist()
+    except OverflowError:
+        return [_python_value(value) for value in column]
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except OverflowError:
+        return value.cast(pa.string()).as_py()
 
 
 def _as_json(raw: dict[str, Any]) -> str:

@@ -18,15 +18,18 @@ MISSING, UNREADABLE = 1 << 40, (1 << 40) + 1
 _DATE = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE_NUMBER = re.compile(r"([+-]?[0-9]+)(\.0*)?")
 _EPOCH = datetime.date(1970, 1, 1)
+_FIRST_DAY, _LAST_DAY = (datetime.date.min - _EPOCH).days, (datetime.date.max - _EPOCH).days
 _INT32 = range(-(2**31), 2**31)
 
 Ints = npt.NDArray[np.int64]
 
 
 def days(column: pa.Array) -> Ints:
-    """(N,) days since 1970 of dates, or of text of the form YYYY-MM-DD."""
+    """(N,) days since 1970 of dates, or of text of the form YYYY-MM-DD; unreadable beyond the year 9999."""
     if pa.types.is_date32(column.type):
-        return column.cast(pa.int32()).cast(pa.int64()).fill_null(MISSING).to_numpy()
+        found = column.cast(pa.int32()).cast(pa.int64()).fill_null(MISSING).to_numpy()
+        is_date = (found >= _FIRST_DAY) & (found <= _LAST_DAY) | (found == MISSING)
+        return found if is_date.all() else np.where(is_date, found, UNREADABLE)
     return _by_text(column, _day)
 
 

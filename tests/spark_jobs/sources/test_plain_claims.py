@@ -181,6 +181,35 @@ def test_so_do_files_that_differ_or_are_no_plain_files(spark, tmp_path, claims_m
     assert not _is_read_from_files(spark, raw, options)
 
 
+def test_files_in_folders_below_are_not_read(spark, run, tmp_path, claims_map):
+    options = claims_map(LONG)
+    raw = _write(tmp_path / "raw", _rows(90))
+    alone = run.ingest("claims", raw, claims=options).counts
+    _write(tmp_path / "raw" / "archive", _rows(60))
+    assert not _is_read_from_files(spark, raw, options)
+    assert run.ingest("claims", raw, claims=options).counts == alone
+
+
+@pytest.mark.parametrize("options", [{}, SPARK], ids=["files", "spark"])
+def test_dates_that_are_in_no_calendar_are_set_aside(run, tmp_path, claims_map, options):
+    days = pa.array([16_801, 5_000_000, -1_000_000], pa.int32()).cast(pa.date32())
+    columns = {
+        "member": ["p"] * 3,
+        "admitted": days,
+        "discharged": days,
+        "dx_1": ["I10"] * 3,
+        "place": ["1"] * 3,
+    }
+    (tmp_path / "raw").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "raw" / "0.parquet")
+    for as_of in (None, "2024-01-01"):
+        given = {"claims": claims_map(LONG), "as_of": as_of, **options}
+        counts = run.ingest("claims", str(tmp_path / "raw"), **given).counts
+        assert counts["rejected"] == {"admit_date_unreadable": 2}
+    shown = [json.loads(row["raw"])["admitted"] for row in run.rows("diagnoses_rejected")]
+    assert sorted(shown) == ["-0768-02-04", "15659-07-15"]
+
+
 def test_what_is_no_parquet_is_refused_by_name(run, tmp_path, claims_map):
     raw = _write(tmp_path / "raw", _rows(9))
     (tmp_path / "raw" / "0.parquet").write_text("no Parquet")

@@ -1,5 +1,7 @@
 """Formats of the input: by extension, by name, and from the catalog."""
 
+import gzip
+
 import pytest
 
 from schemas.errors import ContractError
@@ -63,3 +65,61 @@ def test_what_cannot_be_read_is_the_user_s_mistake(run, spark, tmp_path):
         run.ingest("medbert", str(tmp_path), format="lance")
     with pytest.raises(ContractError, match=r"does not exist"):
         run.ingest("medbert", str(tmp_path / "none"), format="parquet")
+
+
+PATIENT_S_ROW = "smith-john 2014-03-01 2014-03-02 ICD9_250.00 6 1 0"
+
+
+def _without_header(path) -> None:
+    path.write_text(PATIENT_S_ROW.replace(" ", "\t") + "\n")
+
+
+def test_a_file_without_a_header_shows_no_patient(run, tmp_path, capfd):
+    _without_header(tmp_path / "x.tsv")
+    with pytest.raises(ContractError, match=r"it has 7 columns, none that is needed among them") as refused:
+        run.ingest("medbert", str(tmp_path / "x.tsv"))
+    said = "".join([str(refused.value), *capfd.readouterr()])
+    assert "smith" not in said.lower()
+
+
+@pytest.mark.parametrize("options", [{}, {"comment": "#"}, {"multiLine": True, "mode": "FAILFAST"}])
+def test_nor_does_one_among_others(run, spark, tmp_path, capfd, options):
+    (tmp_path / "raw").mkdir()
+    for n in range(3):
+        write_extract(tmp_path / "raw" / f"{n} 100%.tsv", *LINES)
+    (tmp_path / "raw" / "empty.tsv").write_text("")
+    run.ingest("medbert", str(tmp_path / "raw"), format="csv", format_options=options)
+    assert len(run.rows("diagnoses")) == 6
+    _without_header(tmp_path / "raw" / "x.tsv")
+    spark.sparkContext.setLogLevel("WARN")
+    try:
+        with pytest.raises(
+            ContractError, match=r"names other columns \(7\) than that of .*%.tsv \(7\)"
+        ) as refused:
+            run.ingest("medbert", str(tmp_path / "raw"), format="csv", format_options=options)
+    finally:
+        spark.sparkContext.setLogLevel("ERROR")
+    said = "".join([str(refused.value), *capfd.readouterr()])
+    assert "smith" not in said.lower()
+
+
+def test_headers_that_say_the_same_are_one(run, tmp_path):
+    (tmp_path / "raw").mkdir()
+    first = write_extract(tmp_path / "raw" / "1.tsv", *LINES)
+    with open(first) as file:
+        text = file.read()
+    (tmp_path / "raw" / "2.tsv").write_text("\n" + text.replace("diag\t", '"DIAG"\t'))
+    with gzip.open(tmp_path / "raw" / "3.tsv.gz", "wt") as file:
+        file.write(text)
+    run.ingest("medbert", str(tmp_path / "raw"))
+    assert len(run.rows("diagnoses")) == 6
+
+
+def test_a_folder_s_form_is_that_of_its_own_files(spark, tmp_path):
+    (tmp_path / "raw" / "archive").mkdir(parents=True)
+    (tmp_path / "raw" / "archive" / "a.parquet").write_text("Spark passes over it")
+    (tmp_path / "raw" / "x.tsv").write_text("a\tb\n1\t2\n")
+    raw = RawInput(spark, str(tmp_path / "raw"))
+    assert raw.read().columns[:2] == ["a", "b"]
+    assert raw.read().count() == 1
+    assert raw.parquet_files() == []
