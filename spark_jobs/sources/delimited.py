@@ -1,7 +1,8 @@
 """Text files with separators, CSV or TSV, with a header: read by Spark, headers compared before.
 
-Spark compares them too, but shows what it found in its log and its error: in a file without a header that is
-a patient's row.
+Spark could compare them, but shows what it found in its log and its error: in a file without a header that is
+a patient's row. And it takes a header with an unnamed column, or with two of a name, for another one than the
+schema that it made of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from spark_jobs.transforms.diagnoses import CORRUPT
 _FILES_AT_ONCE = 16
 # With these the first line need not be the header, or not all of it.
 _HEADER_ELSEWHERE = {"comment", "multiline"}
+_READING: dict[str, bool | str] = {
+    "enforceschema": True,
+    "inferschema": False,
+    # Otherwise a short line goes unseen when few columns are asked for, is lost, or is shown in an error.
+    "columnpruning": False,
+    "mode": "PERMISSIVE",
+    "columnnameofcorruptrecord": CORRUPT,
+}
 
 
 def read_delimited(
@@ -37,25 +46,17 @@ def read_delimited(
     """
     settings = {"sep": separator, "header": True, "quote": '"', "escape": '"'}
     settings |= {name.lower(): value for name, value in (options or {}).items()}
-    reader = spark.read.options(**settings).options(
-        # A header that differs between files is an error, not a shift of columns.
-        enforceSchema=False,
-        inferSchema=False,
-        # Otherwise a short line goes unseen when only some columns are asked for, is lost, or is shown in an
-        # error.
-        columnPruning=False,
-        mode="PERMISSIVE",
-        columnNameOfCorruptRecord=CORRUPT,
-    )
+    settings |= _READING
 
-    found = reader.csv(paths)
-    header = found.schema.fieldNames()
+    def header_of(files: str | list[str]) -> list[str]:
+        return spark.read.options(**settings).csv(files).schema.fieldNames()
+
+    fields = ", ".join(f"{quoted(name)} string" for name in (*header_of(paths), CORRUPT))
+    rows = spark.read.options(**settings).schema(fields).csv(paths)
     if str(settings["header"]).lower() == "true":
-        files = sorted(map(unquote, found.inputFiles()))
-        alike = not _HEADER_ELSEWHERE & settings.keys()
-        _require_one_header(spark, files, lambda uri: reader.csv(uri).schema.fieldNames(), alike)
-    fields = ", ".join(f"{quoted(name)} string" for name in (*header, CORRUPT))
-    return plain_names(reader.schema(fields).csv(paths))
+        files = sorted(map(unquote, rows.inputFiles()))
+        _require_one_header(spark, files, header_of, not _HEADER_ELSEWHERE & settings.keys())
+    return plain_names(rows)
 
 
 def _require_one_header(

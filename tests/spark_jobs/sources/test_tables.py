@@ -115,6 +115,16 @@ def test_headers_that_say_the_same_are_one(run, tmp_path):
     assert len(run.rows("diagnoses")) == 6
 
 
+def test_a_column_may_have_no_name_and_two_the_same(spark, tmp_path):
+    """As pandas writes its index."""
+    (tmp_path / "raw").mkdir()
+    for name in ("1.csv", "2.csv"):
+        (tmp_path / "raw" / name).write_text(",pid,dx,dx\n0,p,I10,E11.9\n")
+    rows = RawInput(spark, str(tmp_path / "raw")).read().collect()
+    assert [row["pid"] for row in rows] == ["p", "p"]
+    assert [tuple(row) for row in rows] == [("0", "p", "I10", "E11.9", None)] * 2
+
+
 def test_a_folder_s_form_is_that_of_its_own_files(spark, tmp_path):
     (tmp_path / "raw" / "archive").mkdir(parents=True)
     (tmp_path / "raw" / "archive" / "a.parquet").write_text("Spark passes over it")
