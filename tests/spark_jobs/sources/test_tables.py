@@ -3,6 +3,7 @@
 import gzip
 
 import pytest
+from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from spark_jobs.sources.tables import RawInput
@@ -20,10 +21,14 @@ def test_one_extract_in_several_forms(run, spark, tmp_path):
     rows = RawInput(spark, text).read().drop("_corrupt_record")
     rows.write.orc(str(tmp_path / "orc"))
     rows.write.parquet(str(tmp_path / "parquet"))
+    stamps = {name: F.to_timestamp(name) for name in ("vadate", "vddate")}
+    rows.withColumns(stamps).write.parquet(str(tmp_path / "stamps"))
     rows.write.option("sep", "|").option("header", True).csv(str(tmp_path / "bars"))
     rows.createOrReplaceTempView("extract")
 
     assert run.ingest("medbert", str(tmp_path / "parquet")).parameters == {"source": "medbert"}
+    assert run.rows("diagnoses") == expected
+    run.ingest("medbert", str(tmp_path / "stamps"))
     assert run.rows("diagnoses") == expected
     manifest = run.ingest("medbert", str(tmp_path / "orc"), format="orc")
     assert manifest.parameters == {"source": "medbert", "format": "orc"}
