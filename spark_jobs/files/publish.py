@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -135,9 +135,19 @@ def publish(folder: Folder, manifest: Manifest) -> None:
     """Write the manifest as the folder's last file: over what marks it unfinished, then moved into place."""
     folder.write_bytes(UNFINISHED, manifest.to_json().encode())
     folder.rename(UNFINISHED, MANIFEST_NAME)
-    # Its counts are in the manifest: among them are small cells, which belong in no log.
-    rows = in_words(manifest.num_rows)
-    log.info("published %s: %s rows in %d files", folder.uri, rows, len(manifest.files))
+    rows = f"{in_words(manifest.num_rows)} rows in {len(manifest.files)} files"
+    log.info("published %s: %s", folder.uri, "; ".join([rows, *_counts_in_words(manifest.counts)]))
+
+
+def _counts_in_words(counts: Mapping[str, object]) -> Iterator[str]:
+    """Those that are not 0, and one level of those below a name; as they are, they are in the manifest."""
+    for name, found in counts.items():
+        if isinstance(found, int) and found:
+            yield f"{name}: {in_words(found)}"
+        elif isinstance(found, Mapping):
+            below = {key: number for key, number in found.items() if isinstance(number, int) and number}
+            if below:
+                yield f"{name}: {', '.join(f'{key} {in_words(number)}' for key, number in below.items())}"
 
 
 def read_published(spark: SparkSession, uri: str, kind: str) -> Published:

@@ -35,6 +35,8 @@ def test_the_log_has_no_small_cell(run, raw, options, caplog):
     said = " ".join(record.getMessage() for record in caplog.records if "rows" in record.getMessage())
     assert "fewer than 11 rows" in said
     assert "about 11" in said
+    if not options:
+        assert "rejected: patient_missing fewer than 11" in said
     assert "rejected'" not in said
 
 

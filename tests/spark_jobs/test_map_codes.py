@@ -186,7 +186,8 @@ def test_the_log_has_no_small_cell(ingested, tmp_path, caplog):
         f"other_system {few}",
         f"map, 2015-Q3: rows about 11: exact about 11, approximate {few}, ambiguous {few}, unmapped no, "
         "other_system no",
-        f"published {ingested.path('diagnoses_mapped')}: about 20 rows in 1 files",
+        f"published {ingested.path('diagnoses_mapped')}: about 20 rows in 1 files; rows_in: about 20; "
+        "rows_out: about 20",
     ]
 
 
