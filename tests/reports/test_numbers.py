@@ -1,6 +1,5 @@
 import pytest
 
-from reports.names import code_name
 from reports.numbers import NONE, number, percentage, size
 
 
@@ -24,18 +23,3 @@ def test_percentage_and_size():
     assert percentage(0.4816) == "48.2%"
     assert percentage(None) == NONE
     assert [size(n) for n in (999, 1500, 2_000_000, 3 * 10**12)] == ["999 B", "1.5 kB", "2.0 MB", "3.0 TB"]
-
-
-@pytest.mark.parametrize(
-    ("token", "name"),
-    [
-        ("ICD10CM//I10", "Essential (primary) hypertension"),
-        ("ICD9CM//401.9", "Unspecified essential hypertension"),
-        ("ICD10CM//Z99.ZZZ", ""),
-        ("ICD9CM//999.99", ""),
-        ("LOCAL//1", ""),
-        ("[PAD]", ""),
-    ],
-)
-def test_code_names(token, name):
-    assert code_name(token) == name
