@@ -111,6 +111,11 @@ is_number() {
     case $1 in '' | *[!0-9]*) return 1 ;; esac
 }
 
+# MB, without numbers above the 32 bits that some shells count with. 1 MB is 976.6 KiB.
+mb_of_kib() { echo $(($1 / 977)); }
+
+mb_of_bytes() { if [ ${#1} -gt 6 ]; then printf '%s\n' "${1%??????}"; else echo 0; fi; }
+
 # in_gb MB: "3.7 GB".
 in_gb() {
     if [ "$1" -lt 0 ]; then set -- 0; fi
@@ -191,7 +196,7 @@ conclude() {
     if [ "$quiet" = 0 ]; then echo "This machine has what set-up needs."; fi
 }
 
-read_options "$@"
+read_options ${1+"$@"} # some shells take "$@" of nothing for an unset variable
 kernel=$(uname -s)
 machine=$(uname -m)
 can_build=1

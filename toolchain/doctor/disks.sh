@@ -102,7 +102,7 @@ free_of() {
     [ $# -ge 5 ] || return 1
     while [ $# -gt 2 ]; do shift; done
     is_number "$1" || return 1
-    free_mb=$(($1 * 128 / 125000))
+    free_mb=$(mb_of_kib "$1")
 }
 
 # Packages are hard links into the cache where both are on one disk, so that they take their space once.
@@ -157,7 +157,7 @@ check_disk() {
     if [ "$2" = "$cache" ]; then remedy='Free some, or name a folder on a larger disk: UV_CACHE_DIR=FOLDER.'; fi
     if [ "$update" = 0 ] && in_group torch && [ "$(disk_row torch)" = torch ]; then
         remedy="$remedy Without a GPU the small build of torch does, $(in_gb 1100) in place of $(in_gb 6200): \
-make setup TORCH_INDEX=…, the address of the index of torch's builds for CPUs."
+make setup TORCH_INDEX=URL, the index of torch's builds for CPUs."
     fi
     missing "$name" "$2 has $(in_gb "$3"). $remedy"
 }

@@ -51,7 +51,7 @@ check_java() {
             return
         fi
         why="Spark 4 runs on it; $java is Java ${major:-$version} ($version)."
-    elif [ "$kernel" = Darwin ] && [ "$java" = /usr/bin/java ]; then
+    elif [ "$kernel" = Darwin ] && [ "$java" = "$root/usr/bin/java" ]; then
         why="Spark runs on it; macOS's own $java only says where to get one."
     else
         why="Spark runs on it; $java -version does not run."

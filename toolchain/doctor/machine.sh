@@ -42,7 +42,8 @@ check_libc() {
     name="glibc 2.$MIN_GLIBC_MINOR or later"
     libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=''
     if [ -z "$libc" ]; then
-        said=$(ldd --version 2>&1) || true
+        said=''
+        if path_of ldd >/dev/null; then said=$(ldd --version 2>&1) || true; fi
         case $said in
             *musl*) libc=musl ;;
             *GLIBC* | *GNU*) said=${said%%"$newline"*} libc="glibc ${said##* }" ;;
@@ -94,11 +95,11 @@ check_memory() {
     memory_mb=''
     if [ "$kernel" = Darwin ]; then
         bytes=$(sysctl -n hw.memsize 2>/dev/null) || bytes=''
-        if is_number "$bytes"; then memory_mb=$((bytes / 1000000)); fi
+        if is_number "$bytes"; then memory_mb=$(mb_of_bytes "$bytes"); fi
     elif [ -r "$root/proc/meminfo" ]; then
         while read -r key kb _; do
             if [ "$key" = MemTotal: ]; then
-                if is_number "$kb"; then memory_mb=$((kb * 128 / 125000)); fi
+                if is_number "$kb"; then memory_mb=$(mb_of_kib "$kb"); fi
                 break
             fi
         done <"$root/proc/meminfo"
@@ -134,8 +135,8 @@ limit_to_files() {
     group=${2%/}
     while :; do
         if [ -r "$1$group/$3" ] && read -r bytes <"$1$group/$3" && is_number "$bytes" && [ ${#bytes} -lt 17 ]; then
-            if [ -z "$memory_mb" ] || [ $((bytes / 1000000)) -lt "$memory_mb" ]; then
-                memory_mb=$((bytes / 1000000)) whose='this container'
+            if [ -z "$memory_mb" ] || [ "$(mb_of_bytes "$bytes")" -lt "$memory_mb" ]; then
+                memory_mb=$(mb_of_bytes "$bytes") whose='this container'
             fi
         fi
         [ -n "$group" ] || break

@@ -144,10 +144,10 @@ words_of() {
     esac
 }
 
-# install_command THING…: set command to the one line that installs them, and in_words to what it leaves out.
+# install_command THING...: set command to the one line that installs them, and in_words to what it leaves out.
 install_command() {
     packages='' in_words='' command='' xcode='' after=''
-    for thing in "$@"; do
+    for thing in ${1+"$@"}; do
         found=$(package_of "$thing")
         if [ "$found" = xcode ]; then
             xcode=1

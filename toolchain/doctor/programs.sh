@@ -7,7 +7,7 @@ has_xcode() { xcode-select -p >/dev/null 2>&1; }
 check_command() {
     path=$(path_of "$1") || path=''
     # Until the command line tools are installed, Apple's make opens a window to offer them.
-    case $kernel-$path in Darwin-/usr/bin/make) has_xcode || path='' ;; esac
+    case $kernel$path in "Darwin$root/usr/bin/make") has_xcode || path='' ;; esac
     if [ -n "$path" ]; then ok "$1" "$path"; else missing "$1" "$2" "$1"; fi
 }
 
@@ -21,7 +21,7 @@ lacks_for_horovod() {
     fi
 }
 
-# compiles FOLDER LANGUAGE COMPILER…: set wrong to what is wrong with it, and compiler_version.
+# compiles FOLDER LANGUAGE COMPILER...: set wrong to what is wrong with it, and compiler_version.
 compiles() {
     folder=$1 language=$2
     shift 2
@@ -60,7 +60,7 @@ compiles() {
     fi
 }
 
-# first_of PROGRAM…: the first that is on PATH.
+# first_of PROGRAM...: the first that is on PATH.
 first_of() {
     for program in "$@"; do
         if path_of "$program" >/dev/null; then
@@ -115,18 +115,20 @@ check_c_compiler() {
     cc=${CC:-$(first_of cc gcc clang)}
     # shellcheck disable=SC2086
     if [ -n "$cc" ] && compiles "$work" c $cc && [ -z "$wrong" ]; then return; fi
-    lacks_for_horovod 'C compiler' "${cc:-none}${wrong:+ $wrong}; a part of Horovod is C." compiler
+    lacks_for_horovod 'C compiler' "${cc:-no C compiler}${wrong:+ $wrong}; a part of Horovod is C." compiler
 }
 
 # What building Horovod needs; sets can_build.
 check_horovod() {
     check_compiler
-    if [ -n "$python" ] && [ -z "$(fact headers)" ]; then
+    if [ -n "$python" ]; then
         elsewhere=''
         if [ "$python_prefix" != /usr ]; then elsewhere=" Install that Python with them."; fi
-        lacks_for_horovod "Python.h" "$python has no headers, which Horovod is compiled with.$elsewhere" headers
-    elif [ -z "$python" ]; then
-        to_install="$to_install headers" # of the one to install
+        if [ -z "$(fact headers)" ]; then
+            lacks_for_horovod "Python.h" "$python has no headers, which Horovod is compiled with.$elsewhere" headers
+        fi
+    else
+        case " $to_install " in *' python '*) to_install="$to_install headers" ;; esac # of the one to install
     fi
     if [ "$kernel" = Darwin ] && ! pkg-config --exists 'libuv >= 1.26' >/dev/null 2>&1; then
         lacks_for_horovod 'libuv' "pkg-config does not find it; on macOS Horovod's processes talk through it." libuv

@@ -38,7 +38,7 @@ except Exception: show("libstdcxx", "")
 # ask PATH: set facts to what it says of itself; status 1 if it does not run.
 ask() {
     # Until the command line tools are installed, Apple's own python3 opens a window to offer them.
-    case $kernel$1 in Darwin/usr/bin/*) has_xcode || return 1 ;; esac
+    case $kernel$1 in "Darwin$root/usr/bin/"*) has_xcode || return 1 ;; esac
     facts=$("$1" -c "$PROBE" 2>/dev/null </dev/null) || return 1
     facts=$newline$facts$newline
     [ -n "$(fact version)" ]
