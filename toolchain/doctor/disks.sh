@@ -29,7 +29,7 @@ check_project_folder() {
     wrong=$(try_folder "$project")
     case $project in *:*) wrong="has a colon in its path, which cannot be on PATH" ;; esac
     if [ -n "$wrong" ]; then
-        missing "$name" "$project $wrong. Move the project elsewhere."
+        missing "$name" "$project $wrong. Move the project to a folder of your own."
     else
         ok "$name" "$project"
     fi
@@ -58,11 +58,12 @@ check_cache_folder() {
 }
 
 check_temporary_folder() {
-    name='the folder for temporary files'
+    name='the folder for temporary files' temporary_runs=1
     wrong=$(try_folder "$temporary")
     case $wrong in
         '') ok "$name" "$temporary" ;;
         *noexec*)
+            temporary_runs=0
             if [ "$horovod" = 0 ]; then
                 ok "$name" "$temporary"
             else

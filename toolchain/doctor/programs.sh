@@ -28,7 +28,7 @@ compiles() {
     wrong='' compiler_version=''
     if [ "$language" = c ]; then
         echo 'int main(void) { return 0; }' >"$folder/program.c"
-        "$@" -o "$folder/program" "$folder/program.c" >/dev/null 2>&1 && "$folder/program" || wrong='does not compile C'
+        "$@" -o "$folder/program" "$folder/program.c" >/dev/null 2>&1 && runs "$folder/program" || wrong='does not compile C'
         return
     fi
     # The preprocessor knows the versions best. Clang calls itself GNU 4 too.
@@ -55,10 +55,13 @@ compiles() {
     printf '#include <vector>\nint main() { if (std::vector<int> v{0}; true) return v[0]; }\n' >"$folder/program.cc"
     if ! "$@" -std=c++17 -o "$folder/program" "$folder/program.cc" >/dev/null 2>&1; then
         wrong="is $compiler_version, which cannot compile C++17 with <vector>: its C++ library is not there"
-    elif ! "$folder/program" >/dev/null 2>&1; then
+    elif ! runs "$folder/program"; then
         wrong="is $compiler_version, and what it compiles does not run"
     fi
 }
+
+# runs PROGRAM: also where it is in a folder that lets no program run, which check_temporary_folder said.
+runs() { [ "$temporary_runs" = 0 ] || "$1" >/dev/null 2>&1; }
 
 # first_of PROGRAM...: the first that is on PATH.
 first_of() {
