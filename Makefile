@@ -90,16 +90,41 @@ CONVERT_ARGS ?=
 #: extend-vocabulary, shrink: the model folder to write
 CHANGED_MODEL ?= $(MODEL)_changed
 ##@ Set-up
-#: the Python to make .venv with (default: the one it was made with, else that on PATH); remembered
-PYTHON ?= $(or $(python_of_venv),$(shell command -v python3.11 || command -v python3 || echo python3.11))
-#: tensorflow-cpu (default), or tensorflow[and-cuda] on a machine with a GPU; remembered
-TENSORFLOW ?=
-#: 1 builds Horovod for NCCL, with CUDA's compiler; 0 (default) for Gloo; remembered
-HOROVOD_GPU ?=
+#: exactly these groups of packages: spark, torch, tensorflow, serve, dev (default spark,torch, and what the target needs)
+GROUPS ?=
+#: the Python to make .venv with, 3.11 to 3.13 (default: the one it was made with, else one on PATH); remembered
+PYTHON ?= $(python_of_venv)
+#: 1 builds Horovod (several processes), 0 leaves it out, auto builds it where there is a C++ compiler; remembered
+HOROVOD ?=
+#: 1 on a machine with an NVIDIA GPU: TensorFlow brings CUDA's libraries, Horovod is built for NCCL; remembered
+GPU ?=
+#: where torch comes from: cpu (the small build), a folder of wheels or an index; pypi (default on most machines); remembered
+TORCH_INDEX ?=
+#: lock: the package to bring to its newest version, or all
+UPGRADE ?=
 #: more arguments of the benchmark, e.g. "--skew --pandas_patients 5000"
 BENCH_ARGS ?=
 #: more arguments of pytest, e.g. "-m 'not spark' tests/trainer"
 PYTEST_ARGS ?=
+
+# The groups of packages that each target needs. Those of demo and the tests are added to what is installed.
+of_spark := claims ingest map vocabulary sequences shards preprocess refresh profile
+of_torch := extend-vocabulary shrink embed release-check
+$(foreach target,$(of_spark),$(eval groups_of_$(target) := spark))
+$(foreach target,$(of_torch),$(eval groups_of_$(target) := torch))
+groups_of_pretrain = $(BACKEND)
+groups_of_convert = torch $(if $(CHECKPOINT),tensorflow,$(BACKEND))
+groups_of_export-onnx := serve
+groups_of_demo = spark torch $(BACKEND)
+groups_of_test := spark torch tensorflow serve dev
+groups_of_lint := $(groups_of_test)
+groups_of_test-cluster := spark dev
+groups_of_bench-preprocess := spark dev
+groups_of_bench-refresh := spark dev
+groups_of_bench-train := torch tensorflow dev
+groups_of_bench-encode := serve dev
+groups_of_bench-scaling := torch dev
+needs = $(foreach goal,$(MAKECMDGOALS),$(groups_of_$(goal)))
 
 BIN := $(CURDIR)/.venv/bin
 # In .venv.old it is while another .venv is made.
@@ -111,22 +136,14 @@ run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
 # Spark's driver and workers run the project's Python, whatever else is installed on the machine.
 export PYSPARK_PYTHON := $(BIN)/python
 export PYSPARK_DRIVER_PYTHON := $(BIN)/python
-export SPARK_HOME := $(CURDIR)/.venv/lib/python3.11/site-packages/pyspark
-# Where the user has no settings of Spark's: its log is ours, and its classes come from an archive where one fits
-# (toolchain/spark_classes.py).
-ifndef SPARK_CONF_DIR
-export SPARK_CONF_DIR := $(CURDIR)/.venv/spark/conf
-export SPARK_SUBMIT_OPTS := $(SPARK_SUBMIT_OPTS) \
-	"-Dlog4j2.configurationFile=file:$(CURDIR)/toolchain/spark/log4j2.properties" \
-	"-XX:SharedArchiveFile=$(CURDIR)/.venv/spark/classes.jsa" -Xlog:cds*=off
-endif
+export SPARK_HOME := $(CURDIR)/.venv/spark/home
 ifneq ($(filter local%,$(SPARK_MASTER)),)
 export SPARK_LOCAL_IP ?= 127.0.0.1
 endif
 # TensorFlow's start-up notes, in each of several processes, hide the progress lines.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-submit = "$(BIN)/spark-submit" --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
+submit = "$(BIN)/python" toolchain/spark_submit.py --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
 # A stage's options, in its own program and, with $(1) the stage's prefix, in preprocess.py.
 of_ingest = --$(1)source $(SOURCE) --$(1)input "$(INPUT)" $(if $(FOLLOW),--$(1)follow "$(FOLLOW)") \
@@ -266,13 +283,16 @@ report: setup ## one HTML page on the run -> $(RUN)/report.html
 
 ##@ The project
 .PHONY: setup
-setup: ## make .venv from the lock, with horovod and petastorm built; does nothing when it is current
-	@"$(PYTHON)" toolchain/start.py install $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
-		$(if $(TENSORFLOW),--tensorflow '$(TENSORFLOW)') $(if $(HOROVOD_GPU),--gpu $(HOROVOD_GPU))
+setup: ## make .venv from the locks: GROUPS, HOROVOD, GPU, TORCH_INDEX; does nothing when it is current
+	@sh toolchain/run.sh "$(PYTHON)" install $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
+		$(if $(GROUPS),--groups "$(GROUPS)") --need "$(needs)" $(if $(filter demo test test-cluster,$(MAKECMDGOALS)),--add) \
+		$(if $(HOROVOD),--horovod "$(HOROVOD)") $(if $(GPU),--gpu "$(GPU)") \
+		$(if $(TORCH_INDEX),--torch_index "$(TORCH_INDEX)")
 
 .PHONY: doctor
-doctor: ## check what must be on the machine first, and say how to get what is missing
-	@"$(PYTHON)" toolchain/doctor.py $(if $(filter 1,$(HOROVOD_GPU)),--gpu)
+doctor: ## check what must be on the machine first, and say how to get what is missing: GROUPS, HOROVOD, GPU
+	@TORCH_INDEX="$(TORCH_INDEX)" sh toolchain/doctor.sh $(if $(GROUPS),--groups "$(GROUPS)") \
+		$(if $(PYTHON),--python "$(PYTHON)") $(if $(HOROVOD),--horovod "$(HOROVOD)") $(if $(filter 1,$(GPU)),--gpu)
 
 .PHONY: test
 test: setup lint package ## lint, then all tests but those of test-cluster: PYTEST_ARGS
@@ -314,11 +334,11 @@ bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs
 
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
-	@"$(PYTHON)" toolchain/start.py package $(PACKAGE)
+	@sh toolchain/run.sh "$(PYTHON)" package $(PACKAGE)
 
 .PHONY: lock
-lock: setup ## resolve requirements/*.in anew into requirements.lock
-	@"$(BIN)/python" toolchain/lock.py
+lock: setup ## resolve requirements/*.in into requirements/*.lock again; versions stay: UPGRADE
+	@"$(BIN)/python" toolchain/lock.py $(if $(UPGRADE),--upgrade "$(UPGRADE)")
 
 .PHONY: clean
 clean: ## remove dist/ and caches; .venv and runs/ stay

@@ -1,8 +1,11 @@
-"""Set the project up in .venv: the locked packages, the two mended ones, the project itself (`make setup`).
+"""Set the project up in .venv: the chosen groups of locked packages, petastorm and Horovod with our patches, the
+project itself (`make setup`).
 
-A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does nothing. Where
-it does not fit, a complete environment is brought up to date in place; an incomplete one (interrupted) or one
-made with other options or another Python is made anew. A complete one is then kept until the new one is.
+pip installs uv, and uv the rest, with the hashes of the lock. Horovod is compiled while what it does not need is
+installed. A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does
+nothing. Where it does not fit, a complete environment is updated in place; an incomplete one (interrupted) or
+one of another Python is made again. A complete one is kept until the new one is complete. What was downloaded
+or built is in the caches of uv and of wheels.py, and is not downloaded or built again.
 """
 
 from __future__ import annotations
@@ -18,69 +21,73 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import doctor
 from anew import made_anew, put_back
 from compiled_zip import compile_modules
-from lock import normal
-from progress import StepFailed
-from spark_classes import archive_classes
-from wheels import HOROVOD, PETASTORM, Build, ensure_wheel
+from groups import (
+    BOOTSTRAP,
+    DEFAULT,
+    GROUPS,
+    frameworks,
+    in_order,
+    lock_files,
+    pinned,
+    requirements,
+    version_of,
+)
+from package_index import PYPI, folder_with_torch, pip_settings, torch_options, uv_environment
+from progress import Background, StepFailed, say
+from wheels import HOROVOD, PETASTORM, Build, built_wheel, ensure_wheel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LOCK = os.path.join(ROOT, "requirements", "requirements.lock")
+DOCTOR = os.path.join(ROOT, "toolchain", "doctor.sh")
 PROJECT = os.path.join(ROOT, "pyproject.toml")
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
-PYSPARK_ZIP = os.path.join(
-    VENV, "lib", "python3.11", "site-packages", "pyspark", "python", "lib", "pyspark.zip"
-)
 STAMP = os.path.join(VENV, ".setup-complete")
-INSTALLED_LOCK = os.path.join(VENV, ".requirements.lock")
 INCOMPLETE = "incomplete"
 LOG = os.path.join(VENV, "setup.log")
-PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
-
-
-def read_pins(path: str) -> dict[str, str]:
-    """The `name==version` lines of a lock file, names as indexes compare them; {} where there is none."""
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        found = (PIN.match(line) for line in file)
-        return {normal(match.group(1)): match.group(2) for match in found if match}
+AUTO = "auto"
+COMPILING = f"Compiling {HOROVOD.requirement}"
 
 
 class Options(NamedTuple):
-    """What the user chooses; the choice is remembered in the stamp."""
+    """What the user chooses; the choice is remembered in the stamp.
 
-    tensorflow: str = "tensorflow-cpu"
+    groups: in the order of GROUPS. horovod: 1, 0, or auto (where there is a compiler). gpu: TensorFlow with
+    CUDA's libraries, Horovod with NCCL. torch_index: where torch comes from (package_index.torch_options);
+    empty: from PyPI, or from the folder that pip's own configuration names.
+    """
+
+    groups: tuple[str, ...] = DEFAULT
+    horovod: str = AUTO
     gpu: bool = False
+    torch_index: str = ""
 
 
 class Stamp(NamedTuple):
-    """What stands in .venv: the key of the set-up that completed it, or INCOMPLETE."""
+    """What .venv holds: the key of the set-up that completed it, or INCOMPLETE; the options; the packages by
+    name (to remove those that a later lock does not name); whether Horovod is in it.
+    """
 
     key: str
     options: Options
+    packages: tuple[str, ...] = ()
+    horovod: bool = False
 
 
 def setup_key(options: Options) -> str:
     """A hash of everything that set-up depends on, this folder included (an environment cannot be moved)."""
     digest = hashlib.sha256("\0".join([ROOT, sys.version, *map(str, options)]).encode())
-    for name in (
-        "install.py",
-        "wheels.py",
-        "compiled_zip.py",
-        "spark_classes.py",
-        os.path.join("patches", "*"),
-    ):
-        for path in sorted(glob.glob(os.path.join(ROOT, "toolchain", name))):
-            digest.update(_content(path))
-    digest.update(_content(LOCK))
+    paths = [os.path.join(ROOT, "requirements", f"{name}.lock") for name in lock_files(options.groups, options.gpu)]
+    for name in ("install.py", "wheels.py", "compiled_zip.py", "groups.py", os.path.join("patches", "*")):
+        paths += sorted(glob.glob(os.path.join(ROOT, "toolchain", name)))
+    for path in paths:
+        digest.update(_content(path))
     digest.update(_packaging_part(_content(PROJECT)))
     return digest.hexdigest()
 
@@ -100,14 +107,16 @@ def read_stamp() -> Stamp | None:
     try:
         with open(STAMP, encoding="utf-8") as file:
             stamp = json.load(file)
-        return Stamp(stamp["key"], Options(**stamp["options"]))
+        options = Options(**stamp["options"])
+        options = options._replace(groups=in_order(options.groups))
+        return Stamp(stamp["key"], options, tuple(stamp["packages"]), stamp["horovod"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_stamp(stamp: Stamp) -> None:
     with open(STAMP + ".new", "w", encoding="utf-8") as file:
-        json.dump({"key": stamp.key, "options": stamp.options._asdict()}, file)
+        json.dump({**stamp._asdict(), "options": stamp.options._asdict()}, file)
     os.replace(STAMP + ".new", STAMP)
 
 
@@ -126,40 +135,175 @@ def set_up(options: Options) -> None:
     """Make .venv complete. Raises StepFailed, with the command's last lines and the log's path."""
     start = time.monotonic()
     found = read_stamp()
-    if can_be_updated(found, options):
-        fill(options)
+    if can_be_updated(found):
+        fill(options, found)
     else:
-        print(f"Making the virtual environment {VENV}", flush=True)
+        say(f"Making the virtual environment {VENV}")
         with made_anew(VENV, LOG, whole=is_complete(found)):
             subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-            fill(options)
-    print(f"Set-up complete in {time.monotonic() - start:.0f} s.", flush=True)
+            fill(options, None)
+    say(f"Set-up of {', '.join(options.groups)} is complete, in {time.monotonic() - start:.0f} s.")
 
 
-def fill(options: Options) -> None:
-    """Bring what is installed in .venv up to date. Raises as set_up does."""
-    complete = Stamp(setup_key(options), options)
-    write_stamp(Stamp(INCOMPLETE, options))
-    build = Build(PYTHON, LOG, options.gpu)
-    install_packages(build, options.tensorflow)
-    wheels = [ensure_wheel(package, build) for package in (PETASTORM, HOROVOD)]
-    build.pip("Installing petastorm and horovod", "install", "--no-deps", "--force-reinstall", *wheels)
-    editable = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
-    build.pip("Installing medbert-lake, editable", "install", *editable)
-    check_environment(build)
-    compile_modules(PYSPARK_ZIP)
-    archive_classes(VENV, LOG)
-    shutil.copy(LOCK, INSTALLED_LOCK)
-    write_stamp(complete)
+def fill(options: Options, before: Stamp | None) -> None:
+    """Install into .venv what the options ask for, and remove what only `before` did. Raises as set_up does."""
+    key = setup_key(options)
+    packages = before.packages if before else ()
+    write_stamp(Stamp(INCOMPLETE, options, packages))
+    settings = pip_settings(PYTHON)
+    build = Build(
+        PYTHON,
+        LOG,
+        frameworks(options.groups),
+        options.gpu,
+        uv_environment(settings, os.environ),
+    )
+    files = lock_files(options.groups, options.gpu)
+    install_bootstrap(build)
+    torch_index = own_torch(options, settings)
+    if torch_index:
+        install_own_torch(build, torch_index, files)
+    named = tuple(sorted(pinned(files)))
+    if dropped := sorted(set(packages) - set(named)):
+        build.uv(f"Removing {len(dropped)} packages of other groups", "uninstall", *dropped)
+    horovod = install_the_rest(build, files, options, bool(torch_index))
+    check_environment(build, horovod)
+    prepare_spark(options.groups)
+    write_stamp(Stamp(key, options, named, horovod))
+
+
+def own_torch(options: Options, settings: dict[str, str]) -> str:
+    """Where a build of torch that is not PyPI's comes from; empty: PyPI's is taken, or none is needed."""
+    if "torch" not in options.groups or options.torch_index == PYPI:
+        return ""
+    found = options.torch_index or folder_with_torch(settings, version_of("torch", "pytorch")) or ""
+    if found and not options.torch_index:
+        say(f"torch comes from {found}, as pip's find-links says. TORCH_INDEX={PYPI} takes PyPI's.")
+    return found
+
+
+def install_bootstrap(build: Build) -> None:
+    """uv and what builds packages, by pip."""
+    with requirements_file(requirements([BOOTSTRAP])) as path:
+        options = ("--quiet", "--no-deps", "--require-hashes", "--requirement", path)
+        build.pip("Installing uv", "install", *options)
+
+
+def install_own_torch(build: Build, torch_index: str, files: Sequence[str]) -> None:
+    """torch of the locked version from elsewhere, with what that build needs, in the locked versions."""
+    with requirements_file(requirements(files, own_torch=True)) as constraints:
+        build.uv(
+            f"Installing torch from {torch_index}",
+            "install",
+            *torch_options(torch_index),
+            "--constraint",
+            constraints,
+            f"torch=={version_of('torch', 'pytorch')}",
+        )
+
+
+def install_the_rest(build: Build, files: Sequence[str], options: Options, has_torch: bool) -> bool:
+    """Everything else of the locks, petastorm, Horovod, the project; whether Horovod could be installed."""
+    needed = set(lock_files(build.frameworks, options.gpu))
+    compiling = None
+    if build.frameworks and wants_horovod(options):
+        first = [name for name in files if name in needed]
+        install_locked(build, "Installing the deep-learning packages", first, has_torch)
+        if not built_wheel(HOROVOD, build):
+            say(f"{COMPILING} beside what follows (some minutes, once a machine)")
+        compiling = Background(COMPILING, ensure_wheel, HOROVOD, build)
+    install_locked(build, "Installing the locked packages", files, has_torch)
+    wheels = [ensure_wheel(PETASTORM, build)] if build.frameworks else []
+    build.uv("Installing medbert-lake, editable", "install", "--no-deps", "--no-build-isolation", "-e", ROOT)
+    if compiling:
+        wheels += _compiled(compiling, options)
+    if wheels:
+        build.uv("Installing the patched packages", "install", "--no-deps", "--reinstall", *wheels)
+    if len(wheels) < 2:
+        remove_horovod(build)
+    return len(wheels) == 2
+
+
+def _compiled(compiling: Background[str], options: Options) -> list[str]:
+    """The wheel of Horovod; none where it was wanted only if possible and could not be compiled."""
+    try:
+        return [compiling.result()]
+    except StepFailed as error:
+        if options.horovod != AUTO:
+            raise
+        say(f"{error}\nHorovod is left out: it does not compile here. One process trains; NP=2 needs it.")
+        return []
+
+
+def remove_horovod(build: Build) -> None:
+    """Take out a Horovod that an earlier set-up installed."""
+    if glob.glob(os.path.join(VENV, "lib", "python*", "site-packages", "horovod-*")):
+        build.uv("Removing Horovod", "uninstall", "horovod")
+
+
+def wants_horovod(options: Options) -> bool:
+    """Whether to build Horovod; where only the machine forbids it, one line says so."""
+    if options.horovod != AUTO:
+        return options.horovod == "1"
+    if can_compile():
+        return True
+    say("There is no C++ compiler that works, so Horovod is left out: one process trains; NP=2 needs Horovod.")
+    return False
+
+
+def can_compile() -> bool:
+    """Whether this machine can build Horovod."""
+    command = ["sh", DOCTOR, "--python", sys.executable, "--horovod", AUTO, "--print-horovod"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() == "1"
+
+
+def install_locked(build: Build, title: str, files: Sequence[str], has_torch: bool) -> None:
+    with requirements_file(requirements(files, own_torch=has_torch)) as path:
+        options = ("--no-deps", "--require-hashes", "--no-build-isolation", "--requirement", path)
+        build.uv(title, "install", *options)
+
+
+@contextlib.contextmanager
+def requirements_file(text: str) -> Iterator[str]:
+    """The path of a file with this text, for as long as it is needed."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
+
+
+def check_environment(build: Build, horovod: bool) -> None:
+    """Every declared dependency is there, and Horovod loads beside each framework."""
+    build.uv("Checking that all versions fit together", "check")
+    for framework in build.frameworks if horovod else ():
+        code = f"import horovod.{framework} as hvd; hvd.init(); assert hvd.size() == 1"
+        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, cwd=VENV)
+        if done.returncode != 0:
+            raise StepFailed(f"horovod.{framework} does not work:\n{done.stderr[-3000:]}")
+
+
+def prepare_spark(groups: Sequence[str]) -> None:
+    """.venv/spark: home, a link to pyspark wherever this Python keeps it, and an empty folder of settings.
+
+    The archive of classes (spark_submit.py) of other jars does not fit, so it goes.
+    """
+    folder = os.path.join(VENV, "spark")
+    shutil.rmtree(folder, ignore_errors=True)
+    if "spark" not in groups:
+        return
+    os.makedirs(os.path.join(folder, "conf"))
+    (pyspark,) = glob.glob(os.path.join(VENV, "lib", "python*", "site-packages", "pyspark"))
+    os.symlink(os.path.relpath(pyspark, folder), os.path.join(folder, "home"))
+    compile_modules(os.path.join(pyspark, "python", "lib", "pyspark.zip"))
 
 
 def is_complete(found: Stamp | None) -> bool:
     return found is not None and found.key != INCOMPLETE
 
 
-def can_be_updated(found: Stamp | None, options: Options) -> bool:
-    """Whether .venv can be brought up to date in place, rather than made anew."""
-    return is_complete(found) and found.options == options and venv_runs()
+def can_be_updated(found: Stamp | None) -> bool:
+    """Whether .venv can be brought up to date in place, rather than made again."""
+    return is_complete(found) and venv_runs()
 
 
 def venv_runs() -> bool:
@@ -171,75 +315,96 @@ def venv_runs() -> bool:
         return False
 
 
-def install_packages(build: Build, tensorflow: str) -> None:
-    """Install what the lock names, and take out what an earlier lock named and this one does not."""
-    pins = read_pins(LOCK)
-    framework = f"{tensorflow}=={pins['tensorflow-cpu']}"
-    # The two frameworks first: their further packages depend on the machine (on one with a GPU torch brings
-    # CUDA's libraries), so pip resolves them, within the versions of the lock. For the rest there is nothing
-    # left to resolve.
-    build.pip("Installing pip", "install", "--no-deps", f"pip=={pins['pip']}")
-    build.pip("Installing torch", "install", f"torch=={pins['torch']}", "--constraint", LOCK)
-    build.pip("Installing TensorFlow", "install", framework, "--constraint", LOCK)
-    done = ("pip", "torch", "tensorflow-cpu")
-    rest = [f"{name}=={version}" for name, version in pins.items() if name not in done]
-    build.pip(f"Installing {len(rest)} further packages", "install", "--no-deps", *rest)
-    dropped = sorted(read_pins(INSTALLED_LOCK).keys() - pins.keys())
-    if dropped:
-        build.pip(f"Removing {', '.join(dropped)}", "uninstall", "--yes", *dropped)
+def is_current(found: Stamp | None, options: Options) -> bool:
+    return found is not None and found.options == options and found.key == setup_key(options)
 
 
-def check_environment(build: Build) -> None:
-    """Every declared dependency is there, and Horovod loads beside each framework."""
-    build.pip("Checking that all versions fit together", "check")
-    for framework in ("torch", "tensorflow"):
-        code = f"import horovod.{framework} as hvd; hvd.init(); assert hvd.size() == 1"
-        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, cwd=VENV)
-        if done.returncode != 0:
-            raise StepFailed(f"horovod.{framework} does not work:\n{done.stderr[-3000:]}")
+def chosen(arguments: argparse.Namespace, last: Stamp | None) -> Options:
+    """What was asked for; what was not, as last time.
 
-
-def is_current(options: Options) -> bool:
-    stamp = read_stamp()
-    return stamp is not None and stamp == Stamp(setup_key(options), options)
-
-
-def chosen(arguments: argparse.Namespace) -> Options:
-    """What was asked for; what was not, as last time."""
-    last = read_stamp()
+    Raises ValueError for a group that does not exist.
+    """
     options = last.options if last else Options()
-    if arguments.tensorflow:
-        options = options._replace(tensorflow=arguments.tensorflow)
+    if arguments.groups:
+        options = options._replace(groups=in_order(_names(arguments.groups)))
+    elif arguments.add or last is None:
+        options = options._replace(groups=in_order((*(options.groups), *_names(arguments.need))))
+    if arguments.horovod:
+        options = options._replace(horovod=arguments.horovod)
     if arguments.gpu:
         options = options._replace(gpu=arguments.gpu == "1")
+    if arguments.torch_index:
+        options = options._replace(torch_index=arguments.torch_index)
     return options
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tensorflow", help="tensorflow-cpu, tensorflow[and-cuda]; default: as last time")
-    parser.add_argument("--gpu", choices=("0", "1"), help="1: build Horovod for NCCL; default: as last time")
-    parser.add_argument("--verbose", action="store_true", help="say so when there is nothing to do")
-    arguments = parser.parse_args()
+def _names(text: str) -> list[str]:
+    """The names in a list with commas or spaces."""
+    return re.split(r"[\s,]+", text.strip()) if text.strip() else []
 
-    if is_current(chosen(arguments)):
-        if arguments.verbose:
-            print("Set-up is complete and current.")
-        return 0
-    with only_one_setup():
-        put_back(VENV)
-        options = chosen(arguments)
-        if is_current(options):
+
+def missing_groups(arguments: argparse.Namespace, options: Options) -> str | None:
+    """What to say where the target needs a group that is not chosen."""
+    missing = in_order(set(_names(arguments.need)) - set(options.groups))
+    if not missing:
+        return None
+    what = f"the group{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+    groups = ",".join(in_order((*options.groups, *missing)))
+    return f"This target needs {what}, not installed here. Add {'it' if len(missing) == 1 else 'them'}: make setup GROUPS={groups}"
+
+
+def diagnose(options: Options, update: bool) -> bool:
+    """Whether the machine has what this set-up needs; the doctor says what is missing."""
+    command = ["sh", DOCTOR, "--quiet", "--python", sys.executable, "--groups", ",".join(options.groups)]
+    command += ["--horovod", options.horovod, *["--gpu"] * options.gpu, *["--update"] * update]
+    environment = os.environ | {"TORCH_INDEX": options.torch_index}
+    return subprocess.run(command, env=environment).returncode == 0
+
+
+def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--groups", default="", help=f"exactly these of {', '.join(GROUPS)}")
+    parser.add_argument("--need", default="", help="the groups that the target needs")
+    parser.add_argument("--add", action="store_true", help="add the groups that are needed")
+    parser.add_argument("--horovod", choices=("0", "1", AUTO), help="build it; default: as last time")
+    parser.add_argument("--gpu", choices=("0", "1"), help="CUDA and NCCL; default: as last time")
+    parser.add_argument("--torch_index", help="a folder, an index or a backend of torch; pypi: PyPI")
+    parser.add_argument("--verbose", action="store_true", help="say so when there is nothing to do")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    arguments = arguments_of(words)
+    try:
+        found = read_stamp()
+        options = chosen(arguments, found)
+        if message := missing_groups(arguments, options):
+            print(message, file=sys.stderr)
+            return 1
+        if is_current(found, options) and not could_have_horovod(arguments, found):
+            if arguments.verbose:
+                say("Set-up is complete and current.")
             return 0
-        anew = not can_be_updated(read_stamp(), options)
-        if doctor.main(["--quiet"] + ["--gpu"] * options.gpu + ["--anew"] * anew) != 0:
-            return 1
-        try:
+        with only_one_setup():
+            put_back(VENV)
+            found = read_stamp()
+            options = chosen(arguments, found)
+            if is_current(found, options) and not could_have_horovod(arguments, found):
+                return 0
+            if not diagnose(options, update=can_be_updated(found) and found.options == options):
+                return 1
             set_up(options)
-        except (StepFailed, subprocess.CalledProcessError) as error:
-            print(f"\nSet-up failed.\n{error}", file=sys.stderr)
-            return 1
+    except (StepFailed, ValueError, subprocess.CalledProcessError) as error:
+        print(f"\nSet-up failed.\n{error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def could_have_horovod(arguments: argparse.Namespace, found: Stamp) -> bool:
+    """Whether `make setup` itself is asked for, and a compiler is there that was not when Horovod was left out."""
+    if not arguments.verbose or found.horovod or found.options.horovod != AUTO:
+        return False
+    return bool(frameworks(found.options.groups)) and can_compile()
 
 
 if __name__ == "__main__":

@@ -1,73 +1,128 @@
-"""Resolve requirements/*.in into requirements/requirements.lock: `make lock`, after a change of an .in file.
+"""Resolve requirements/*.in into requirements/*.lock: `make lock`, after a change of an .in file.
 
-The versions are those that pip would install today on this machine, local parts left out (torch 2.13.0+cpu is
-written 2.13.0), so resolve on a machine without a GPU: what CUDA adds is torch's own affair.
+uv resolves all groups together, once for every supported Python and system (its universal mode): the lowest
+Python is resolved for, and what only some systems need gets a marker. Versions that are locked stay;
+`make lock UPGRADE=all` takes the newest, `UPGRADE=numpy` one package's newest.
+
+Each .in file has its own lock, which names what the locks that it includes do not have. A lock is a plain
+requirements file with hashes: `pip install --require-hashes -r requirements/spark.lock` reads it too.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REQUIREMENTS = os.path.join(ROOT, "requirements")
-SOURCES = ("frameworks.in", "runtime.in", "dev.in")
-HEADER = """\
-# Written by `make lock` from frameworks.in, runtime.in and dev.in: change those. Installed by `make setup`.
-# torch is installed first and by pip itself, since its further packages depend on the machine; horovod and
-# petastorm are built (toolchain/wheels.py).
-"""
+LOWEST_PYTHON = "3.11.0"
+# Resolved together: one version of a package in all groups. The GPU's TensorFlow replaces the CPU's.
+TOGETHER = ("bootstrap", "spark", "torch", "tensorflow", "serve", "dev")
+# A file stands after those that it includes.
+FILES = (
+    "bootstrap",
+    "executors",
+    "common",
+    "spark",
+    "trainer",
+    "pytorch",
+    "torch",
+    "tensorflow",
+    "tensorflow-gpu",
+    "serve",
+    "dev",
+)
+HEADER = "# Written by `make lock` from {name}.in: change that. Read by `make setup`.\n"
+_INCLUDE = re.compile(r"^-r (\S+)\.(?:in|lock)$", re.MULTILINE)
+_BLOCK = re.compile(r"^([A-Za-z0-9][\w.-]*)==(\S+)[^\n]*(?:\n    --hash=[^\n]*)*", re.MULTILINE)
 
 
-def resolve() -> dict:
-    """pip's report of what it would install into an empty environment."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--dry-run",
-        "--ignore-installed",
-        "--quiet",
-        "--report",
-        "-",
-    ]
-    for source in SOURCES:
-        command += ["--requirement", os.path.join(REQUIREMENTS, source)]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+def path_of(name: str, ending: str, folder: str = REQUIREMENTS) -> str:
+    return os.path.join(folder, f"{name}.{ending}")
 
 
-def normal(name: str) -> str:
-    """A distribution's name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def read(path: str) -> str:
+    """The text of a file; empty where there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
-def pins(report: dict) -> list[str]:
-    """`name==version` and, as a comment, who asked for it."""
-    installed = {normal(item["metadata"]["name"]): item["metadata"] for item in report["install"]}
-    wanted_by: dict[str, set[str]] = {name: set() for name in installed}
-    for name, metadata in installed.items():
-        for requirement in metadata.get("requires_dist", []):
-            wanted = normal(re.match(r"[A-Za-z0-9._-]+", requirement).group())
-            if wanted in wanted_by and "extra ==" not in requirement:
-                wanted_by[wanted].add(name)
-    lines = []
-    for name in sorted(installed):
-        version = installed[name]["version"].partition("+")[0]
-        users = ", ".join(sorted(wanted_by[name]))
-        lines.append(f"{name}=={version}" + (f"  # for {users}" if users else ""))
-    return lines
+def includes(name: str, ending: str = "lock", folder: str = REQUIREMENTS) -> list[str]:
+    """The files that a file includes, those that they include before them, itself last."""
+    inner = _INCLUDE.findall(read(path_of(name, ending, folder)))
+    return list(dict.fromkeys([file for each in inner for file in includes(each, ending, folder)] + [name]))
 
 
-def main() -> None:
-    lines = pins(resolve())
-    with open(os.path.join(REQUIREMENTS, "requirements.lock"), "w", encoding="utf-8") as file:
-        file.write(HEADER + "\n".join(lines) + "\n")
-    print(f"{len(lines)} packages locked.")
+def blocks(text: str) -> list[str]:
+    """The requirements of a lock, each with its hashes."""
+    return [match.group() for match in _BLOCK.finditer(text)]
+
+
+def pins(text: str) -> dict[str, str]:
+    """Name → version of what a lock names itself."""
+    return {match.group(1): match.group(2) for match in _BLOCK.finditer(text)}
+
+
+def compile_lock(names: Iterable[str], uv: str, output: str, *options: str) -> str:
+    """What uv resolves the .in files to, as text. `output`: holds the versions to keep, and the result."""
+    command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", LOWEST_PYTHON]
+    command += ["--fork-strategy", "fewest", "--generate-hashes", "--no-annotate", "--no-header"]
+    command += [*options, "--output-file", output, *(path_of(name, "in") for name in names)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return read(output)
+
+
+def resolve(uv: str, upgrade: str | None) -> dict[str, str]:
+    """File → the text of its lock. Raises CalledProcessError where there is no set of versions that fits."""
+    if upgrade is None:
+        options = []
+    else:
+        options = ["--upgrade"] if upgrade == "all" else ["--upgrade-package", upgrade]
+    with tempfile.TemporaryDirectory() as folder:
+        everything = os.path.join(folder, "everything.txt")
+        with open(everything, "w", encoding="utf-8") as file:
+            file.writelines(block + "\n" for name in FILES for block in blocks(read(path_of(name, "lock"))))
+        compile_lock(TOGETHER, uv, everything, *options)
+        full = {
+            name: blocks(
+                compile_lock([name], uv, os.path.join(folder, f"{name}.txt"), "--constraint", everything)
+            )
+            for name in FILES
+        }
+    return {name: _own_part(name, full) for name in FILES}
+
+
+def _own_part(name: str, full: dict[str, list[str]]) -> str:
+    """The lock of a file: what it includes, by name, and the requirements that only it has."""
+    included = includes(name, "in")[:-1]
+    there = {block for each in included for block in full[each]}
+    direct = _INCLUDE.findall(read(path_of(name, "in")))
+    lines = [f"-r {each}.lock" for each in direct] + [block for block in full[name] if block not in there]
+    return HEADER.format(name=name) + "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--upgrade", help="a package to bring to its newest version; all: every package")
+    arguments = parser.parse_args()
+    uv = os.path.join(os.path.dirname(sys.executable), "uv")
+    try:
+        locks = resolve(uv, arguments.upgrade)
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    for name, text in locks.items():
+        with open(path_of(name, "lock"), "w", encoding="utf-8") as file:
+            file.write(text)
+    print(f"{sum(len(pins(text)) for text in locks.values())} packages locked in {len(locks)} files.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

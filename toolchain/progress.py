@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Generic, TypeVar
 
 PERCENT = re.compile(r"^\s*\[\s*(\d+)%\]")  # what make prints under CMake
-PACKAGE = re.compile(r"^\s*(?:Collecting|Processing|Installing collected packages|Building wheel)\b.*")
+# What pip and uv print.
+PACKAGE = re.compile(
+    r"^\s*(?:Collecting|Installing collected packages|Building|Built|Downloading|Downloaded|Prepared|Installed)\b.*"
+)
+Result = TypeVar("Result")
 NEWS_EVERY_S = 20.0  # where the output is no terminal
 
 
@@ -16,12 +25,44 @@ class StepFailed(RuntimeError):
     """A command of set-up failed; the message says which, and where its output is."""
 
 
+_thread = threading.local()
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Background(Generic[Result]):
+    """Work in a thread of its own, whose steps show no progress while others show theirs."""
+
+    def __init__(self, title: str, work: Callable[..., Result], *arguments) -> None:
+        self.title, self.news = title, "working"
+        self._pool = ThreadPoolExecutor(1)
+        self._future = self._pool.submit(self._run, work, *arguments)
+        self._pool.shutdown(wait=False)
+
+    def _run(self, work: Callable[..., Result], *arguments) -> Result:
+        _thread.background = self
+        return work(*arguments)
+
+    def result(self) -> Result:
+        """What the work returned, or raised; progress is shown from here on."""
+        progress = Progress(self.title)
+        progress.start()
+        while not self._future.done():
+            wait([self._future], timeout=0.5)
+            progress.update(self.news)
+        progress.done("FAILED" if self._future.exception() else "done")
+        return self._future.result()
+
+
 class Progress:
     """One line of news about a running step: rewritten in place on a terminal, now and then elsewhere."""
 
     def __init__(self, title: str, stream=None):
         self._title = title
-        self._stream = stream or sys.stdout
+        self._background = getattr(_thread, "background", None)
+        self._stream = stream or (io.StringIO() if self._background else sys.stdout)
         self._live = self._stream.isatty()
         self._start = self._last = time.monotonic()
 
@@ -30,6 +71,9 @@ class Progress:
             print(f"{self._title} ...", file=self._stream, flush=True)
 
     def update(self, news: str) -> None:
+        if self._background:
+            self._background.news = news
+            return
         now = time.monotonic()
         if now - self._last < (0.2 if self._live else NEWS_EVERY_S):
             return
@@ -89,6 +133,6 @@ def run_step(title: str, command: list[str], log_path: str, **kwargs) -> None:
     if process.returncode != 0:
         progress.done("FAILED")
         raise StepFailed(
-            f"{title} failed (exit {process.returncode}).\n{''.join(tail)}Whole output: {log_path}"
+            f"{title} failed (exit {process.returncode}).\n{''.join(tail)}The complete output: {log_path}"
         )
     progress.done()

@@ -1,9 +1,9 @@
-"""Build the two packages that need mending, and keep the wheels for the next clone on this machine.
+"""Build the two packages that need patches, and keep the wheels for the next clone on this machine.
 
 petastorm and horovod had their last releases in 2023. Each is downloaded as its authors published it (checked
-by sha256), mended with the patch in toolchain/patches/ and packed as a wheel, in
+by SHA-256), patched with toolchain/patches/ and packed as a wheel, in
 $XDG_CACHE_HOME/medbert-lake/wheels/<key>/ (~/.cache by default). The key covers all that a wheel depends on,
-so a wheel is never used with another torch, TensorFlow, Python or patch.
+so a wheel is never used with another torch, TensorFlow, Python or patch. Downloads are kept too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from progress import StepFailed, run_step
 
@@ -32,7 +32,7 @@ ABANDONED_AFTER_S = 86_400
 
 @dataclass(frozen=True)
 class Package:
-    """A published distribution that is mended here, and how its wheel is made from the mended source."""
+    """A published distribution that is patched here, and how its wheel is made from the patched source."""
 
     name: str
     version: str
@@ -53,25 +53,39 @@ class Package:
 
 @dataclass(frozen=True)
 class Build:
-    """What to build with: the virtual environment's interpreter, a log file, Horovod with NCCL or without."""
+    """What to build with.
+
+    python: the virtual environment's interpreter. log: a log file. frameworks: those that Horovod is built
+    for, of torch and tensorflow. gpu: Horovod with NCCL. environment: beside this process's, for uv.
+    """
 
     python: str
     log: str
+    frameworks: tuple[str, ...] = ()
     gpu: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def pip(self, title: str, *arguments: str, **kwargs) -> None:
         run_step(title, [self.python, "-m", "pip", *arguments], self.log, **kwargs)
 
+    def uv(self, title: str, *arguments: str) -> None:
+        """`uv pip` on the environment of `python`."""
+        uv = os.path.join(os.path.dirname(self.python), "uv")
+        command = [uv, "pip", arguments[0], "--python", self.python, *arguments[1:]]
+        run_step(title, command, self.log, env=os.environ | dict(self.environment))
+
+
+def built_wheel(package: Package, build: Build) -> str | None:
+    """The path of the patched wheel, if this machine has built it before."""
+    wheels = glob.glob(os.path.join(cache_folder(), wheel_key(package, build), "*.whl"))
+    return wheels[0] if wheels else None
+
 
 def ensure_wheel(package: Package, build: Build) -> str:
-    """The path of the mended wheel, built first if this machine has none."""
-    folder = os.path.join(cache_folder(), wheel_key(package, build))
-    if not glob.glob(os.path.join(folder, "*.whl")):
-        _build_wheel(package, build, folder)
-    else:
-        print(f"{package.requirement}: built before, taken from {folder}", flush=True)
-    (wheel,) = glob.glob(os.path.join(folder, "*.whl"))
-    return wheel
+    """The path of the patched wheel, built first if this machine has none."""
+    if not built_wheel(package, build):
+        _build_wheel(package, build, os.path.join(cache_folder(), wheel_key(package, build)))
+    return built_wheel(package, build)
 
 
 def cache_folder() -> str:
@@ -86,7 +100,8 @@ def wheel_key(package: Package, build: Build) -> str:
         with open(path, "rb") as file:
             parts.append(file.read())
     if package.compiled:
-        frameworks = ("torch", "tensorflow", "tensorflow-cpu")
+        distributions = {"torch": ("torch",), "tensorflow": ("tensorflow", "tensorflow-cpu")}
+        frameworks = [name for framework in build.frameworks for name in distributions[framework]]
         machine = (sys.version, sysconfig.get_platform(), *platform.libc_ver())
         parts += [text.encode() for text in machine]
         parts += [f"{name}={installed_version(build.python, name)}".encode() for name in frameworks]
@@ -106,20 +121,16 @@ def installed_version(python: str, distribution: str) -> str:
 
 
 def _build_wheel(package: Package, build: Build, folder: str) -> None:
-    """Download, check, mend, pack; the wheel appears in `folder` whole or not at all."""
+    """Download, check, patch, pack; the wheel appears in `folder` complete or not at all."""
     os.makedirs(cache_folder(), exist_ok=True)
     _remove_abandoned(os.path.join(cache_folder(), "building-*"))
     work = tempfile.mkdtemp(prefix="building-", dir=cache_folder())
     try:
-        downloads, source, wheels = (os.path.join(work, name) for name in ("downloads", "source", "wheels"))
+        source, wheels = (os.path.join(work, name) for name in ("source", "wheels"))
         os.makedirs(wheels)
-        options = ("--no-deps", "--dest", downloads, *package.download_options)
-        build.pip(f"Downloading {package.requirement}", "download", *options, package.requirement)
-        (archive,) = glob.glob(os.path.join(downloads, "*"))
-        _check_sha256(package, archive)
-        _unpack(archive, source)
+        _unpack(_downloaded(package, build, work), source)
         run_step(
-            f"Mending {package.requirement}",
+            f"Patching {package.requirement}",
             ["patch", "--strip=1", "--fuzz=0", "--batch", "--input", package.patch],
             build.log,
             cwd=source,
@@ -134,6 +145,26 @@ def _build_wheel(package: Package, build: Build, folder: str) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _downloaded(package: Package, build: Build, work: str) -> str:
+    """The path of the published file, from the cache where it is there. Raises StepFailed if it is another."""
+    kept = glob.glob(os.path.join(cache_folder(), "downloads", f"{package.name}-{package.version}*"))
+    if kept and _sha256(kept[0]) == package.sha256:
+        return kept[0]
+    folder = os.path.join(work, "downloads")
+    options = ("--no-deps", "--dest", folder, *package.download_options)
+    build.pip(f"Downloading {package.requirement}", "download", *options, package.requirement)
+    (archive,) = glob.glob(os.path.join(folder, "*"))
+    if (found := _sha256(archive)) != package.sha256:
+        raise StepFailed(
+            f"{package.requirement} as downloaded has the SHA-256 {found}, not {package.sha256}: the patch was "
+            f"made for the published file. Check the package index that pip uses on this machine."
+        )
+    os.makedirs(os.path.join(cache_folder(), "downloads"), exist_ok=True)
+    target = os.path.join(cache_folder(), "downloads", os.path.basename(archive))
+    os.replace(archive, target)
+    return target
+
+
 def _remove_abandoned(pattern: str) -> None:
     """Remove the folders of builds that were killed long ago."""
     for folder in glob.glob(pattern):
@@ -141,14 +172,9 @@ def _remove_abandoned(pattern: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_sha256(package: Package, archive: str) -> None:
-    with open(archive, "rb") as file:
-        found = hashlib.sha256(file.read()).hexdigest()
-    if found != package.sha256:
-        raise StepFailed(
-            f"{package.requirement} as downloaded has sha256 {found}, not {package.sha256}: the patch was "
-            f"made for the published file. Check the package index that pip uses on this machine."
-        )
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(archive: str, source: str) -> None:
@@ -186,10 +212,13 @@ def _pack_horovod(build: Build, source: str, wheels: str) -> None:
 
 
 def horovod_options(build: Build) -> dict[str, str]:
-    """What Horovod's build reads from the environment. HOROVOD_... settings of the user's own come on top."""
+    """What Horovod's build reads from the environment; the user's own HOROVOD_... settings come on top."""
+    names = {"torch": "PYTORCH", "tensorflow": "TENSORFLOW"}
     options = {
-        "HOROVOD_WITH_PYTORCH": "1",
-        "HOROVOD_WITH_TENSORFLOW": "1",
+        **{
+            f"HOROVOD_{'WITH' if framework in build.frameworks else 'WITHOUT'}_{name}": "1"
+            for framework, name in names.items()
+        },
         "HOROVOD_WITHOUT_MXNET": "1",
         "HOROVOD_WITH_GLOO": "1",
         "HOROVOD_WITHOUT_MPI": "1",
@@ -198,9 +227,6 @@ def horovod_options(build: Build) -> dict[str, str]:
     if build.gpu:
         options |= {"HOROVOD_GPU": "CUDA", "HOROVOD_GPU_OPERATIONS": "NCCL"}
     users = {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
-    users.pop(
-        "HOROVOD_GPU", None
-    )  # this name is the Makefile's switch; Horovod reads another meaning into it
     return options | users
 
 

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Run a script of this folder with the project's Python: sh run.sh PYTHON SCRIPT [OPTION...]
+# PYTHON may be empty: then it is the first that doctor.sh finds good. A Python that is not supported, or none:
+# the doctor says what to do. Needs no Python itself.
+here=$(dirname "$0")
+python=$1
+script=$2
+shift 2
+
+if [ -z "$python" ]; then
+    python=$(sh "$here/doctor.sh" --print-python) || python=
+fi
+if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+    # The doctor knows set-up's groups; of the other scripts' options it knows none.
+    [ "$script" = install ] || set --
+    sh "$here/doctor.sh" --quiet ${python:+--python "$python"}
+    exit 1
+fi
+exec "$python" "$here/$script.py" "$@"
