@@ -104,6 +104,8 @@ TORCH_INDEX ?=
 UPGRADE ?=
 #: more arguments of the benchmark, e.g. "--skew --pandas_patients 5000"
 BENCH_ARGS ?=
+#: more arguments of test-fresh, e.g. "--suites trixie --folder /large/disk"
+FRESH_ARGS ?=
 #: more arguments of pytest, e.g. "-m 'not spark' tests/trainer"
 PYTEST_ARGS ?=
 
@@ -301,6 +303,10 @@ test: setup lint package ## lint, then all tests but those of test-cluster: PYTE
 .PHONY: test-cluster
 test-cluster: setup ## on a Spark cluster started here: local's files, even where executors are killed: PYTEST_ARGS
 	@"$(BIN)/python" -m pytest tests/cluster $(PYTEST_ARGS)
+
+.PHONY: test-fresh
+test-fresh: ## set-up, demo and some tests on fresh Debian 12 and 13 machines, made here; as root: FRESH_ARGS
+	@sh toolchain/run.sh "$(PYTHON)" test_fresh $(FRESH_ARGS)
 
 .PHONY: lint
 lint: setup ## style, import rules and types
