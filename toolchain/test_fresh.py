@@ -32,7 +32,7 @@ SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 MIRROR = "http://deb.debian.org/debian"
 USER = "newcomer"
 HANDED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX")
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+CERTIFICATES = "/etc/ssl/of-this-site.crt"
 SOME_TESTS = "tests/toolchain tests/schemas tests/spark_jobs/sources tests/trainer/torch_backend tests/distributed"
 MB = 10**6
 
