@@ -90,7 +90,7 @@ CONVERT_ARGS ?=
 #: extend-vocabulary, shrink: the model folder to write
 CHANGED_MODEL ?= $(MODEL)_changed
 ##@ Set-up
-#: exactly these groups of packages: spark, torch, tensorflow, serve, dev (default spark,torch, and what the target needs)
+#: exactly these groups of packages: spark, torch, tensorflow, s3, serve, dev (default spark,torch, and what the target needs)
 GROUPS ?=
 #: the Python to make .venv with, 3.11 to 3.13 (default: the one it was made with, else one on PATH); remembered
 PYTHON ?= $(python_of_venv)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Say what this machine lacks for set-up, and the command that gets it: `make doctor`.
 #
-#   sh toolchain/doctor.sh [--groups spark,torch,tensorflow,serve,dev] [--horovod 0|1|auto] [--gpu] [--quiet]
+#   sh toolchain/doctor.sh [--groups spark,torch,tensorflow,s3,serve,dev] [--horovod 0|1|auto] [--gpu] [--quiet]
 #                          [--update] [--python PATH]
 #       Check; exit status 1 if something is missing, 2 for a wrong option. --update: set-up is complete, and is
 #       only brought up to date. TORCH_INDEX from the environment says which build of torch is installed.
@@ -29,10 +29,11 @@ UPDATE_MB=1000
 # disk_mb GROUP: MB in .venv, MB in the cache.
 disk_mb() {
     case $1 in
-        spark) echo 1100 1100 ;;
+        spark) echo 1000 2500 ;; # the source distribution is unpacked and built in the cache
         torch) echo 6200 6200 ;;
         torch-cpu) echo 1100 1100 ;; # without CUDA's libraries
         tensorflow) echo 1900 1900 ;;
+        s3) echo 50 50 ;;
         serve) echo 400 400 ;;
         dev) echo 700 700 ;;
     esac
@@ -148,7 +149,7 @@ read_options() {
     saved_ifs=$IFS
     IFS=,
     for group in $groups; do
-        case $group in spark | torch | tensorflow | serve | dev) ;; *) stop "--groups has $group; it must name some of spark, torch, tensorflow, serve and dev." ;; esac
+        case $group in spark | torch | tensorflow | s3 | serve | dev) ;; *) stop "--groups has $group; it must name some of spark, torch, tensorflow, s3, serve and dev." ;; esac
     done
     IFS=$saved_ifs
     if ! in_group torch && ! in_group tensorflow; then horovod=0; fi

@@ -10,6 +10,7 @@ GROUPS = {
     "spark": "every Spark stage, with its pages",
     "torch": "training with PyTorch, conversion, vectors, release check",
     "tensorflow": "training with TensorFlow, reading TensorFlow checkpoints",
+    "s3": "paths on S3, where neither torch nor tensorflow is chosen",
     "serve": "export to ONNX and its runtime",
     "dev": "tests, checks, what the benchmarks compare with",
 }

@@ -22,10 +22,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REQUIREMENTS = os.path.join(ROOT, "requirements")
 LOWEST_PYTHON = "3.11.0"
 # Resolved together: one version of a package in all groups. The GPU's TensorFlow replaces the CPU's.
-TOGETHER = ("bootstrap", "spark", "torch", "tensorflow", "serve", "dev")
+TOGETHER = ("bootstrap", "executors", "spark", "torch", "tensorflow", "serve", "dev")
 # A file stands after those that it includes.
 FILES = (
     "bootstrap",
+    "base",
+    "s3",
     "executors",
     "common",
     "spark",

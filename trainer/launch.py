@@ -17,14 +17,22 @@ from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 
-from horovod.runner import gloo_run
-from horovod.runner.launch import run_commandline
-
 from trainer.exit_codes import STOPPED
 from trainer.preemption import GRACE_SECONDS
 from trainer.rank_processes import ask_to_stop, name_frozen_ranks, name_run, ranks_below
 from trainer.remote_ranks import RemoteRanks
 from trainer.terminal import tell_ranks
+
+try:
+    from horovod.runner import gloo_run
+    from horovod.runner.launch import run_commandline
+except ModuleNotFoundError as error:
+    if error.name != "horovod":
+        raise
+    raise SystemExit(
+        "Several processes (NP=2) need Horovod, which is not installed here. "
+        "Build it with a C++ compiler: make setup HOROVOD=1"
+    ) from None
 
 _EXIT_CODE = re.compile(r"^Exit code: (\d+)$", re.MULTILINE)
 
