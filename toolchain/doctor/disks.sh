@@ -142,7 +142,7 @@ check_disks() {
 # disk_row GROUP: its row in disk_mb. The builds of torch for CPUs have no CUDA in them, nor have those for Macs.
 disk_row() {
     case $kernel-$1-${TORCH_INDEX:-} in
-        *-torch-*/cpu | *-torch-*/cpu/ | Darwin-torch-*) echo torch-cpu ;;
+        *-torch-cpu | *-torch-*/cpu | *-torch-*/cpu/ | Darwin-torch-*) echo torch-cpu ;;
         *) echo "$1" ;;
     esac
 }
