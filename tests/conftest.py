@@ -1,6 +1,7 @@
 """Fixtures for every test."""
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +12,15 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs Horovod where set-up left it out."""
+    if importlib.util.find_spec("horovod") is None:
+        skip = pytest.mark.skip(reason="Horovod is not installed: make setup HOROVOD=1")
+        for item in items:
+            if "horovod" in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ rank of this host that is frozen is named.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -16,29 +17,33 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from trainer.exit_codes import STOPPED
 from trainer.preemption import GRACE_SECONDS
 from trainer.rank_processes import ask_to_stop, name_frozen_ranks, name_run, ranks_below
-from trainer.remote_ranks import RemoteRanks
 from trainer.terminal import tell_ranks
 
-try:
-    from horovod.runner import gloo_run
-    from horovod.runner.launch import run_commandline
-except ModuleNotFoundError as error:
-    if error.name != "horovod":
-        raise
-    raise SystemExit(
-        "Several processes (NP=2) need Horovod, which is not installed here. "
-        "Build it with a C++ compiler: make setup HOROVOD=1"
-    ) from None
+if TYPE_CHECKING:
+    from trainer.remote_ranks import RemoteRanks
 
+NO_HOROVOD = (
+    "Several processes (NP=2) need Horovod, which is not installed here. "
+    "Build it with a C++ compiler: make setup HOROVOD=1"
+)
 _EXIT_CODE = re.compile(r"^Exit code: (\d+)$", re.MULTILINE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the ranks; the exit code."""
+    """Run the ranks; the exit code, 2 where Horovod is not installed."""
+    if importlib.util.find_spec("horovod") is None:
+        sys.stderr.write(f"{NO_HOROVOD}\n")
+        return 2
+    from horovod.runner import gloo_run
+    from horovod.runner.launch import run_commandline
+
+    from trainer.remote_ranks import RemoteRanks
+
     if arguments is not None:
         sys.argv[1:] = arguments
     tell_ranks()

@@ -12,14 +12,15 @@ import sys
 import jsonschema
 import pytest
 import yaml
-from horovod.runner.common.util.hosts import parse_host_files, parse_hosts
-from horovod.runner.launch import parse_args
 
 from deploy.render_mpijob import MpiJob, main, render
 from schemas.errors import ContractError
 from trainer import preemption
 from trainer.__main__ import make_parser
 from trainer.preemption import GRACE_SECONDS
+
+hosts = pytest.importorskip("horovod.runner.common.util.hosts")
+launch = pytest.importorskip("horovod.runner.launch")
 
 JOBS = {
     "small": MpiJob(image="lake:1", run="s3://bucket/run"),
@@ -84,7 +85,7 @@ def test_what_the_launcher_runs_is_taken_by_horovod_and_the_trainer(job, project
     launcher, worker = (containers(rendered)[role] for role in ("Launcher", "Worker"))
     assert launcher["command"][1:] == ["-m", "trainer.launch"]
     monkeypatch.setattr(sys, "argv", ["horovodrun", *launcher["args"]])
-    horovod = parse_args()
+    horovod = launch.parse_args()
     assert horovod.use_gloo and horovod.hostfile == "/etc/mpi/hostfile"
     workers = rendered["spec"]["mpiReplicaSpecs"]["Worker"]["replicas"]
     assert horovod.num_proc == workers * rendered["spec"]["slotsPerWorker"]
@@ -150,5 +151,5 @@ def test_the_script_writes_what_kubectl_reads(project_root):
 
 
 def test_the_host_file_is_one_of_horovods(project_root):
-    hosts = parse_hosts(parse_host_files(os.path.join(project_root, "deploy", "hostfile.example")))
-    assert [(host.hostname, host.slots) for host in hosts] == [("node-1", 4), ("node-2", 4)]
+    found = hosts.parse_hosts(hosts.parse_host_files(os.path.join(project_root, "deploy", "hostfile.example")))
+    assert [(host.hostname, host.slots) for host in found] == [("node-1", 4), ("node-2", 4)]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 
-import horovod.spark
 import pytest
 
-from deploy.spark_train import SparkTrain, main
 from schemas.checkpoint import latest_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
 from tests.spark_jobs.pipeline import write_extract
 from trainer.config import DataConfig, ModelConfig, OptimizerConfig, PretrainConfig
+
+horovod_spark = pytest.importorskip("horovod.spark")
+from deploy.spark_train import SparkTrain, main  # noqa: E402  (it imports Horovod)
 
 pytestmark = [pytest.mark.spark, pytest.mark.horovod, pytest.mark.slow]
 
@@ -60,7 +61,7 @@ def test_a_rank_that_fails_is_one_message(monkeypatch):
     def run(*arguments, **options):
         raise RuntimeError("Process name: 0\nExit code: 1")
 
-    monkeypatch.setattr(horovod.spark, "run", run)
+    monkeypatch.setattr(horovod_spark, "run", run)
     config = SparkTrain(PretrainConfig(DataConfig("shards", "vocabulary"), "run"))
     with pytest.raises(ContractError, match="training ended: Process name: 0 Exit code: 1"):
         main(None, config)

@@ -142,7 +142,7 @@ check_gpu() {
     for program in nvcc nvidia-smi; do
         path=$(path_of "$program") || path=''
         case $program in
-            nvcc) why="HOROVOD_GPU=1 compiles for CUDA. Install NVIDIA's CUDA toolkit, and put its bin on PATH" option=--version ;;
+            nvcc) why="GPU=1 compiles Horovod for CUDA. Install NVIDIA's CUDA toolkit, and put its bin on PATH" option=--version ;;
             *) why="it comes with NVIDIA's driver. Install that" option=-L ;;
         esac
         if [ -z "$path" ]; then
