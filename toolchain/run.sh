@@ -11,9 +11,19 @@ if [ -z "$python" ]; then
     python=$(sh "$here/doctor.sh" --print-python) || python=
 fi
 if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
-    # The doctor knows set-up's groups; of the other scripts' options it knows none.
-    [ "$script" = install ] || set --
-    sh "$here/doctor.sh" --quiet ${python:+--python "$python"}
+    # Of the options of set-up, those that the doctor has too. It asks for more where they are not known.
+    groups='' horovod='' gpu=0
+    while [ "$script" = install ] && [ $# -gt 1 ]; do
+        case $1 in
+            --groups) groups=$2 ;;
+            --horovod) horovod=$2 ;;
+            --gpu) gpu=$2 ;;
+        esac
+        shift
+    done
+    [ "$gpu" = 1 ] || gpu=''
+    sh "$here/doctor.sh" --quiet ${python:+--python "$python"} ${groups:+--groups "$groups"} \
+        ${horovod:+--horovod "$horovod"} ${gpu:+--gpu}
     exit 1
 fi
 exec "$python" "$here/$script.py" "$@"
