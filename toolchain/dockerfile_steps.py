@@ -1,8 +1,8 @@
 """Run a Dockerfile's steps in a folder that is a machine's /, without Docker: `run_steps`.
 
-Where no image can be built, this shows that the steps do what they should. It knows what our Dockerfile uses, and
-refuses the rest, rather than passing over it: FROM, ARG, ENV, WORKDIR, USER, COPY (--chown; of the folder that the
-Dockerfile is in, without what .dockerignore names), RUN and CMD. As root; the caller has mounted /proc and /dev/shm.
+Where no image can be built, this shows that the steps do what they should. It knows what our Dockerfile uses
+and refuses the rest: FROM, ARG, ENV, WORKDIR, USER, COPY (--chown; of the folder that the Dockerfile is in,
+without what .dockerignore names), RUN and CMD. Run as root; the caller has mounted /proc and /dev/shm.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Instruction(NamedTuple):
 class Image:
     """What the steps have made.
 
-    root: the folder that is its /. environment: of ENV. user: a name or number, "" is root. folder: of WORKDIR.
-    command: of CMD. base: of FROM.
+    root: the folder that is its /. base: of FROM. environment: of ENV. user: a name or number, "" is root.
+    folder: of WORKDIR. command: of CMD.
     """
 
     root: str
@@ -47,20 +47,20 @@ class Image:
 
     def start(self, command: list[str], environment: Mapping[str, str]) -> list[str]:
         """The command, on this machine, that runs one in the image, as `docker run` would."""
-        name, user, group, home = self.account()
+        user, group, home = self.account()
         settings = {"HOME": home} | self.environment | dict(environment)
         words = [f"{key}={value}" for key, value in settings.items()]
         shell = ["sh", "-c", 'cd "$0" && exec "$@"', self.folder]
         return ["chroot", f"--userspec={user}:{group}", self.root, "env", "-i", *words, *shell, *command]
 
-    def account(self) -> tuple[str, int, int, str]:
-        """Name, number, group's number and home of the user. Raises ValueError where /etc/passwd has none."""
+    def account(self) -> tuple[int, int, str]:
+        """Number, group's number and home of the user. Raises ValueError where /etc/passwd has none."""
         with open(os.path.join(self.root, "etc/passwd"), encoding="utf-8") as file:
             rows = [line.rstrip("\n").split(":") for line in file]
-        for name, _, user, group, _, home, _ in rows:
+        for name, _, user, group, _, home, *_ in rows:
             if (self.user or "root") in (name, user):
-                return name, int(user), int(group), home
-        raise ValueError(f"The user {self.user} is not in the image's /etc/passwd. Make it in a step before USER.")
+                return int(user), int(group), home
+        raise ValueError(f"/etc/passwd of the image has no user {self.user}. Make it in a step before USER.")
 
 
 def run_steps(
@@ -97,7 +97,7 @@ def run_steps(
             image.base, arguments = substitute(words, values), {}
         elif name == "ENV":
             pairs = (pair.split("=", 1) for pair in shlex.split(substitute(words, values)))
-            image.environment |= {key: value for key, value in pairs}
+            image.environment |= dict(pairs)
         elif name == "WORKDIR":
             image.folder = os.path.normpath(os.path.join(image.folder, substitute(words, values)))
             os.makedirs(inside(image, image.folder), exist_ok=True)
@@ -110,12 +110,12 @@ def run_steps(
         elif name == "CMD":
             image.command = json.loads(words)
         else:
-            raise ValueError(f"{dockerfile} has the instruction {name}, which {__name__} does not know. Add it there.")
+            raise ValueError(f"{dockerfile} has {name}, an instruction not known here. Add it to run_steps.")
     return image
 
 
 def instructions(text: str) -> list[Instruction]:
-    """The instructions, each as one line. Raises ValueError for flags, which have effects, other than --chown."""
+    """The instructions, each as one line. Raises ValueError for an option other than --chown."""
     lines = [line.strip() for line in CONTINUED.sub(" ", text).splitlines()]
     found = []
     for line in lines:
@@ -166,7 +166,7 @@ def owner_of(image: Image, owner: str) -> tuple[int, int]:
     """Numbers of user and group of a --chown, which names a user; a bare number is the group's too."""
     if owner.isdigit():
         return int(owner), int(owner)
-    _, user, group, _ = Image(image.root, user=owner).account()
+    user, group, _ = Image(image.root, user=owner).account()
     return user, group
 
 
@@ -193,7 +193,7 @@ def copied_files(context: str, sources: list[str]) -> Iterator[tuple[str, str]]:
                 found = True
                 yield path, os.path.relpath(path, start) if os.path.isdir(start) else os.path.basename(path)
         if not found:
-            raise ValueError(f"COPY names {source}, which is not in {context}, or .dockerignore leaves it out.")
+            raise ValueError(f"COPY names {source}: it is not in {context}, or .dockerignore leaves it out.")
 
 
 def files_below(start: str, context: str, ignored: Callable[[str], bool]) -> Iterator[str]:
@@ -222,7 +222,7 @@ def ignore_rules(context: str) -> Callable[[str], bool]:
 
 
 def pattern_of(line: str) -> str:
-    """The regular expression of a line: ** is any folders, * and ? stay within a name, [...] are characters."""
+    """The regular expression of a line: ** is any folders, * and ? do not cross a /."""
     parts = {"**/": r"(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     words = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]]*\])", line)
     return "".join(parts.get(word, word if word.startswith("[") else re.escape(word)) for word in words)
