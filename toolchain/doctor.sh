@@ -7,6 +7,8 @@
 #       only brought up to date. TORCH_INDEX from the environment says which build of torch is installed.
 #   sh toolchain/doctor.sh --print-python [--python PATH]
 #       Print the path of the interpreter to make .venv with; exit status 1 if there is none.
+#   sh toolchain/doctor.sh --print-command [other options]
+#       Print the command that installs what is missing, nothing if there is nothing to install.
 #   sh toolchain/doctor.sh --print-horovod [other options]
 #       Print 1 if Horovod is to be built, 0 if not: --horovod auto builds it where the machine can.
 #
@@ -140,6 +142,7 @@ read_options() {
             --quiet) quiet=1 ;;
             --update) update=1 ;;
             --print-python) mode=python ;;
+            --print-command) mode=command ;;
             --print-horovod) mode=horovod ;;
             *) stop "$1 is no option; the options are at the top of $0." ;;
         esac
@@ -181,6 +184,10 @@ check_machine() {
 conclude() {
     # shellcheck disable=SC2086
     install_command $to_install
+    if [ "$mode" = command ]; then
+        printf '%s' "$command${command:+$newline}"
+        return
+    fi
     if [ -n "$command" ]; then
         if [ -n "$as_root" ]; then echo "As root:"; fi
         printf '\n    %s\n\n' "$command"

@@ -181,6 +181,10 @@ def refused(machine: Machine, *arguments: str, **environment: str | None) -> str
     return why
 
 
+def test_print_command_is_empty_where_nothing_is_missing(machine):
+    assert machine.run("--print-command") == (0, "")
+
+
 def test_complete_machine_passes(machine):
     status, output = machine.run()
     assert status == 0
@@ -232,6 +236,7 @@ def test_each_shell_says_the_same(machine, shell):
             ("--horovod", "1"),
             ("--groups", "spark"),
             ("--print-python",),
+            ("--print-command",),
             ("--print-horovod",),
         ):
             expected = machine.run(*arguments)
@@ -328,15 +333,21 @@ def test_commands_of_tests_are_only_a_warning(machine):
     assert command(output) is None
 
 
-def test_gpu_needs_cuda_s_compiler_and_driver(machine):
+def test_gpu_needs_cuda_s_compiler_and_wants_a_driver(machine):
     status, output = machine.run("--gpu")
     assert status == 1
-    assert set(findings(output, "MISSING")) == {"nvcc", "nvidia-smi"}
-    machine.program("nvcc", "exit 0")
-    machine.program("nvidia-smi", "exit 9")
+    assert set(findings(output, "MISSING")) == {"nvcc"}
+    assert "driver" in findings(output, "warning")["nvidia-smi"]
+    machine.program("nvcc", "exit 9")
     assert "does not run" in refused(machine, "--gpu")
+    machine.program("nvcc", "exit 0")
+    status, output = machine.run("--gpu")
+    assert status == 0, "an image is built where there is no GPU"
+    assert "nvidia-smi" in findings(output, "warning")
+    machine.program("nvidia-smi", "exit 9")
+    assert "does not run" in findings(machine.run("--gpu")[1], "warning")["nvidia-smi"]
     machine.program("nvidia-smi", "exit 0")
-    assert machine.run("--gpu")[0] == 0
+    assert "nvidia-smi" not in findings(machine.run("--gpu")[1], "warning")
 
 
 # --- Systems and their packages ---
@@ -374,6 +385,7 @@ def test_one_command_gets_everything(machine, system, expected):
     assert status == 1
     assert command(output) == expected.replace("apt install", "apt update && apt install", 1)
     assert "To get, as your system has them" not in output
+    assert machine.run("--print-command") == (0, f"{command(output)}\n")
 
 
 @pytest.mark.parametrize("system", ["arch", "amazon", "nothing"])
