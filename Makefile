@@ -100,6 +100,8 @@ HOROVOD ?=
 GPU ?=
 #: where torch comes from: cpu (the small build), a folder of wheels or an index; pypi (default on most machines); remembered
 TORCH_INDEX ?=
+#: executors: the processor of the cluster's hosts, x86_64 or aarch64 (default: this machine's)
+MACHINE ?=
 #: lock: the package to bring to its newest version, or all
 UPGRADE ?=
 #: more arguments of the benchmark, e.g. "--skew --pandas_patients 5000"
@@ -110,7 +112,7 @@ FRESH_ARGS ?=
 PYTEST_ARGS ?=
 
 # The groups of packages that each target needs. Those of demo and the tests are added to what is installed.
-of_spark := claims ingest map vocabulary sequences shards preprocess refresh profile
+of_spark := claims ingest map vocabulary sequences shards preprocess refresh profile executors
 of_torch := extend-vocabulary shrink embed release-check
 # Of a backend that does not exist the trainer says so itself.
 backend = $(filter torch tensorflow,$(BACKEND))
@@ -344,6 +346,10 @@ bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs
 .PHONY: package
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
 	@sh toolchain/run.sh "$(PYTHON)" package $(PACKAGE)
+
+.PHONY: executors
+executors: setup package ## the Python packages of a cluster's executors, for spark-submit --archives: MACHINE -> dist/
+	@"$(BIN)/python" toolchain/executors.py $(if $(MACHINE),--machine "$(MACHINE)")
 
 .PHONY: lock
 lock: setup ## resolve requirements/*.in into requirements/*.lock again; versions stay: UPGRADE

@@ -53,20 +53,21 @@ def start_job(
     folder: str,
     master: str = "local[2]",
     settings: Mapping[str, str] | None = None,
+    submit_options: Iterable[str] = (),
     **options,
 ) -> subprocess.Popen:
     """`spark-submit --py-files package script arguments` in a folder and a process group of its own.
 
-    settings: of Spark, beside SETTINGS. options: of Popen.
+    settings: of Spark, beside SETTINGS. submit_options: of spark-submit. options: of Popen.
     """
     conf = [
         word
         for name, value in (SETTINGS | dict(settings or {})).items()
         for word in ("--conf", f"{name}={value}")
     ]
-    command = [f"{HOME}/bin/spark-submit", "--master", master, *conf, "--py-files", package, script]
+    command = [f"{HOME}/bin/spark-submit", "--master", master, *conf, *submit_options]
     return subprocess.Popen(
-        [*command, *arguments],
+        [*command, "--py-files", package, script, *arguments],
         cwd=folder,
         env=spark_environment(),
         start_new_session=True,
