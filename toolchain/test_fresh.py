@@ -1,16 +1,18 @@
 """Set-up, a small demo and some tests on fresh Debian machines: `make test-fresh`, as root.
 
-Each machine is a folder made by debootstrap (Debian's package of that name) and entered with chroot: a minimal
-system, a user of its own, an empty HOME, the project as a clean clone of what is committed here. On it:
+Each machine is a folder made by debootstrap (Debian's package of that name) and entered with chroot: a
+minimal system, a user of its own, an empty HOME, the project as a clean clone of what is committed here.
 
-- the doctor names what is missing; exactly that command is run, and then the doctor must be content;
-- `make setup` is killed in the middle, then must complete without downloading again what it has; again, it must
-  find nothing to do; `make demo` and some tests;
-- on a second machine, without a compiler and as root: group spark alone, `make claims preprocess`; then group
-  torch, where Horovod is left out and `NP=2` says so; a target whose group is missing.
+- On the first the doctor names what is missing; exactly that command is run, and then the doctor must be
+  content. `make setup` is killed in the middle, then must complete without downloading again what it has;
+  again, it must find nothing to do. Then `make demo` and some tests.
+- On the second the Dockerfile's own steps run, and some stages as the image's user.
+- On the third, without a compiler and as root, group spark alone and `make claims preprocess`; then group
+  torch, where Horovod is left out and `NP=2` says so; and a target whose group is missing.
 
-It prints the sizes and times that README.md quotes. FRESH_ARGS: --suites bookworm, --patients 500, --tests
-"tests/schemas", --keep. An index, a proxy or certificates that this machine's environment sets are handed on.
+It prints the sizes and times that README.md quotes. FRESH_ARGS: --suites bookworm, --parts spark,
+--patients 500, --tests "tests/schemas", --keep. An index, a proxy or certificates that this machine's
+environment sets are handed on.
 """
 
 from __future__ import annotations
@@ -27,13 +29,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dockerfile_steps import PATH, run_steps
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 MIRROR = "http://deb.debian.org/debian"
 USER = "newcomer"
 HANDED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX")
 CERTIFICATES = "/etc/ssl/of-this-site.crt"
-SOME_TESTS = "tests/toolchain tests/schemas tests/spark_jobs/sources tests/trainer/torch_backend tests/distributed"
+PARTS = ("whole", "image", "spark")
+SOME_TESTS = (
+    "tests/toolchain tests/schemas tests/spark_jobs/sources tests/trainer/torch_backend tests/distributed"
+)
 MB = 10**6
 
 
@@ -61,11 +68,15 @@ class Machine:
         """Where a path of the machine is on this one."""
         return self.root + path
 
-    def command(self, words: str, user: str) -> list[str]:
+    def handed_on(self) -> dict[str, str]:
+        """What of this machine's environment is the site's: its proxy, index and certificates."""
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
-        environment |= {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
         if os.environ.get("SSL_CERT_FILE"):
             environment |= {"SSL_CERT_FILE": CERTIFICATES, "PIP_CERT": CERTIFICATES}
+        return environment
+
+    def command(self, words: str, user: str) -> list[str]:
+        environment = self.handed_on() | {"PATH": PATH, "LANG": "C.UTF-8"}
         folder, home = ("/", "/root") if user != self.user else (self.project, self.home)
         settings = [f"{name}={value}" for name, value in (environment | {"HOME": home, "USER": user}).items()]
         shell = ["sh", "-c", f"cd {folder} && {words}"]
@@ -107,7 +118,11 @@ class Machine:
         """Start a command, and kill -9 all its processes as soon as a line of its output has `at` in it."""
         print(f"\n[{os.path.basename(self.root)}, {self.user}] $ {words}   (killed at: {at})", flush=True)
         process = subprocess.Popen(
-            self.command(words, self.user), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            self.command(words, self.user),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         for line in process.stdout:
             print(f"    {line}", end="", flush=True)
@@ -138,7 +153,9 @@ def fresh_machine(folder: str, suite: str, name: str, user: str, keep: bool) -> 
     if not os.path.exists(f"{base}/etc/debian_version"):
         print(f"Making a minimal system: debootstrap {suite}", flush=True)
         shutil.rmtree(base, ignore_errors=True)
-        subprocess.run(["debootstrap", "--variant=minbase", suite, base, MIRROR], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", suite, base, MIRROR], check=True, stdout=subprocess.DEVNULL
+        )
     unmount(root)
     subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)
     subprocess.run(["cp", "-a", base, root], check=True)
@@ -203,11 +220,13 @@ def whole_way(machine: Machine, patients: int, tests: str) -> None:
     machine.numbers["caches of spark,torch"] = machine.size(f"{machine.home}/.cache")
     machine.timed("set-up, nothing to do", "make setup")
     machine.timed("demo", f"make demo PATIENTS={patients}")
-    machine.run(f"make report embed RUN=runs/demo && ls runs/demo/report.html", quiet=True)
+    machine.run("make report embed RUN=runs/demo && ls runs/demo/report.html", quiet=True)
     machine.timed("tests, with their set-up", f'make test PYTEST_ARGS="{tests}"')
     machine.numbers[".venv of all groups"] = machine.size(f"{machine.project}/.venv")
     machine.run("rm -rf .venv")
-    machine.timed("set-up of all groups, from the caches", "make setup GROUPS=spark,torch,tensorflow,serve,dev")
+    machine.timed(
+        "set-up of all groups, from the caches", "make setup GROUPS=spark,torch,tensorflow,serve,dev"
+    )
 
 
 def spark_alone(machine: Machine, patients: int) -> None:
@@ -228,11 +247,23 @@ def spark_alone(machine: Machine, patients: int) -> None:
         raise Failed("NP=2 does not say that Horovod is missing")
 
 
+def image(machine: Machine, patients: int) -> None:
+    """The Dockerfile's steps, then what `docker run` would start."""
+    handed_on = machine.handed_on()
+    made = run_steps(os.path.join(ROOT, "Dockerfile"), machine.root, {"GROUPS": "spark,torch"}, handed_on)
+    machine.numbers["the image's /opt/medbert-lake"] = machine.size("/opt/medbert-lake")
+    for words in ("make setup", f"make claims preprocess PATIENTS={patients}"):
+        print(f"\n[{os.path.basename(machine.root)}, the image's user] $ {words}", flush=True)
+        command = made.start(["sh", "-c", words], handed_on)
+        if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
+            raise Failed(f"{words} failed in the image")
+
+
 def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--folder", default="/var/tmp/medbert-fresh", help="where the machines are made")
     parser.add_argument("--suites", nargs="+", choices=SUITES, default=list(SUITES))
-    parser.add_argument("--parts", nargs="+", choices=("whole", "spark"), default=["whole", "spark"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--patients", type=int, default=2000)
     parser.add_argument("--tests", default=SOME_TESTS, help="what pytest is given")
     parser.add_argument("--keep", action="store_true", help="do not remove the machines at the end")
@@ -242,7 +273,10 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     options = arguments_of(words)
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        print("make test-fresh must be run as root (chroot), with Debian's package debootstrap.", file=sys.stderr)
+        print(
+            "make test-fresh must be run as root (chroot), with Debian's package debootstrap.",
+            file=sys.stderr,
+        )
         return 1
     os.makedirs(options.folder, exist_ok=True)
     tables = {}
@@ -252,6 +286,11 @@ def main(words: Sequence[str] | None = None) -> int:
                 with fresh_machine(options.folder, suite, suite, USER, options.keep) as machine:
                     tables[f"{SUITES[suite]}, as a user"] = machine.numbers
                     whole_way(machine, options.patients, options.tests)
+            if "image" in options.parts:
+                name = f"{suite}-image"
+                with fresh_machine(options.folder, suite, name, "root", options.keep) as machine:
+                    tables[f"{SUITES[suite]}, the image's steps"] = machine.numbers
+                    image(machine, options.patients)
             if "spark" in options.parts:
                 with fresh_machine(options.folder, suite, f"{suite}-spark", "root", options.keep) as machine:
                     tables[f"{SUITES[suite]}, as root, no compiler"] = machine.numbers
