@@ -4,8 +4,8 @@ and the project itself (`make setup`).
 pip installs uv, and uv the rest, with the hashes of the lock. Horovod is compiled while what it does not need
 is installed. A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does
 nothing. Where it does not fit, a complete environment is updated in place. An incomplete one (interrupted),
-or one with another Python or another build of torch, is made again; a complete one is kept until then. What was
-downloaded or built is in the caches of uv and of wheels.py, and is not downloaded or built again.
+or one with another Python or another build of torch, is made again; a complete one is kept until then. What
+was downloaded or built is in the caches of uv and of wheels.py, and is not downloaded or built again.
 """
 
 from __future__ import annotations
