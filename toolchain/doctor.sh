@@ -142,7 +142,7 @@ read_options() {
             --quiet) quiet=1 ;;
             --update) update=1 ;;
             --print-python) mode=python ;;
-            --print-command) mode=command ;;
+            --print-command) mode='command' ;;
             --print-horovod) mode=horovod ;;
             *) stop "$1 is no option; the options are at the top of $0." ;;
         esac

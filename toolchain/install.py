@@ -232,9 +232,10 @@ def install_the_rest(build: Build, files: Sequence[str], options: Options, own_t
             needed = set(lock_files(build.frameworks, options.gpu))
             first = [name for name in files if name in needed]
             install_locked(build, "Installing the deep-learning packages", first, own_torch)
-            if not built_wheel(HOROVOD, build):
+            wheels[HOROVOD] = built_wheel(HOROVOD, build)
+            if not wheels[HOROVOD]:
                 say(f"{COMPILING} beside what follows (some minutes, once a machine)")
-            compiling = stack.enter_context(Background(COMPILING, ensure_wheel, HOROVOD, build))
+                compiling = stack.enter_context(Background(COMPILING, ensure_wheel, HOROVOD, build))
         install_locked(build, "Installing the locked packages", files, own_torch)
         if build.frameworks:
             wheels[PETASTORM] = ensure_wheel(PETASTORM, build)
@@ -243,7 +244,9 @@ def install_the_rest(build: Build, files: Sequence[str], options: Options, own_t
         )
         if compiling:
             wheels[HOROVOD] = _compiled(compiling, options)
-            outcome = INSTALLED if wheels[HOROVOD] else FAILED
+            outcome = FAILED
+    if wheels[HOROVOD]:
+        outcome = INSTALLED
     if found := [wheel for wheel in wheels.values() if wheel]:
         build.uv("Installing the patched packages", "install", "--no-deps", "--reinstall", *found)
     for package, wheel in wheels.items():

@@ -34,7 +34,8 @@ export APT_CONFIG DEBIAN_FRONTEND=noninteractive
 command=$(doctor --print-command)
 sh -c "${command:-apt update}"
 apt-get install ca-certificates openssh-client openssh-server
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log "$APT_CONFIG"
+apt-get clean
+rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log "$APT_CONFIG"
 doctor --quiet
 
 # The server gets its key from the job; one that is in an image is no secret.

@@ -12,8 +12,8 @@ import pytest
 
 from schemas.manifest import MANIFEST_NAME, Manifest, read_manifest
 from tests.cluster.standalone import standalone_cluster
-from tests.spark_jobs.every_task import every_task
-from tests.spark_jobs.stages import GENERATED
+from tests.spark_jobs.raw_sources import write_raw_sources
+from tests.spark_jobs.stages import GENERATED, command_lines
 from tests.spark_submit import spark_environment
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -48,8 +48,11 @@ def bare_cluster(bare_python, tmp_path_factory):
         if not name.startswith(("PYSPARK_", "PYTHON", "VIRTUAL_ENV"))
     }
     environment = ours | {"PATH": os.pathsep.join([bare_python, "/usr/bin", "/bin", java])}
-    with standalone_cluster(str(tmp_path_factory.mktemp("bare_cluster")), environment) as running:
+    folder = str(tmp_path_factory.mktemp("bare_cluster"))
+    with standalone_cluster(folder, environment) as running:
         yield running
+    # Each job's executors have unpacked the archive in it.
+    shutil.rmtree(folder)
 
 
 def published(folder: str) -> dict[str, Manifest]:
@@ -60,6 +63,21 @@ def published(folder: str) -> dict[str, Manifest]:
             kind = json.loads(Path(at, MANIFEST_NAME).read_text())["kind"]
             found[os.path.relpath(at, folder)] = read_manifest(at, kind, verify=True)
     return found
+
+
+def jobs(sources: dict[str, tuple[str, ...]]) -> list[tuple[str, tuple[str, ...]]]:
+    """All stages and sources in few jobs, each of which unpacks the archive; `every_task` runs elsewhere."""
+    prefixes = dict(zip(command_lines(), ("ingest", "vocabulary", "sequences", "shards"), strict=True))
+    stages = [
+        word.replace("--", f"--{prefixes[job]}.") if word.startswith("--") else word
+        for job, words in command_lines().items()
+        for word in words
+    ]
+    ingests = [
+        ("ingest_claims", (*options, "--output", f"from_{source}/diagnoses"))
+        for source, options in sources.items()
+    ]
+    return [("generate_claims", (*GENERATED, "--output", "claims")), ("preprocess", tuple(stages)), *ingests]
 
 
 @pytest.fixture
@@ -77,10 +95,11 @@ def run_on_hosts(bare_cluster, new_run):
 def test_every_stage_as_local_does(run_on_hosts, archive, new_run):
     here, there = new_run(), run_on_hosts("--archives", f"{archive}#.venv")
     for run in (here, there):
-        run.run_in_turn(every_task(Path(run.folder)))
+        run.run_in_turn(jobs(write_raw_sources(Path(run.folder))))
     assert published(there.folder) == published(here.folder)
-    assert len(published(here.folder)) > 12
-    assert published(here.folder)["from_meds/diagnoses"].num_rows == 60
+    rows = {folder: manifest.num_rows for folder, manifest in published(there.folder).items()}
+    assert rows["shards/train"] > 100
+    assert rows["from_omop/diagnoses"] == rows["from_meds/diagnoses"] == 60
 
 
 def said_by_failing(run) -> str:
@@ -94,16 +113,22 @@ def test_without_the_archive_the_executors_have_no_such_python(run_on_hosts):
     assert 'Cannot run program ".venv/bin/python"' in said_by_failing(run_on_hosts())
 
 
-def test_without_its_packages_the_executors_have_none(run_on_hosts, archive, tmp_path):
-    """Else the first test would prove nothing."""
+@pytest.fixture
+def without_packages(archive, tmp_path) -> str:
+    """The archive, with nothing in it but bin/python."""
     subprocess.run(["tar", "-xzf", archive, "-C", tmp_path, "bin/python"], check=True)
     subprocess.run(["tar", "-czf", tmp_path / "bare.tar.gz", "-C", tmp_path, "bin"], check=True)
-    said = said_by_failing(run_on_hosts("--archives", f"{tmp_path}/bare.tar.gz#.venv"))
+    return f"{tmp_path}/bare.tar.gz"
+
+
+def test_without_its_packages_the_executors_have_none(run_on_hosts, without_packages):
+    """Else the first test would prove nothing."""
+    said = said_by_failing(run_on_hosts("--archives", f"{without_packages}#.venv"))
     assert re.search(r"Lost task .*\n(.*\n)*?.*No module named '(numpy|pyarrow|fsspec)'", said)
 
 
-def test_the_driver_says_which_host_has_no_python_of_the_series(run_on_hosts, archive):
+def test_the_driver_says_which_host_has_no_python_of_the_series(run_on_hosts, without_packages):
     settings = PYTHON | {"spark.executorEnv.MEDBERT_EXECUTOR_PYTHON": "/nowhere/python"}
-    run = run_on_hosts("--archives", f"{archive}#.venv", settings=settings)
+    run = run_on_hosts("--archives", f"{without_packages}#.venv", settings=settings)
     expected = f"On the host {os.uname().nodename}: MEDBERT_EXECUTOR_PYTHON is /nowhere/python"
     assert expected in said_by_failing(run)

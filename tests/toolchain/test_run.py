@@ -83,7 +83,9 @@ def test_the_doctor_hears_what_is_to_be_set_up(folder):
     assert run(folder, "", "install", "--need", "spark", "--gpu", "0")[2] == "doctor --quiet"
 
 
-@pytest.mark.parametrize("python", old_pythons() or [pytest.param("", marks=pytest.mark.skip("no old Python"))])
+@pytest.mark.parametrize(
+    "python", old_pythons() or [pytest.param("", marks=pytest.mark.skip("no old Python"))]
+)
 def test_a_real_old_python_gets_it_too(project_root, python):
     for script in ("install", "package"):
         command = ["sh", f"{project_root}/toolchain/run.sh", python, script, os.devnull]
