@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -189,7 +190,9 @@ def _unpack(archive: str, source: str) -> None:
     if archive.endswith(".whl"):
         shutil.unpack_archive(archive, source, "zip")
         return
-    shutil.unpack_archive(archive, source + "-unpacked", filter="data")
+    # Python 3.11.0 to 3.11.3 have no filters.
+    filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    shutil.unpack_archive(archive, source + "-unpacked", **filters)
     (top,) = os.listdir(source + "-unpacked")
     os.replace(os.path.join(source + "-unpacked", top), source)
 
