@@ -17,7 +17,7 @@
 # shellcheck disable=SC2034,SC2154
 set -u
 
-# Every Python that requirements.lock has wheels for, the newest first.
+# Every Python that the locks have wheels for, the newest first.
 PYTHONS='3.13 3.12 3.11'
 SUPPORTED='3.11, 3.12 or 3.13'
 MIN_JAVA=17

@@ -312,9 +312,7 @@ def check_horovod(build: Build, options: Options) -> str:
     environment = {"HOROVOD_GLOO_IFACE": "lo0" if sys.platform == "darwin" else "lo"} | os.environ
     for framework in build.frameworks:
         code = f"import horovod.{framework} as hvd; hvd.init(); assert hvd.size() == 1"
-        done = subprocess.run(
-            [PYTHON, "-c", code], capture_output=True, text=True, cwd=VENV, env=environment
-        )
+        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, cwd=VENV, env=environment)
         if done.returncode != 0:
             problem = f"horovod.{framework} does not work:\n{done.stderr[-3000:]}"
             if options.horovod != AUTO:

@@ -1,4 +1,4 @@
-"""When set-up has work to do, what it installs and removes, and what it leaves where it fails or is killed."""
+"""When set-up has work to do, what it installs and removes, and what it leaves when it fails."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def install(toolchain, project_root, tmp_path, monkeypatch):
 
 
 class Recorder:
-    """What stands in for the network, the compiler and the programs of .venv, and what they were asked for."""
+    """What stands in for the network, the compiler and the programs of .venv, and what it was asked for."""
 
     def __init__(self, install, monkeypatch):
         self.install = install

@@ -98,7 +98,7 @@ def test_the_split_by_inclusion_loses_nothing(lock, tmp_path, monkeypatch):
     [(None, []), ("all", ["--upgrade"]), ("numpy", ["--upgrade-package", "numpy"])],
 )
 def test_versions_stay_unless_they_are_to_be_upgraded(lock, monkeypatch, upgrade, options):
-    """uv keeps the versions that it finds in the file that it writes: every one begins with what is locked."""
+    """uv keeps the versions that it finds in the file that it writes: each begins with what is locked."""
     asked = {}
 
     def compile_lock(names, uv, output, *given):
