@@ -2,8 +2,8 @@
 
 Where no image can be built, this shows that the steps do what they should. It knows what our Dockerfile uses
 and refuses the rest: FROM, ARG, ENV, WORKDIR, USER, COPY (--chown; of the folder that the Dockerfile is in,
-without what .dockerignore names), RUN and CMD. Run as root; what Docker brings is the caller's to bring: /proc,
-/dev/shm, /etc/resolv.conf, and /etc/hosts with localhost in it.
+without what .dockerignore names), RUN and CMD. Run as root; the caller makes what Docker
+does: /proc, /dev/shm, /etc/resolv.conf, and /etc/hosts with localhost in it.
 """
 
 from __future__ import annotations
