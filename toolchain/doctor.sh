@@ -177,6 +177,7 @@ check_machine() {
     check_cache_folder
     check_disks
     check_shared_memory
+    check_localhost
     check_memory
     if in_group dev; then check_test_commands; fi
 }

@@ -176,6 +176,8 @@ def prepare(machine: Machine) -> None:
         subprocess.run(["mount", "-t", kind, kind, machine.inside(path)], check=True)
     os.chmod(machine.inside("/dev/shm"), 0o1777)
     shutil.copy("/etc/resolv.conf", machine.inside("/etc/resolv.conf"))
+    with open(machine.inside("/etc/hosts"), "w", encoding="ascii") as file:
+        file.write("127.0.0.1 localhost\n")
     if os.environ.get("SSL_CERT_FILE"):
         os.makedirs(os.path.dirname(machine.inside(CERTIFICATES)), exist_ok=True)
         shutil.copy(os.environ["SSL_CERT_FILE"], machine.inside(CERTIFICATES))
