@@ -13,8 +13,14 @@ from typing import TypeVar
 import psutil
 import pyspark
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGGING = f"{ROOT}/toolchain/spark"
+# make's Spark, where that is the one of this Python. Only by these paths does make's archive of classes fit.
+MAKES = f"{ROOT}/.venv/spark"
 HOME = os.path.dirname(pyspark.__file__)
-LOGGING = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/toolchain/spark"
+IS_MAKES = os.path.isdir(f"{MAKES}/conf") and os.path.realpath(f"{MAKES}/home") == os.path.realpath(HOME)
+if IS_MAKES:
+    HOME = f"{MAKES}/home"
 HOST = "127.0.0.1"
 # These programs end before the JVM's second compiler, or a second thread of its garbage collector, would pay.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -45,6 +51,18 @@ def spark_environment() -> dict[str, str]:
     )
 
 
+def job_environment() -> dict[str, str]:
+    """Of a job's driver: Java maps the classes that a job of `make` has archived, if one has."""
+    environment = spark_environment()
+    if IS_MAKES and environment["SPARK_CONF_DIR"] == LOGGING:
+        environment |= {
+            "SPARK_CONF_DIR": f"{MAKES}/conf",
+            "SPARK_SUBMIT_OPTS": f'"-Dlog4j2.configurationFile=file:{LOGGING}/log4j2.properties" '
+            f'"-XX:SharedArchiveFile={MAKES}/classes.jsa" -Xlog:cds*=off',
+        }
+    return environment
+
+
 def start_job(
     package: str,
     script: str,
@@ -69,7 +87,7 @@ def start_job(
     return subprocess.Popen(
         [*command, "--py-files", package, script, *arguments],
         cwd=folder,
-        env=spark_environment(),
+        env=job_environment(),
         start_new_session=True,
         **options,
     )

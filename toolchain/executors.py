@@ -25,6 +25,7 @@ from typing import Any
 
 from groups import pinned, requirements
 from install import requirements_file
+from lock import includes
 from package_index import pip_settings, uv_environment
 from progress import StepFailed, say
 from wheels import Build
@@ -63,10 +64,10 @@ def launcher(machine: str) -> str:
 
 def origin(machine: str) -> dict[str, Any]:
     """What an archive is packed from; an archive that says the same is current."""
-    digest = hashlib.sha256(requirements([LOCK]).encode() + launcher(machine).encode())
+    digest = hashlib.sha256(requirements(includes(LOCK)).encode() + launcher(machine).encode())
     with open(os.path.abspath(__file__), "rb") as file:
         digest.update(file.read())
-    return {"python": series(), "machine": machine, "packages": pinned([LOCK]), "key": digest.hexdigest()}
+    return {"python": series(), "machine": machine, "packages": pinned(includes(LOCK)), "key": digest.hexdigest()}
 
 
 def read_origin(archive: str) -> dict[str, Any] | None:
@@ -83,7 +84,7 @@ def read_origin(archive: str) -> dict[str, Any] | None:
 def install(folder: str, machine: str, log: str) -> None:
     """The locked packages for `machine`, into a folder. Raises StepFailed."""
     build = Build(sys.executable, log, environment=uv_environment(pip_settings(sys.executable), os.environ))
-    with requirements_file(requirements([LOCK])) as path:
+    with requirements_file(requirements(includes(LOCK))) as path:
         build.uv(
             f"Installing the executors' packages for Python {series()} on {machine}",
             "install",
