@@ -31,13 +31,13 @@ UPDATE_MB=1000
 # disk_mb GROUP: MB in .venv, MB in the cache.
 disk_mb() {
     case $1 in
-        spark) echo 1000 2500 ;; # the source distribution is unpacked and built in the cache
-        torch) echo 6200 6200 ;;
+        spark) echo 1000 2300 ;; # pyspark's source is unpacked and built in the cache
+        torch) echo 5000 5000 ;;
         torch-cpu) echo 1100 1100 ;; # without CUDA's libraries
-        tensorflow) echo 1900 1900 ;;
+        tensorflow) echo 1300 1300 ;;
         s3) echo 50 50 ;;
-        serve) echo 400 400 ;;
-        dev) echo 700 700 ;;
+        serve) echo 250 250 ;;
+        dev) echo 500 500 ;;
     esac
 }
 

@@ -112,7 +112,7 @@ check_disks() {
     if [ "$update" = 1 ]; then
         venv_mb=$UPDATE_MB cache_mb=$UPDATE_MB
     else
-        for group in spark torch tensorflow serve dev; do
+        for group in spark torch tensorflow s3 serve dev; do
             in_group "$group" || continue
             # shellcheck disable=SC2046
             set -- $(disk_mb "$(disk_row "$group")")
