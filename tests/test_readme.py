@@ -28,12 +28,14 @@ def test_links_and_files_exist(readme, project_root):
     assert [path for path in sorted(named) if not os.path.exists(os.path.join(project_root, path))] == []
 
 
-def test_targets_and_variables_exist(readme, makefile):
+def test_targets_and_variables_exist(readme, makefile, project_root):
     targets = {word for line in re.findall(r"(?<!install )\bmake ([a-z -]+)", readme) for word in line.split()[:1]}
     assert targets - set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) == set()
     variables = set(re.findall(r"\b([A-Z_]{2,})=", readme))
     assert {"RUN", "SOURCE", "MIN_PATIENTS"} <= variables
-    assert variables - set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)) == set()
+    with open(os.path.join(project_root, "Dockerfile"), encoding="utf-8") as stream:
+        arguments = set(re.findall(r"^ARG ([A-Z_]+)", stream.read(), re.MULTILINE))
+    assert variables - set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)) - arguments == set()
 
 
 def section(readme: str, heading: str) -> str:

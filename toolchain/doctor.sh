@@ -32,11 +32,11 @@ UPDATE_MB=1000
 disk_mb() {
     case $1 in
         spark) echo 1000 2300 ;; # pyspark's source is unpacked and built in the cache
-        torch) echo 5000 5000 ;;
+        torch) echo 5300 5300 ;;
         torch-cpu) echo 1100 1100 ;; # without CUDA's libraries
-        tensorflow) echo 1300 1300 ;;
+        tensorflow) echo 1000 1000 ;;
         s3) echo 50 50 ;;
-        serve) echo 250 250 ;;
+        serve) echo 200 200 ;;
         dev) echo 500 500 ;;
     esac
 }

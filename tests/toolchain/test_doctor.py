@@ -791,7 +791,7 @@ def test_small_disk(machine):
     machine.disk(9_000)
     why = refused(machine)
     assert "/project has 8.9 GB" in why or "/project has 9.0 GB" in why
-    assert "TORCH_INDEX=" in why and "1.1 GB in place of 5.0 GB" in why
+    assert "TORCH_INDEX=" in why and "1.1 GB in place of 5.3 GB" in why
     machine.disk(9_400, home=9_000)
     assert "/home/.cache has" in refused(machine)
     assert "UV_CACHE_DIR=" in refused(machine)
