@@ -64,10 +64,11 @@ def launcher(machine: str) -> str:
 
 def origin(machine: str) -> dict[str, Any]:
     """What an archive is packed from; an archive that says the same is current."""
-    digest = hashlib.sha256(requirements(includes(LOCK)).encode() + launcher(machine).encode())
+    files = includes(LOCK)
+    digest = hashlib.sha256(requirements(files).encode() + launcher(machine).encode())
     with open(os.path.abspath(__file__), "rb") as file:
         digest.update(file.read())
-    return {"python": series(), "machine": machine, "packages": pinned(includes(LOCK)), "key": digest.hexdigest()}
+    return {"python": series(), "machine": machine, "packages": pinned(files), "key": digest.hexdigest()}
 
 
 def read_origin(archive: str) -> dict[str, Any] | None:
