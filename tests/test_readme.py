@@ -29,7 +29,9 @@ def test_links_and_files_exist(readme, project_root):
 
 
 def test_targets_and_variables_exist(readme, makefile, project_root):
-    targets = {word for line in re.findall(r"(?<!install )\bmake ([a-z -]+)", readme) for word in line.split()[:1]}
+    # Not the package of that name.
+    commands = re.findall(r"(?<!install )\bmake ([a-z -]+)", readme)
+    targets = {word for line in commands for word in line.split()[:1]}
     assert targets - set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) == set()
     variables = set(re.findall(r"\b([A-Z_]{2,})=", readme))
     assert {"RUN", "SOURCE", "MIN_PATIENTS"} <= variables
