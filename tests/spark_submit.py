@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -55,11 +56,7 @@ def job_environment() -> dict[str, str]:
     """Of a job's driver: Java maps the classes that a job of `make` has archived, if one has."""
     environment = spark_environment()
     if IS_MAKES and environment["SPARK_CONF_DIR"] == LOGGING:
-        environment |= {
-            "SPARK_CONF_DIR": f"{MAKES}/conf",
-            "SPARK_SUBMIT_OPTS": f'"-Dlog4j2.configurationFile=file:{LOGGING}/log4j2.properties" '
-            f'"-XX:SharedArchiveFile={MAKES}/classes.jsa" -Xlog:cds*=off',
-        }
+        return runpy.run_path(f"{ROOT}/toolchain/spark_submit.py")["with_archive"](environment)
     return environment
 
 

@@ -34,6 +34,11 @@ def with_options(environment: Mapping[str, str], *options: str) -> dict[str, str
     }
 
 
+def with_archive(environment: Mapping[str, str]) -> dict[str, str]:
+    """with_options, and Java maps the archive, where there is one that fits."""
+    return with_options(environment, f'"-XX:SharedArchiveFile={CLASSES}" -Xlog:cds*=off')
+
+
 def may_record(arguments: list[str]) -> bool:
     """Whether these are the arguments of a job whose classes are worth keeping."""
     return any("spark_jobs/" in word and LOADS_FEW not in word for word in arguments)
@@ -86,13 +91,12 @@ def _runs(number: int) -> bool:
 
 def main() -> int:
     command = [os.path.join(SPARK, "home", "bin", "spark-submit"), *sys.argv[1:]]
-    environment = dict(os.environ)
+    environment = os.environ | {"SPARK_HOME": os.path.join(SPARK, "home")}
     if environment.get("SPARK_CONF_DIR"):
         os.execve(command[0], command, environment)
     if not os.path.exists(CLASSES) and may_record(command):
         return run_and_record(command, environment)
-    option = f'"-XX:SharedArchiveFile={CLASSES}" -Xlog:cds*=off'
-    os.execve(command[0], command, with_options(environment, option))
+    os.execve(command[0], command, with_archive(environment))
 
 
 if __name__ == "__main__":
