@@ -20,6 +20,8 @@ set -u
 # Every Python that the locks have wheels for, the newest first.
 PYTHONS='3.13 3.12 3.11'
 SUPPORTED='3.11, 3.12 or 3.13'
+# Not GROUPS, which is bash's own.
+ALL_GROUPS='spark torch tensorflow s3 serve dev'
 MIN_JAVA=17
 MIN_GXX=9
 MIN_CLANG=10
@@ -152,7 +154,7 @@ read_options() {
     saved_ifs=$IFS
     IFS=,
     for group in $groups; do
-        case $group in spark | torch | tensorflow | s3 | serve | dev) ;; *) stop "--groups has $group; it must name some of spark, torch, tensorflow, s3, serve and dev." ;; esac
+        case " $ALL_GROUPS " in *" $group "*) ;; *) stop "--groups has $group; it must name some of $ALL_GROUPS." ;; esac
     done
     IFS=$saved_ifs
     if ! in_group torch && ! in_group tensorflow; then horovod=0; fi

@@ -10,7 +10,10 @@ shift 2
 if [ -z "$python" ]; then
     python=$(sh "$here/doctor.sh" --print-python) || python=
 fi
-if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+# The versions that the doctor supports, without all its other questions: each target of make comes by here.
+supported=$(sed -n "s/^PYTHONS='\(.*\)'/\1/p" "$here/doctor.sh")
+is_supported='import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1].split())'
+if [ -z "$python" ] || ! "$python" -c "$is_supported" "$supported" 2>/dev/null; then
     # Of the options of set-up, those that the doctor has too. It asks for more where they are not known.
     groups='' horovod='' gpu=0
     while [ "$script" = install ] && [ $# -gt 1 ]; do
