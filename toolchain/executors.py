@@ -23,8 +23,7 @@ import tarfile
 import tempfile
 from typing import Any
 
-from groups import pinned, requirements
-from install import requirements_file
+from groups import pinned, requirements, requirements_file
 from lock import includes
 from package_index import pip_settings, uv_environment
 from progress import StepFailed, say

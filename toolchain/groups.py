@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 
 from lock import blocks, includes, path_of, pins, read
 
@@ -55,6 +57,15 @@ def requirements(files: Iterable[str], own_torch: bool = False) -> str:
     lines = dict.fromkeys(block for file in files for block in blocks(read(path_of(file, "lock"))))
     left_out = torch_build() if own_torch else frozenset()
     return "".join(block + "\n" for block in lines if pins(block).keys().isdisjoint(left_out))
+
+
+@contextlib.contextmanager
+def requirements_file(text: str) -> Iterator[str]:
+    """The path of a file with this text, for as long as it is needed."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
 
 
 def torch_build() -> frozenset[str]:

@@ -22,7 +22,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -33,11 +32,13 @@ from groups import (
     BOOTSTRAP,
     DEFAULT,
     GROUPS,
+    TORCH_BUILD,
     frameworks,
     in_order,
     lock_files,
     pinned,
     requirements,
+    requirements_file,
     version_of,
 )
 from package_index import PYPI, folder_with_torch, pip_settings, torch_options, uv_environment
@@ -192,7 +193,7 @@ def own_torch(options: Options, settings: dict[str, str]) -> str:
     """Where a build of torch that is not PyPI's comes from; empty: PyPI's is taken, or none is needed."""
     if not has_torch(options) or options.torch_index == PYPI:
         return ""
-    found = options.torch_index or folder_with_torch(settings, version_of("torch", "pytorch")) or ""
+    found = options.torch_index or folder_with_torch(settings, version_of("torch", TORCH_BUILD)) or ""
     if found and not options.torch_index:
         say(f"torch comes from {found}, as pip's find-links says. TORCH_INDEX={PYPI} takes PyPI's.")
     return found
@@ -218,7 +219,7 @@ def install_own_torch(build: Build, torch_index: str, files: Sequence[str]) -> N
             *torch_options(torch_index),
             "--constraint",
             constraints,
-            f"torch=={version_of('torch', 'pytorch')}",
+            f"torch=={version_of('torch', TORCH_BUILD)}",
         )
 
 
@@ -292,15 +293,6 @@ def install_locked(build: Build, title: str, files: Sequence[str], own_torch: bo
     with requirements_file(requirements(files, own_torch=own_torch)) as path:
         options = ("--no-deps", "--require-hashes", "--no-build-isolation", "--requirement", path)
         build.uv(title, "install", *options)
-
-
-@contextlib.contextmanager
-def requirements_file(text: str) -> Iterator[str]:
-    """The path of a file with this text, for as long as it is needed."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        yield file.name
 
 
 def check_horovod(build: Build, options: Options) -> str:
@@ -433,7 +425,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if message := missing_groups(arguments, options):
             print(message, file=sys.stderr)
             return 1
-        if is_current(found, options) and not could_have_horovod(arguments, found):
+        if nothing_to_do(arguments, found, options):
             if arguments.verbose:
                 say("Set-up is complete and current.")
             return 0
@@ -441,7 +433,7 @@ def main(words: Sequence[str] | None = None) -> int:
             put_back(VENV)
             found = read_stamp()
             options = chosen(arguments, found)
-            if is_current(found, options) and not could_have_horovod(arguments, found):
+            if nothing_to_do(arguments, found, options):
                 return 0
             if not diagnose(options, update=can_be_updated(found, options) and found.options == options):
                 return 1
@@ -453,6 +445,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print("\nSet-up was stopped. The next one uses what this one downloaded and built.", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+def nothing_to_do(arguments: argparse.Namespace, found: Stamp | None, options: Options) -> bool:
+    return is_current(found, options) and not could_have_horovod(arguments, found)
 
 
 def could_have_horovod(arguments: argparse.Namespace, found: Stamp) -> bool:

@@ -78,16 +78,24 @@ class Build:
 
 def built_wheel(package: Package, build: Build) -> str | None:
     """The path of the patched wheel, if this machine has built it before."""
-    folder = os.path.join(cache_folder(), wheel_key(package, build))
-    wheels = glob.glob("*.whl", root_dir=folder)
-    return os.path.join(folder, wheels[0]) if wheels else None
+    return _wheel_in(_wheel_folder(package, build))
 
 
 def ensure_wheel(package: Package, build: Build) -> str:
     """The path of the patched wheel, built first if this machine has none."""
-    if not built_wheel(package, build):
-        _build_wheel(package, build, os.path.join(cache_folder(), wheel_key(package, build)))
-    return built_wheel(package, build)
+    folder = _wheel_folder(package, build)
+    if not _wheel_in(folder):
+        _build_wheel(package, build, folder)
+    return _wheel_in(folder)
+
+
+def _wheel_folder(package: Package, build: Build) -> str:
+    return os.path.join(cache_folder(), wheel_key(package, build))
+
+
+def _wheel_in(folder: str) -> str | None:
+    wheels = glob.glob("*.whl", root_dir=folder)
+    return os.path.join(folder, wheels[0]) if wheels else None
 
 
 def cache_folder() -> str:
@@ -141,7 +149,7 @@ def _build_wheel(package: Package, build: Build, folder: str) -> None:
         try:
             os.replace(wheels, folder)
         except OSError:  # another set-up was quicker: its wheel is as good
-            if not built_wheel(package, build):
+            if not _wheel_in(folder):
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
