@@ -24,6 +24,18 @@ CONTINUED = re.compile(r"\\[ \t]*\n(?:[ \t]*#.*\n)*")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
+def in_root(
+    root: str, user: str, environment: Mapping[str, str], folder: str, command: list[str]
+) -> list[str]:
+    """The command, on this machine, that runs one in a folder that is a machine's /.
+
+    user: a name or number, or both with the group's, as chroot has them. folder: where it runs, inside.
+    """
+    settings = [f"{name}={value}" for name, value in environment.items()]
+    shell = ["sh", "-c", 'cd "$0" && exec "$@"', folder]
+    return ["chroot", f"--userspec={user}", root, "env", "-i", *settings, *shell, *command]
+
+
 class Instruction(NamedTuple):
     """A line of a Dockerfile: its first word, in capitals, and the rest."""
 
@@ -50,9 +62,7 @@ class Image:
         """The command, on this machine, that runs one in the image, as `docker run` would."""
         user, group, home = self.account()
         settings = {"HOME": home} | self.environment | dict(environment)
-        words = [f"{key}={value}" for key, value in settings.items()]
-        shell = ["sh", "-c", 'cd "$0" && exec "$@"', self.folder]
-        return ["chroot", f"--userspec={user}:{group}", self.root, "env", "-i", *words, *shell, *command]
+        return in_root(self.root, f"{user}:{group}", settings, self.folder, command)
 
     def account(self) -> tuple[int, int, str]:
         """Number, group's number and home of the user. Raises ValueError where /etc/passwd has none."""
