@@ -38,11 +38,19 @@ sys.meta_path[:] = [NothingElse if finder is PathFinder else finder for finder i
 @pytest.fixture(scope="module")
 def listed(project_root) -> tuple[list[str], list[str]]:
     """The packages of executors, and of the driver besides."""
-    lines = Path(project_root, "requirements", "executors.in").read_text(encoding="utf-8").splitlines()
-    executors = [name for line in lines if (name := line.partition("#")[0].strip())]
+    executors = asked_for(Path(project_root, "requirements", "executors.in"))
     text = Path(project_root, "docs", "executors.md").read_text(encoding="utf-8")
     (driver,) = re.findall(r"The driver needs, besides the executors' packages, (.+?)\.", text)
     return executors, re.findall(r"`([^`]+)`", driver)
+
+
+def asked_for(file: Path) -> list[str]:
+    """The requirements of a file and of those that it includes."""
+    lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    found = []
+    for line in filter(None, lines):
+        found += asked_for(file.parent / line.removeprefix("-r ")) if line.startswith("-r ") else [line]
+    return found
 
 
 def write_python(folder: str, packages: Iterable[str]) -> str:
