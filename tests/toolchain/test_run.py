@@ -33,7 +33,11 @@ def folder(project_root, tmp_path):
     folder = tmp_path / "tool chain"
     folder.mkdir()
     shutil.copy(f"{project_root}/toolchain/run.sh", folder)
-    (folder / "doctor.sh").write_text(STUB_DOCTOR.replace('echo "doctor $*"\n', 'echo "doctor $*" >&2\n'))
+    doctor = Path(project_root, "toolchain", "doctor.sh").read_text(encoding="utf-8")
+    (supported,) = re.findall(r"^PYTHONS=.*\n", doctor, re.MULTILINE)
+    (folder / "doctor.sh").write_text(
+        supported + STUB_DOCTOR.replace('echo "doctor $*"\n', 'echo "doctor $*" >&2\n')
+    )
     for name in ("install", "package"):
         (folder / f"{name}.py").write_text("import sys; print(sys.executable, sys.argv[1:])")
     return folder
