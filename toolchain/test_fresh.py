@@ -10,7 +10,8 @@ minimal system, a user of its own, an empty HOME, the project as a clean clone o
 - On the third, without a compiler and as root, group spark alone and `make claims preprocess`; then group
   torch, where Horovod is left out and `NP=2` says so; and a target whose group is missing.
 
-It prints the sizes and times that README.md quotes. FRESH_ARGS: --suites bookworm, --parts spark,
+It prints the sizes and times that docs/installation.md quotes. What it counts as downloaded is all that this
+machine receives meanwhile, so nothing else may download then. FRESH_ARGS: --suites bookworm, --parts spark,
 --patients 500, --tests "tests/schemas", --keep. An index, a proxy or certificates that this machine's
 environment sets are handed on.
 """
