@@ -302,8 +302,8 @@ doctor: ## check what must be on the machine first, and say how to get what is m
 		$(if $(PYTHON),--python "$(PYTHON)") $(if $(HOROVOD),--horovod "$(HOROVOD)") $(if $(filter 1,$(GPU)),--gpu)
 
 .PHONY: test
-test: setup lint package ## lint, then all tests but those of test-cluster: PYTEST_ARGS
-	@"$(BIN)/python" -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
+test: setup lint package ## lint, then all tests but those of test-cluster, on all cores: PYTEST_ARGS
+	@"$(BIN)/python" -m pytest -n auto --dist loadfile --ignore=tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-cluster
 test-cluster: setup ## on a Spark cluster started here: local's files, even where executors are killed: PYTEST_ARGS

@@ -12,6 +12,14 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MOST_WORKERS = 4
+BYTES_A_WORKER = 4 * 2**30  # a Spark driver with its Python workers, or two ranks of a trainer
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts: as many as this machine's cores and memory carry."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(os.cpu_count() or 1, memory // BYTES_A_WORKER, MOST_WORKERS))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
