@@ -51,7 +51,8 @@ NOTED: dict[str, str] = {
     "admit_date_fallback": "the admission date is that of another column, as its own is empty",
     "discharge_date_fallback": "the discharge date is that of another column, as its own is empty",
     "outpatient_one_day": "the claim is no stay, though it spans several days: it counts as its first day",
-    "codes_repaired": "the code was mended by a rule of the column map",
+    "codes_repaired": "the code was fixed by a rule of the column map",
+    "system_assumed": "the row does not say its code system: it is the one of the options, or the form's",
     "dates_of_condition": "no visit is known, so the dates are the event's own",
     "visit_unknown": "the visit that is named is not in the table of visits",
     "day_is_visit": "no visit is named, so the day is the visit",
@@ -60,6 +61,9 @@ NOTED: dict[str, str] = {
 
 # Reasons that only a source can know: a rule on its claims.
 SOURCE_REASONS = ("duplicate_line", "claim_reversed", "claim_replaced", "repeated_on_line")
+
+# Reasons that are about one code of the row: `raw` names its column, as diagnosis_column.
+CODE_REASONS = ("code_missing", "code_system_unknown", "code_malformed")
 
 # Reasons in the order in which they are tried: a row has the first that applies.
 REASONS: dict[str, str] = {
@@ -76,7 +80,7 @@ REASONS: dict[str, str] = {
     "discharge_before_admit": "the discharge date is before the admission date",
     "before_birth": "the admission is before the patient's birth",
     "in_future": "the discharge date is after the day of the extract (--as_of)",
-    "code_missing": "the diagnosis code is null or empty",
+    "code_missing": "the code is null, empty or a word that stands for a missing one",
     "code_system_unknown": "the code does not say which code system it is of",
     "code_malformed": "the code does not have the form of its code system",
     "order_unreadable": "a column that gives the order in a visit is neither empty nor a whole number",

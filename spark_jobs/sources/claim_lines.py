@@ -6,10 +6,13 @@ what is set aside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
+from schemas.codes import ALIASES, PUNCTUATION, system_named
+from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, System, plain
 from spark_jobs.sources.columns import column, row_hash
 from spark_jobs.sources.raw import require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT
@@ -21,6 +24,7 @@ from spark_jobs.transforms.diagnoses import (
     ORDERS,
     PATIENT,
     SET_ASIDE,
+    SYSTEM,
     VISIT,
 )
 
@@ -104,13 +108,32 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
     return lines
 
 
-def code_system(claims_map: ClaimsMap) -> Column:
-    system = claims_map.system
+def with_systems(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
+    """Adds the code systems, SYSTEM the first of them; code column → the column with its codes' system."""
+    known: list[tuple[System, str | None]] = []
+    place_of = {}
+    for columns, system in claims_map.codes:
+        for place, name in enumerate(columns):
+            of = system, system.column_of(place)
+            if of not in known:
+                known.append(of)
+            place_of[name] = known.index(of)
+    names = [SYSTEM, *(f"{SYSTEM}_{n}" for n in range(1, len(known)))]
+    added = {name: _system(*of, claims_map) for name, of in zip(names, known, strict=True)}
+    return lines.withColumns(added), {name: names[place] for name, place in place_of.items()}
+
+
+def _system(system: System, name: str | None, claims_map: ClaimsMap) -> Column:
+    """As System.meaning."""
     if system.constant:
-        return F.lit(system.constant)
-    value = F.lower(filled(column(plain(system.column or "")), claims_map))
-    names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-    return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
+        return F.lit(system_named(system.constant))
+    value = F.coalesce(F.lower(filled(column(plain(name or "")), claims_map)), F.lit(""))
+    without = F.upper(F.regexp_replace(value, PUNCTUATION, ""))
+    return F.coalesce(*(_looked_up(text, of) for text, of in ((value, system.names), (without, ALIASES)) if of))
+
+
+def _looked_up(text: Column, table: Mapping[str, str]) -> Column:
+    return F.try_element_at(F.create_map(*(F.lit(said) for pair in table.items() for said in pair)), text)
 
 
 def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | None) -> DataFrame:

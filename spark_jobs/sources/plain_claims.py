@@ -11,9 +11,10 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.codes import system_named
 from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK
 from spark_jobs.sources.claims_map import ClaimsMap, plain
-from spark_jobs.transforms.codes import WHITE_SPACE, numbers_of
+from spark_jobs.transforms.codes import numbers_of, present
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SYSTEM, VISIT
 
 
@@ -35,6 +36,7 @@ class PlainClaims:
         further = (
             *(of.header, of.dates, of.date_format, of.status, of.inpatient, of.birth),
             *(of.missing, of.repairs, of.drop_duplicate_lines, of.diagnoses.repeat_on_lines),
+            *(of.procedures, of.drugs, of.system.columns),
         )
         ids, numbers = [of.patient, of.claim, of.visit], [of.system.column, of.diagnoses.order]
         return (
@@ -47,9 +49,8 @@ class PlainClaims:
     def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """((N,) ids, "" for none; (N,) the visit's, else the claim's, null for none)."""
         visit = self.claims_map.visit or self.claims_map.claim
-        visits = _trimmed(rows[plain(visit)]) if visit else pa.nulls(rows.num_rows, pa.string())
-        visits = pc.if_else(pc.equal(visits, ""), pa.scalar(None, pa.string()), visits)
-        return _trimmed(rows[plain(self.claims_map.patient)]).fill_null(""), visits
+        visits = present(rows[plain(visit)]) if visit else pa.nulls(rows.num_rows, pa.string())
+        return present(rows[plain(self.claims_map.patient)]).fill_null(""), visits
 
     def said(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         of = self.claims_map
@@ -72,16 +73,11 @@ class PlainClaims:
     def _systems(self, rows: pa.RecordBatch) -> pa.Array:
         system = self.claims_map.system
         if not system.column:
-            return pa.repeat(pa.scalar(system.constant), rows.num_rows)
-        meant = {spelt.strip().lower(): name for spelt, name in system.values.items()}
+            return pa.repeat(pa.scalar(system_named(system.constant or "")), rows.num_rows)
         found = rows[plain(system.column)].cast(pa.string()).dictionary_encode()
-        # The last is for null, whose number is -1.
-        names = [*(meant.get(text.strip().lower()) for text in found.dictionary.to_pylist()), None]
+        # Index -1 (null) selects the last.
+        names = [system.meaning(value) for value in (*found.dictionary.to_pylist(), None)]
         return pa.array(names, pa.string()).take(pa.array(numbers_of(found) % len(names)))
-
-
-def _trimmed(column: pa.Array) -> pa.Array:
-    return pc.utf8_trim(column, characters=WHITE_SPACE)
 
 
 def _are(schema: pa.Schema, names: Iterable[str | None], fits) -> bool:

@@ -18,14 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codes import SEPARATOR
-from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
+from schemas.diagnoses import CODE_REASONS, DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
+from schemas.missing import is_missing
 from spark_jobs.transforms.codes import distinct_tokens, numbers_of
 from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
 from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
-# source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
-# another name, null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
+# source spells it, or a date or whole number where the source has the type. SYSTEM: any name of a code system
+# (schemas.codes), null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
 # know, e.g. a line that could not be split into fields, or a claim that another reverses. BIRTH_DATE: the
 # patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
@@ -54,9 +55,9 @@ Ints = npt.NDArray[np.int64]
 class ParseDiagnoses:
     """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, and SAME_DAY.
 
-    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags:
-    see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns. as_of: the
-    last day on which a discharge may be; None: any, since de-identified data may lie in the future.
+    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags,
+    systems: see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns.
+    as_of: the last day on which a discharge may be; None: any, since de-identified data may lie in the future.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class ParseDiagnoses:
         raw: tuple[str, ...],
         flags: tuple[str, ...] = (),
         as_of: datetime.date | None = None,
+        systems: Mapping[str, str] | None = None,
     ) -> None:
         self.take_patients = take_patients
         self.codes, self.raw, self.flags, self.as_of = dict(codes), raw, flags, as_of
+        self.systems = [(systems or {}).get(name, SYSTEM) for name in codes]
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
@@ -81,8 +84,8 @@ class ParseDiagnoses:
     def parse(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """(diagnoses, sorted; rejected, in order of patient, reason and raw) of whole patients' rows."""
         row, column, code, codes = _diagnoses_in([rows[name] for name in self.codes.values()])
-        systems = rows[SYSTEM].dictionary_encode()
-        tokens, token = distinct_tokens(numbers_of(systems)[row], systems.dictionary.to_pylist(), code, codes)
+        system, systems = self._systems_of(rows, row, column)
+        tokens, token = distinct_tokens(system, systems, code, codes)
         of_rows = {ADMIT: days(rows[ADMIT]), DISCHARGE: days(rows[DISCHARGE])}
         of_rows |= {name: whole_numbers(rows[name]) for name in ORDERS}
         values = {name: of[row] for name, of in of_rows.items()}
@@ -90,7 +93,9 @@ class ParseDiagnoses:
             values[ORDERS[0]] = column + 1
         reason = np.minimum(
             _first_reason(self._reasons_of_rows(rows, of_rows))[row],
-            _first_reason({"code_missing": code < 0, "code_malformed": token < 0}),
+            _first_reason(
+                {"code_missing": code < 0, "code_system_unknown": system < 0, "code_malformed": token < 0}
+            ),
         )
         good = reason == _NONE
         self._count(rows, row, column, reason, values)
@@ -98,6 +103,14 @@ class ParseDiagnoses:
         patient = _ranks(rows[PATIENT])
         made = _contract(rows, row[good], patient, values, tokens, token[good])
         return made, self._rejected(rows, row[~good], patient, column[~good], reason[~good])
+
+    def _systems_of(self, rows: pa.RecordBatch, row: Ints, column: Ints) -> tuple[Ints, list[str]]:
+        """((N,) number of each diagnosis's code system, -1 for none; the systems' names)."""
+        names = list(dict.fromkeys(self.systems))
+        encoded = pa.concat_arrays([rows[name] for name in names]).dictionary_encode()
+        number = numbers_of(encoded).reshape(len(names), -1)
+        of_column = np.array([names.index(name) for name in self.systems], np.int64)
+        return number[of_column[column], row], encoded.dictionary.to_pylist()
 
     def _reasons_of_rows(self, rows: pa.RecordBatch, values: Mapping[str, Ints]) -> dict[str, Any]:
         """Reason → (rows,) where it applies; all but those of single codes."""
@@ -118,7 +131,6 @@ class ParseDiagnoses:
             "discharge_before_admit": dated & (discharge < admit),
             "before_birth": (born < MISSING) & (admit < born),
             "in_future": (discharge < MISSING) & (discharge > last),
-            "code_system_unknown": pc.is_null(rows[SYSTEM]).to_numpy(zero_copy_only=False),
             "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
 
@@ -142,9 +154,9 @@ class ParseDiagnoses:
         shown = rows.select(self.raw).take(pa.array(row))
         values = [_python_values(of) for of in shown.columns]
         raw = [dict(zip(self.raw, line, strict=True)) for line in zip(*values, strict=True)]
-        for line, n in zip(raw, column.tolist(), strict=True):
-            if len(names) > 1:
-                line[DIAGNOSIS_COLUMN] = names[n]
+        for line, n, why in zip(raw, column.tolist(), reason.tolist(), strict=True):
+            if len(names) > 1 or reasons[why] in CODE_REASONS:
+                line.setdefault(DIAGNOSIS_COLUMN, names[n])
         found = [(reasons[n], _as_json(line)) for n, line in zip(reason.tolist(), raw, strict=True)]
         of_patient = patient[row].tolist()
         order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n]))
@@ -175,7 +187,7 @@ def _diagnoses_in(columns: list[pa.Array]) -> tuple[Ints, Ints, Ints, list[str]]
     """
     encoded = pa.concat_arrays([column.cast(pa.string()) for column in columns]).dictionary_encode()
     codes = [text.strip() for text in encoded.dictionary.to_pylist()]
-    number = np.array([*(n if text else -1 for n, text in enumerate(codes)), -1], np.int64)
+    number = np.array([*(-1 if is_missing(text) else n for n, text in enumerate(codes)), -1], np.int64)
     number = number[numbers_of(encoded)].reshape(len(columns), -1)
     is_diagnosis = number >= 0
     is_diagnosis[0] = True
