@@ -52,9 +52,7 @@ class CodeSystem:
     @property
     def pattern(self) -> str:
         """A complete code, with its dot after the category or without one."""
-        return "|".join(
-            f"{category}(?:\\.?{rest})?" if rest else category for category, rest in self.forms
-        )
+        return "|".join(f"{category}(?:\\.?{rest})?" if rest else category for category, rest in self.forms)
 
     def spell(self, code: str) -> str | None:
         """The one spelling of an upper-case code; None where it does not have the system's form."""
@@ -157,6 +155,4 @@ def _eleven_digits(code: str) -> str:
     segments = code.split("-")
     if len(segments) == 1:
         return code
-    return "".join(
-        segment.zfill(digits) for segment, digits in zip(segments, _NDC_DIGITS, strict=True)
-    )
+    return "".join(segment.zfill(digits) for segment, digits in zip(segments, _NDC_DIGITS, strict=True))

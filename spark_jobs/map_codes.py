@@ -110,7 +110,9 @@ def _check(config: MapCodes) -> None:
 def _with_system_names(config: MapCodes) -> MapCodes:
     """Each code system by the name that schemas.codes has for it."""
     names = ("from_system", "to_system", "roll_up_from", "roll_up_to")
-    return replace(config, **{name: system_named(found) for name in names if (found := getattr(config, name))})
+    return replace(
+        config, **{name: system_named(found) for name in names if (found := getattr(config, name))}
+    )
 
 
 def _read_maps(spark: SparkSession, config: MapCodes) -> dict[str, CodeMap | None]:

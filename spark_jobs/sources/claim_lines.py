@@ -129,7 +129,9 @@ def _system(system: System, name: str | None, claims_map: ClaimsMap) -> Column:
         return F.lit(system_named(system.constant))
     value = F.coalesce(F.lower(filled(column(plain(name or "")), claims_map)), F.lit(""))
     without = F.upper(F.regexp_replace(value, PUNCTUATION, ""))
-    return F.coalesce(*(_looked_up(text, of) for text, of in ((value, system.names), (without, ALIASES)) if of))
+    return F.coalesce(
+        *(_looked_up(text, of) for text, of in ((value, system.names), (without, ALIASES)) if of)
+    )
 
 
 def _looked_up(text: Column, table: Mapping[str, str]) -> Column:

@@ -235,8 +235,7 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
         F.col("visit_end_date").alias("stay_end"),
     )
     rows = events.withColumns(
-        {VISIT: visit_id}
-        | ({} if domain.end in events.columns else {domain.end: F.lit(None).cast("string")})
+        {VISIT: visit_id} | ({} if domain.end in events.columns else {domain.end: F.lit(None).cast("string")})
     )
     joined = rows.join(stays, F.col(VISIT) == F.col("stay_id"), "left")
     has_stay = F.col("stay_id").isNotNull()
