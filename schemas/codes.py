@@ -119,7 +119,7 @@ PUNCTUATION = r"[-_. ]"  # which names of systems may have: `ICD-10-CM`
 
 
 def known_system(name: str) -> str | None:
-    """The system that a name means, however it is written: `icd-10` is ICD10CM. None for no name of SYSTEMS."""
+    """The system of SYSTEMS that a name means, however it is written: `icd-10` is ICD10CM. None for none."""
     return ALIASES.get(re.sub(PUNCTUATION, "", name).upper())
 
 

@@ -62,9 +62,6 @@ NOTED: dict[str, str] = {
 # Reasons that only a source can know: a rule on its claims.
 SOURCE_REASONS = ("duplicate_line", "claim_reversed", "claim_replaced", "repeated_on_line")
 
-# Reasons that are about one code of the row: `raw` names its column, as diagnosis_column.
-CODE_REASONS = ("code_missing", "code_system_unknown", "code_malformed")
-
 # Reasons in the order in which they are tried: a row has the first that applies.
 REASONS: dict[str, str] = {
     "row_malformed": "the row does not have the number of fields of its table's header",

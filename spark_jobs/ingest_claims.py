@@ -86,7 +86,7 @@ def _write(
     num_partitions = config.num_partitions or num_partitions_for(source_rows)
     targets = {GOOD: Target(output, schema=DIAGNOSES), ASIDE: Target(aside, schema=REJECTED)}
     together, take_patients = raw.rows.by_patient(num_partitions)
-    task = ParseDiagnoses(take_patients, raw.codes, raw.raw, raw.flags, as_of, raw.systems)
+    task = ParseDiagnoses(take_patients, raw.codes, raw.raw, raw.flags, as_of)
     written = write_parts(together, targets, task)
     files, bad_files = written.files[GOOD], written.files[ASIDE]
     seen = written.counts

@@ -24,7 +24,6 @@ from spark_jobs.transforms.diagnoses import (
     ORDERS,
     PATIENT,
     SET_ASIDE,
-    SYSTEM,
     VISIT,
 )
 
@@ -108,26 +107,17 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
     return lines
 
 
-def with_systems(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
-    """Adds the code systems, SYSTEM the first of them; code column → the column with its codes' system."""
-    known: list[tuple[System, str | None]] = []
-    place_of = {}
-    for columns, system in claims_map.codes:
-        for place, name in enumerate(columns):
-            of = system, system.column_of(place)
-            if of not in known:
-                known.append(of)
-            place_of[name] = known.index(of)
-    names = [SYSTEM, *(f"{SYSTEM}_{n}" for n in range(1, len(known)))]
-    added = {name: _system(*of, claims_map) for name, of in zip(names, known, strict=True)}
-    return lines.withColumns(added), {name: names[place] for name, place in place_of.items()}
+def code_system(claims_map: ClaimsMap) -> Column:
+    """The code system of a row's codes; an array where each code column has its own, in their order."""
+    found = [_system(*of, claims_map) for of in claims_map.systems]
+    return found[0] if len(found) == 1 else F.array(*found)
 
 
-def _system(system: System, name: str | None, claims_map: ClaimsMap) -> Column:
+def _system(system: System, name: str, claims_map: ClaimsMap) -> Column:
     """As System.meaning."""
     if system.constant:
         return F.lit(system_named(system.constant))
-    value = F.coalesce(F.lower(filled(column(plain(name or "")), claims_map)), F.lit(""))
+    value = F.coalesce(F.lower(filled(column(name), claims_map)), F.lit(""))
     without = F.upper(F.regexp_replace(value, PUNCTUATION, ""))
     return F.coalesce(
         *(_looked_up(text, of) for text, of in ((value, system.names), (without, ALIASES)) if of)

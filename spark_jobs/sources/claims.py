@@ -1,13 +1,12 @@
 """Claims of any payer, wide or long, through a column map (claims_map); without one, the generator's layout.
 
 A diagnosis entry is a column of codes that is filled, diagnoses first, then procedures and drugs; the first
-column always is one, so that a claim without any diagnosis is set aside rather than lost. Without a visit id the visit is the claim; the order is
-that of the columns.
+column always is one, so that a claim without any diagnosis is set aside rather than lost. Without a visit id
+the visit is the claim; the order is that of the columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
@@ -23,12 +22,12 @@ from schemas.manifest import MANIFEST_NAME, join
 from spark_jobs.files.publish import read_published
 from spark_jobs.sources.claim_lines import (
     DATE_FLAGS,
+    code_system,
     filled,
     with_births,
     with_dates,
     with_header,
     with_keys,
-    with_systems,
 )
 from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
 from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
@@ -109,13 +108,13 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         lines = set_aside_undone(lines, claims_map.status)
     births = claims_map.birth and claims_map.birth.table
     lines = with_births(lines, claims_map, _sibling(raw, births) if births else None)
-    lines, systems = with_systems(lines, claims_map)
-    lines, codes = _with_codes(lines, claims_map, systems)
+    lines = lines.withColumn(SYSTEM, code_system(claims_map))
+    lines, codes = _with_codes(lines, claims_map)
     repeated = claims_map.diagnoses.repeat_on_lines
     shown = [*claims_map.columns, CORRUPT]
     if repeated:
-        lines, codes = _one_code_a_row(lines, codes, systems)
-        lines, shown, systems = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN], {}
+        lines, codes = _one_code_a_row(lines, codes, claims_map)
+        lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
     said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, *flags)}
     ruled = {
@@ -130,7 +129,6 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         shown,
         (counts,),
         flags,
-        {name: system for name, system in systems.items() if system != SYSTEM},
         inputs=inputs,
         parameters=_parameters(claims_map),
     )
@@ -178,19 +176,19 @@ def _sibling(raw: RawInput, name: str) -> DataFrame:
     return raw.read(name)
 
 
-def _with_codes(
-    lines: DataFrame, claims_map: ClaimsMap, systems: Mapping[str, str]
-) -> tuple[DataFrame, dict[str, str]]:
+def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
     """Adds a column of codes where the map has rules for them; code column → column of its codes.
 
-    And where it has repairs, which of the codes were fixed, an array in their order. systems: as of
-    with_systems.
+    And where it has repairs, which of the codes were fixed, an array in their order.
     """
     names = claims_map.code_columns
     if not claims_map.missing and not claims_map.repairs:
         return lines, {name: name for name in names}
     found = {name: filled(column(name), claims_map) for name in names}
-    mended = {name: _repaired(code, claims_map, systems[name]) for name, code in found.items()}
+    mended = {
+        name: _repaired(code, _system_of(place, claims_map), claims_map)
+        for place, (name, code) in enumerate(found.items())
+    }
     lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
     if claims_map.repairs:
         changed = [F.coalesce(column(f"__code_{name}") != found[name], F.lit(False)) for name in names]
@@ -198,11 +196,16 @@ def _with_codes(
     return lines, {name: f"__code_{name}" for name in names}
 
 
-def _repaired(code: Column, claims_map: ClaimsMap, system: str) -> Column:
+def _system_of(place: int, claims_map: ClaimsMap) -> Column:
+    """The code system of one code column, by its place."""
+    return F.col(SYSTEM) if len(claims_map.systems) == 1 else F.col(SYSTEM)[place]
+
+
+def _repaired(code: Column, system: Column, claims_map: ClaimsMap) -> Column:
     for repair in claims_map.repairs:
         mended = F.regexp_replace(code, repair.pattern, repair.replacement)
         if repair.system:
-            mended = F.when(F.col(system) == system_named(repair.system), mended).otherwise(code)
+            mended = F.when(system == system_named(repair.system), mended).otherwise(code)
         code = mended
     return code
 
@@ -215,7 +218,7 @@ def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
 
 
 def _one_code_a_row(
-    lines: DataFrame, codes: Mapping[str, str], systems: Mapping[str, str]
+    lines: DataFrame, codes: dict[str, str], claims_map: ClaimsMap
 ) -> tuple[DataFrame, dict[str, str]]:
     """A row for each code of a line, its column, place and system named; at least the first of each line."""
     mended = [F.col(CODES_REPAIRED)] if CODES_REPAIRED in lines.columns else []
@@ -224,13 +227,12 @@ def _one_code_a_row(
             F.lit(name).alias(DIAGNOSIS_COLUMN),
             F.lit(place).alias(ORDERS[0]),
             empty_as_null(column(code).cast("string")).alias(CODE),
-            column(systems[name]).alias(SYSTEM),
+            _system_of(place - 1, claims_map).alias(SYSTEM),
             *(of_codes[place - 1].alias(CODES_REPAIRED) for of_codes in mended),
         )
         for place, (name, code) in enumerate(codes.items(), start=1)
     ]
     filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
-    replaced = (ORDERS[0], CODES_REPAIRED, *systems.values())
-    kept = [column(name) for name in lines.columns if name not in replaced]
+    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], SYSTEM, CODES_REPAIRED)]
     long = lines.select(*kept, F.explode(filled_ones).alias("__slot"))
     return long.select("*", "__slot.*").drop("__slot"), {CODE: CODE}

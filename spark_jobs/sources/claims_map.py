@@ -68,9 +68,14 @@ class System:
         spelt = "" if value is None or is_missing(value) else value.strip().lower()
         return self.names.get(spelt) or known_system(spelt)
 
-    def column_of(self, place: int) -> str | None:
-        """The column that says the system of the codes in the column at this place; None: the constant."""
-        return expand(self.columns)[place] if self.columns else self.column
+    def of_columns(self, num_columns: int) -> list[SystemOf]:
+        """For each of so many columns of codes."""
+        names = expand(self.columns) if self.columns else [plain(self.column or "")] * num_columns
+        return [(self, name) for name in names]
+
+
+# A system, and the column that says it, "" for a constant.
+SystemOf = tuple[System, str]
 
 
 @dataclass(frozen=True)
@@ -244,6 +249,12 @@ class ClaimsMap:
         """Columns of codes, with their system: the diagnoses first."""
         further = [(expand(of.columns), of.system) for of in (*self.procedures, *self.drugs)]
         return [(self.diagnosis_columns, self.system), *further]
+
+    @property
+    def systems(self) -> list[SystemOf]:
+        """Of each of code_columns its system; of one for all, where that is the same."""
+        found = [of for columns, system in self.codes for of in system.of_columns(len(columns))]
+        return found[:1] if all(of == found[0] for of in found) else found
 
     @property
     def columns(self) -> list[str]:

@@ -1,8 +1,8 @@
 """MEDS, the Medical Event Data Standard: one row an event (subject_id, time, code, numeric_value), Parquet.
 
-Events whose code begins with a system that is asked for, `ICD10CM//E11.9`, are read; all others are counted. Where the
-data have a visit's id, the visit lasts from the first to the last day of its events, of any code; an event
-of no visit is a visit of one day. The birth date is that of the event MEDS_BIRTH.
+Events whose code begins with a system that is read, `ICD10CM//E11.9`, are read; all others are counted. Where
+the data have a visit's id, the visit lasts from the first to the last day of its events, of any code; an
+event of no visit is a visit of one day. The birth date is that of the event MEDS_BIRTH.
 """
 
 from __future__ import annotations

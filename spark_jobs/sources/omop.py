@@ -30,7 +30,6 @@ from spark_jobs.transforms.codes import empty_as_null, trim
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
-    DIAGNOSIS_COLUMN,
     DISCHARGE,
     PATIENT,
     SET_ASIDE,
@@ -139,8 +138,8 @@ class OmopOptions:
 def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     """Read OMOP tables. Raises ContractError for a missing table or column, or an unknown domain.
 
-    Flags: `system_assumed`, see above; `dates_of_condition` (no such visit: the event's own dates stand in), `visit_unknown` (of these, a
-    visit is named that the visit table lacks). Counts: `rows_of_other_types`, `persons_unknown`, persons who
+    Flags: `system_assumed` (see above), `dates_of_condition` (no such visit: the event's own dates stand in),
+    `visit_unknown` (of these, a visit is named that the visit table lacks). Counts: `rows_of_other_types`, `persons_unknown`, persons who
     are not in the person table.
     """
     check_choice("omop.domains", options.domains, list(DOMAINS))
@@ -181,8 +180,7 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
         name: F.col(name)
         for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, BIRTH_DATE, *FLAGS)
     }
-    shown = [*(name for domain in domains.values() for name in (*domain.columns, domain.end))]
-    shown += [DIAGNOSIS_COLUMN, CORRUPT]
+    shown = [*(name for domain in domains.values() for name in (*domain.columns, domain.end)), CORRUPT]
     return raw_diagnoses(
         events,
         said,
@@ -251,7 +249,6 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
         SYSTEM,
         ASSUMED,
         F.col(domain.code).alias(CODE),
-        F.lit(domain.code).alias(DIAGNOSIS_COLUMN),
         row_malformed().alias(SET_ASIDE),
         (~has_stay).alias("dates_of_condition"),
         (~has_stay & F.col(VISIT).isNotNull()).alias("visit_unknown"),

@@ -21,11 +21,11 @@ class RawDiagnoses:
     """A source's rows, each with one diagnosis or several.
 
     rows: what they say (PATIENT, ADMIT, DISCHARGE, SYSTEM and any of MAYBE_ABSENT of transforms.diagnoses),
-    and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
-    code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
+    SYSTEM an array where each code of a row has its own, in order of codes; and the columns that codes, raw
+    and flags name. codes: a code column's own name → the column with its code; in a row the first always
+    is a diagnosis, any other where it is filled. raw: the source's own
     columns, which a row that is set aside shows. flags: what the manifest counts of the diagnoses that are
     used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
-    systems: a diagnosis column's own name → the column with its codes' system, where that is not SYSTEM.
     counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:
     SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests' fingerprints,
     where the source is one of our own folders. parameters: the source's own options, for the manifest.
@@ -38,7 +38,6 @@ class RawDiagnoses:
     flags: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    systems: Mapping[str, str] = field(default_factory=dict)
 
 
 def raw_diagnoses(
@@ -48,7 +47,6 @@ def raw_diagnoses(
     raw: Iterable[str],
     counts: tuple[DataFrame, ...],
     flags: tuple[str, ...] = (),
-    systems: Mapping[str, str] | None = None,
     **more: Any,
 ) -> RawDiagnoses:
     """RawDiagnoses of what a source says.
@@ -58,11 +56,10 @@ def raw_diagnoses(
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
     known = said | {PATIENT: F.coalesce(said[PATIENT], F.lit(""))}
     selected = rows.select(
-        *map(column, dict.fromkeys((*shown, *codes.values(), *(systems or {}).values()))),
+        *map(column, dict.fromkeys((*shown, *codes.values()))),
         *(value.alias(name) for name, value in known.items()),
     )
-    of_codes = dict(systems or {})
-    return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, systems=of_codes, **more)
+    return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
 
 def row_malformed() -> Column:

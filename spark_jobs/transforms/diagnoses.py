@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codes import SEPARATOR
-from schemas.diagnoses import CODE_REASONS, DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
+from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
 from schemas.missing import is_missing
 from spark_jobs.transforms.codes import distinct_tokens, numbers_of
 from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
@@ -26,9 +26,9 @@ from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
 # source spells it, or a date or whole number where the source has the type. SYSTEM: any name of a code system
-# (schemas.codes), null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
-# know, e.g. a line that could not be split into fields, or a claim that another reverses. BIRTH_DATE: the
-# patient's, a date.
+# (schemas.codes), null if unknown; or an array of one for each of the row's codes. SET_ASIDE: a reason
+# (schemas.diagnoses.REASONS) that only the source can know, e.g. a line that could not be split into fields,
+# or a claim that another reverses. BIRTH_DATE: the patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
 SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
@@ -55,9 +55,9 @@ Ints = npt.NDArray[np.int64]
 class ParseDiagnoses:
     """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, and SAME_DAY.
 
-    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags,
-    systems: see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns.
-    as_of: the last day on which a discharge may be; None: any, since de-identified data may lie in the future.
+    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags:
+    see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns. as_of: the
+    last day on which a discharge may be; None: any, since de-identified data may lie in the future.
     """
 
     def __init__(
@@ -67,11 +67,9 @@ class ParseDiagnoses:
         raw: tuple[str, ...],
         flags: tuple[str, ...] = (),
         as_of: datetime.date | None = None,
-        systems: Mapping[str, str] | None = None,
     ) -> None:
         self.take_patients = take_patients
         self.codes, self.raw, self.flags, self.as_of = dict(codes), raw, flags, as_of
-        self.systems = [(systems or {}).get(name, SYSTEM) for name in codes]
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
@@ -84,7 +82,7 @@ class ParseDiagnoses:
     def parse(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """(diagnoses, sorted; rejected, in order of patient, reason and raw) of whole patients' rows."""
         row, column, code, codes = _diagnoses_in([rows[name] for name in self.codes.values()])
-        system, systems = self._systems_of(rows, row, column)
+        system, systems = _systems_of(rows[SYSTEM], row, column)
         tokens, token = distinct_tokens(system, systems, code, codes)
         of_rows = {ADMIT: days(rows[ADMIT]), DISCHARGE: days(rows[DISCHARGE])}
         of_rows |= {name: whole_numbers(rows[name]) for name in ORDERS}
@@ -103,14 +101,6 @@ class ParseDiagnoses:
         patient = _ranks(rows[PATIENT])
         made = _contract(rows, row[good], patient, values, tokens, token[good])
         return made, self._rejected(rows, row[~good], patient, column[~good], reason[~good])
-
-    def _systems_of(self, rows: pa.RecordBatch, row: Ints, column: Ints) -> tuple[Ints, list[str]]:
-        """((N,) number of each diagnosis's code system, -1 for none; the systems' names)."""
-        names = list(dict.fromkeys(self.systems))
-        encoded = pa.concat_arrays([rows[name] for name in names]).dictionary_encode()
-        number = numbers_of(encoded).reshape(len(names), -1)
-        of_column = np.array([names.index(name) for name in self.systems], np.int64)
-        return number[of_column[column], row], encoded.dictionary.to_pylist()
 
     def _reasons_of_rows(self, rows: pa.RecordBatch, values: Mapping[str, Ints]) -> dict[str, Any]:
         """Reason → (rows,) where it applies; all but those of single codes."""
@@ -154,9 +144,9 @@ class ParseDiagnoses:
         shown = rows.select(self.raw).take(pa.array(row))
         values = [_python_values(of) for of in shown.columns]
         raw = [dict(zip(self.raw, line, strict=True)) for line in zip(*values, strict=True)]
-        for line, n, why in zip(raw, column.tolist(), reason.tolist(), strict=True):
-            if len(names) > 1 or reasons[why] in CODE_REASONS:
-                line.setdefault(DIAGNOSIS_COLUMN, names[n])
+        for line, n in zip(raw, column.tolist(), strict=True):
+            if len(names) > 1:
+                line[DIAGNOSIS_COLUMN] = names[n]
         found = [(reasons[n], _as_json(line)) for n, line in zip(reason.tolist(), raw, strict=True)]
         of_patient = patient[row].tolist()
         order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n]))
@@ -171,6 +161,17 @@ def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
         if name not in rows.schema.names:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
     return rows
+
+
+def _systems_of(column: pa.Array, row: Ints, place: Ints) -> tuple[Ints, list[str]]:
+    """((N,) each diagnosis' system as a number into the systems, -1 for none; the systems).
+
+    column: (rows,) systems, or arrays of one for each code column. place: (N,) of each one's code column.
+    """
+    of_each = pa.types.is_list(column.type)
+    encoded = (column.flatten() if of_each else column).dictionary_encode()
+    numbers, systems = numbers_of(encoded), encoded.dictionary.to_pylist()
+    return numbers.reshape(len(column), -1)[row, place] if of_each else numbers[row], systems
 
 
 def _marked(flag: pa.Array, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:

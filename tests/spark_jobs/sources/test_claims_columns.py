@@ -315,13 +315,6 @@ def test_codes_of_every_kind_each_in_its_own_system(run, ingest, rule):
     }  # fmt: skip
 
 
-def test_a_rejected_code_of_a_single_column_names_it(run, ingest):
-    text = "".join(f"p,c{n},{code},,2010-01-01,2010-01-02\n" for n, code in enumerate(("250", "NA", "2.50")))
-    manifest = ingest(SAME_NUMBER, {"x.csv": "patient,claim,code,kind,from,to\n" + text}, path="raw/x.csv")
-    assert manifest.counts["rejected"] == {"code_missing": 1, "code_malformed": 1}
-    assert {json.loads(r["raw"])["diagnosis_column"] for r in run.rows("diagnoses_rejected")} == {"code"}
-
-
 def test_a_column_of_several_values_is_refused(run, ingest, spark, tmp_path):
     columns = ["patient", "claim", "code", "kind", "from", "to"]
     rows = spark.createDataFrame([("p", "c", "250", "0", "2010-01-01", "2010-01-02")], columns)

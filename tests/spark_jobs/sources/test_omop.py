@@ -61,7 +61,6 @@ def test_visits_give_the_dates_and_conditions_without_a_visit_their_own(run, omo
     _check(run, run.ingest("omop", str(omop)))
     raw = [json.loads(row["raw"]) for row in run.rows("diagnoses_rejected")]
     assert {row["condition_source_value"] for row in raw} == {"AF", "I10"}
-    assert {row["diagnosis_column"] for row in raw} == {"condition_source_value"}
 
 
 def test_parquet_with_its_own_types(run, omop):
@@ -197,8 +196,6 @@ def test_only_a_code_that_no_other_system_could_have_says_its_system(run, omop):
     ]  # fmt: skip
     assert manifest.counts["rejected"] == {"code_system_unknown": 6}
     assert manifest.counts["system_assumed"] == 4
-    columns = {json.loads(row["raw"])["diagnosis_column"] for row in run.rows("diagnoses_rejected")}
-    assert columns == {"procedure_source_value", "drug_source_value"}
     options = OmopOptions(domains=domains, procedure_system="CPT", drug_system="RxNorm")
     manifest = run.ingest("omop", str(omop), omop=options)
     assert sorted(row["code"] for row in run.rows("diagnoses")) == ["CPT4//99282", "RXNORM//197361"]

@@ -33,6 +33,16 @@ discharge: [discharged]
 system: {constant: ICD10CM}
 diagnoses: {columns: dx_1, order: place}
 """
+SEVERAL = """\
+patient: member
+claim: claim
+admit: [admitted]
+discharge: [to]
+system: {columns: [version, other], values: {'': ICD-9, '9': ICD9CM, '10': ICD10CM}}
+diagnoses: {columns: 'dx_{1..2}'}
+procedures: [{columns: dx_3, system: {constant: icd-10}}]
+drugs: [{columns: place, system: {column: version, values: {'10': RxNorm}}}]
+"""
 NAMED = """\
 patient: member
 visit: stay
@@ -106,7 +116,7 @@ def _ingested(run, name: str, **options):
     return manifest.to_json(), rejected.to_json()
 
 
-@pytest.mark.parametrize("text", [MAP, LONG, NAMED], ids=["wide", "long", "named"])
+@pytest.mark.parametrize("text", [MAP, LONG, NAMED, SEVERAL], ids=["wide", "long", "named", "several"])
 def test_the_same_bytes_as_through_spark(spark, run, tmp_path, claims_map, text):
     raw, options = _write(tmp_path / "raw", _rows(300)), claims_map(text)
     assert _is_read_from_files(spark, raw, options)
@@ -161,8 +171,6 @@ def test_a_patient_of_more_rows_than_a_task_looks_at_at_once(spark):
         "birth: {column: from}",
         "status: {column: other, reversed: [V]}",
         "drop_duplicate_lines: true",
-        "procedures: [{columns: other, system: {constant: CPT}}]",
-        "drugs: [{columns: other, system: {constant: NDC}}]",
     ],
 )
 def test_a_map_with_further_rules_goes_through_spark(spark, tmp_path, claims_map, rule):
