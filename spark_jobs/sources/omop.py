@@ -139,8 +139,8 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     """Read OMOP tables. Raises ContractError for a missing table or column, or an unknown domain.
 
     Flags: `system_assumed` (see above), `dates_of_condition` (no such visit: the event's own dates stand in),
-    `visit_unknown` (of these, a visit is named that the visit table lacks). Counts: `rows_of_other_types`, `persons_unknown`, persons who
-    are not in the person table.
+    `visit_unknown` (of these, a visit is named that the visit table lacks). Counts: `rows_of_other_types`,
+    `persons_unknown`, persons who are not in the person table.
     """
     check_choice("omop.domains", options.domains, list(DOMAINS))
     domains = {name: DOMAINS[name] for name in options.domains}
