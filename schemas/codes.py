@@ -56,29 +56,31 @@ class CodeSystem:
 
     def spell(self, code: str) -> str | None:
         """The one spelling of an upper-case code; None where it does not have the system's form."""
-        bare = code[:-1] if self._is_dotted and code.endswith(".") and code.count(".") == 1 else code
-        if not self._compiled.fullmatch(bare):
-            return None
-        if not self._is_dotted:
-            return _eleven_digits(bare) if self.name == NDC else bare
-        category = self._compiled_category.match(bare)
-        assert category
-        rest = bare[category.end() :].lstrip(".")
-        if self.name == ICD10CM and not rest.strip("X"):
-            rest = ""  # X is the placeholder of an empty character: `I10X` is I10
-        return f"{category[0]}.{rest}" if rest else category[0]
+        if code.endswith(".") and self._is_dotted and code.count(".") == 1:
+            code = code[:-1]
+        for form in self._compiled:
+            if found := form.fullmatch(code):
+                return self._spelt(*found.groups())
+        return None
 
-    @property
+    def _spelt(self, category: str, rest: str | None = None) -> str:
+        if self.name == NDC:
+            return _eleven_digits(category)
+        # X is the placeholder of an empty character: `I10X` is I10.
+        if not rest or (self.name == ICD10CM and not rest.strip("X")):
+            return category
+        return f"{category}.{rest}"
+
+    @cached_property
     def _is_dotted(self) -> bool:
         return any(rest for _, rest in self.forms)
 
     @cached_property
-    def _compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
-
-    @cached_property
-    def _compiled_category(self) -> re.Pattern[str]:
-        return re.compile(self.category_pattern)
+    def _compiled(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(
+            re.compile(f"({category})(?:\\.?({rest}))?" if rest else f"({category})")
+            for category, rest in self.forms
+        )
 
 
 SYSTEMS: dict[str, CodeSystem] = {
