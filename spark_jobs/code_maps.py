@@ -45,8 +45,8 @@ def read_two_columns(
 ) -> CodeMap:
     """A table with the columns `from` and `to`: CSV with a header, plain or gzipped, or Parquet.
 
-    A code is `SYSTEM//CODE`, or a code of from_system or to_system. Several targets of a code are in order of
-    code, and a cluster is all of them. Raises ContractError.
+    A code is `SYSTEM//CODE`, or a code of from_system or to_system (by any of their names). Several targets
+    of a code are in order of code, and a cluster is all of them. Raises ContractError.
     """
     folder = _require_file(spark, uri, "roll_up")
     is_parquet = folder.is_folder() or uri.lower().endswith(".parquet")

@@ -6,10 +6,13 @@ what is set aside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
+from schemas.codes import ALIASES, PUNCTUATION, system_named
+from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, System, plain
 from spark_jobs.sources.columns import column, row_hash
 from spark_jobs.sources.raw import require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT
@@ -105,12 +108,24 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
 
 
 def code_system(claims_map: ClaimsMap) -> Column:
-    system = claims_map.system
+    """The code system of a row's codes; an array where each code column has its own, in their order."""
+    found = [_system(*of, claims_map) for of in claims_map.systems]
+    return found[0] if len(found) == 1 else F.array(*found)
+
+
+def _system(system: System, name: str, claims_map: ClaimsMap) -> Column:
+    """As System.meaning."""
     if system.constant:
-        return F.lit(system.constant)
-    value = F.lower(filled(column(plain(system.column or "")), claims_map))
-    names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-    return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
+        return F.lit(system_named(system.constant))
+    value = F.coalesce(F.lower(filled(column(name), claims_map)), F.lit(""))
+    without = F.upper(F.regexp_replace(value, PUNCTUATION, ""))
+    return F.coalesce(
+        *(_looked_up(text, of) for text, of in ((value, system.names), (without, ALIASES)) if of)
+    )
+
+
+def _looked_up(text: Column, table: Mapping[str, str]) -> Column:
+    return F.try_element_at(F.create_map(*(F.lit(said) for pair in table.items() for said in pair)), text)
 
 
 def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | None) -> DataFrame:

@@ -1,8 +1,8 @@
 """Claims of any payer, wide or long, through a column map (claims_map); without one, the generator's layout.
 
-A diagnosis entry is a diagnosis column that is filled; the first column always is one, so that a claim
-without any diagnosis is set aside rather than lost. Without a visit id the visit is the claim; the order is
-that of the columns.
+A diagnosis entry is a column of codes that is filled, diagnoses first, then procedures and drugs; the first
+column always is one, so that a claim without any diagnosis is set aside rather than lost. Without a visit id
+the visit is the claim; the order is that of the columns.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.claims import KIND
+from schemas.codes import system_named
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
 from spark_jobs.files.publish import read_published
@@ -81,7 +82,7 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     if files and plain_claims.fits(files.schema):
         return RawDiagnoses(
             FileRows(raw.spark, files, plain_claims),
-            {name: name for name in claims_map.diagnosis_columns},
+            {name: name for name in claims_map.code_columns},
             tuple(claims_map.columns),
             ({SOURCE_ROWS: files.num_rows, _num_rows_name(claims_map): files.num_rows},),
             plain_claims.flags,
@@ -89,7 +90,7 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
             _parameters(claims_map),
         )
     table = read_parquet(raw.spark, uris) if inputs else raw.read(_table_name(raw, claims_map))
-    columns = claims_map.diagnosis_columns
+    columns = claims_map.code_columns
     where = f"{claims_map.table or 'the claims'} in {raw.uri}"
     # What a header has is looked for only once it is joined.
     require_columns(table, columns if claims_map.header else claims_map.columns, where)
@@ -112,7 +113,7 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     repeated = claims_map.diagnoses.repeat_on_lines
     shown = [*claims_map.columns, CORRUPT]
     if repeated:
-        lines, codes = _one_code_a_row(lines, codes)
+        lines, codes = _one_code_a_row(lines, codes, claims_map)
         lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
     said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, *flags)}
@@ -176,15 +177,18 @@ def _sibling(raw: RawInput, name: str) -> DataFrame:
 
 
 def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:
-    """Adds a column of codes where the map has rules for them; diagnosis column → column of its codes.
+    """Adds a column of codes where the map has rules for them; code column → column of its codes.
 
-    And where it has repairs, which of the codes were mended, an array in their order.
+    And where it has repairs, which of the codes were fixed, an array in their order.
     """
-    names = claims_map.diagnosis_columns
+    names = claims_map.code_columns
     if not claims_map.missing and not claims_map.repairs:
         return lines, {name: name for name in names}
     found = {name: filled(column(name), claims_map) for name in names}
-    mended = {name: _repaired(code, claims_map) for name, code in found.items()}
+    mended = {
+        name: _repaired(code, _system_of(place, claims_map), claims_map)
+        for place, (name, code) in enumerate(found.items())
+    }
     lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
     if claims_map.repairs:
         changed = [F.coalesce(column(f"__code_{name}") != found[name], F.lit(False)) for name in names]
@@ -192,33 +196,43 @@ def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dic
     return lines, {name: f"__code_{name}" for name in names}
 
 
-def _repaired(code: Column, claims_map: ClaimsMap) -> Column:
+def _system_of(place: int, claims_map: ClaimsMap) -> Column:
+    """The code system of one code column, by its place."""
+    return F.col(SYSTEM) if len(claims_map.systems) == 1 else F.col(SYSTEM)[place]
+
+
+def _repaired(code: Column, system: Column, claims_map: ClaimsMap) -> Column:
     for repair in claims_map.repairs:
         mended = F.regexp_replace(code, repair.pattern, repair.replacement)
-        code = F.when(F.col(SYSTEM) == repair.system, mended).otherwise(code) if repair.system else mended
+        if repair.system:
+            mended = F.when(system == system_named(repair.system), mended).otherwise(code)
+        code = mended
     return code
 
 
 def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
     """How many rows _one_code_a_row makes of them."""
-    further = claims_map.diagnosis_columns[1:]
+    further = claims_map.code_columns[1:]
     filled_ones = (filled(column(name), claims_map).isNotNull().cast("bigint") for name in further)
     return F.coalesce(F.sum(reduce(add, filled_ones, F.lit(1))), F.lit(0))
 
 
-def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
-    """A row for each code of a line, its column and place named; at least the first of each line."""
+def _one_code_a_row(
+    lines: DataFrame, codes: dict[str, str], claims_map: ClaimsMap
+) -> tuple[DataFrame, dict[str, str]]:
+    """A row for each code of a line, its column, place and system named; at least the first of each line."""
     mended = [F.col(CODES_REPAIRED)] if CODES_REPAIRED in lines.columns else []
     slots = [
         F.struct(
             F.lit(name).alias(DIAGNOSIS_COLUMN),
             F.lit(place).alias(ORDERS[0]),
             empty_as_null(column(code).cast("string")).alias(CODE),
+            _system_of(place - 1, claims_map).alias(SYSTEM),
             *(of_codes[place - 1].alias(CODES_REPAIRED) for of_codes in mended),
         )
         for place, (name, code) in enumerate(codes.items(), start=1)
     ]
     filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
-    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], CODES_REPAIRED)]
+    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], SYSTEM, CODES_REPAIRED)]
     long = lines.select(*kept, F.explode(filled_ones).alias("__slot"))
     return long.select("*", "__slot.*").drop("__slot"), {CODE: CODE}

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 
 from schemas.claims import CLAIMS_FOLDER, MAX_DIAGNOSES
-from schemas.codes import ICD9CM, ICD10CM
+from schemas.codes import ICD9CM, ICD10CM, known_system, system_named
+from schemas.missing import is_missing
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -35,17 +36,60 @@ class Diagnoses:
 
 @dataclass(frozen=True)
 class System:
-    """Which code system the codes are of: constant, or a column and what its values mean.
+    """Which code system the codes are of: constant, or what the values of a column mean.
+
+    A system of schemas.codes has a form, and a code without it is rejected as `code_malformed`: ICD9CM,
+    ICD10CM, ICD9PROC (ICD-9-CM volume 3), ICD10PCS, CPT4, HCPCS, NDC, ATC, RXNORM, CCSR. Their usual names
+    mean the same (`ICD-10`, `icd-10-cm`). Codes of any other name keep their form.
 
     Args:
-        constant: ICD9CM, ICD10CM, or another name.
-        column: the column that says so.
-        values: its values, in any case, and the system that each means.
+        constant: the system's name.
+        column: the column that says so, for all codes of the row.
+        columns: a column for each column of codes, in their order: `version_{1..25}`, or a list.
+        values: the values of column or columns, in any case, and the system that each means; `''` is for an
+            empty one. A value that is not among them may be a system's name itself.
     """
 
     constant: str | None = None
     column: str | None = None
+    columns: str | list[str] | None = None
     values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Value, trimmed and in lower case, missing ones empty → system."""
+        return {
+            "" if is_missing(value) else value.strip().lower(): system_named(name)
+            for value, name in self.values.items()
+        }
+
+    def meaning(self, value: str | None) -> str | None:
+        """The system that a value of column means; None for none."""
+        spelt = "" if value is None or is_missing(value) else value.strip().lower()
+        return self.names.get(spelt) or known_system(spelt)
+
+    def of_columns(self, num_columns: int) -> list[SystemOf]:
+        """For each of so many columns of codes."""
+        names = expand(self.columns) if self.columns else [plain(self.column or "")] * num_columns
+        return [(self, name) for name in names]
+
+
+# A system, and the column that says it, "" for a constant.
+SystemOf = tuple[System, str]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Columns of codes beside the diagnoses. Each that is filled is a row of `diagnoses/`, as a diagnosis is,
+    after the diagnoses in the order of the visit.
+
+    Args:
+        columns: as those of the diagnoses.
+        system: their code system. Modifiers are no part of a CPT or HCPCS code: repairs may cut them off.
+    """
+
+    columns: str | list[str]
+    system: System
 
 
 @dataclass(frozen=True)
@@ -149,6 +193,8 @@ class ClaimsMap:
         patient: the patient's id.
         diagnoses: the codes.
         system: their code system.
+        procedures: columns of procedure codes, e.g. in ICD10PCS, and others in HCPCS.
+        drugs: columns of drug codes, e.g. in NDC, whose 10- and 11-digit forms become 11 digits.
         table: a file or folder below --input; --input itself where None, or where --input has none such.
         admit: the admission date; of several columns the first that is filled (the others are fallbacks, and
             counted).
@@ -162,8 +208,8 @@ class ClaimsMap:
         status: reversed and replaced claims.
         inpatient: which claims are stays.
         birth: when patients were born.
-        missing: values that mean missing, besides the empty one.
-        repairs: of codes.
+        missing: values that mean missing, besides the empty one and the words of schemas.missing.
+        repairs: of codes, before their form is looked at.
         drop_duplicate_lines: rows that are there twice, equal in every column, are set aside as
             `duplicate_line`.
     """
@@ -171,6 +217,8 @@ class ClaimsMap:
     patient: str
     diagnoses: Diagnoses
     system: System
+    procedures: list[Codes] = field(default_factory=list)
+    drugs: list[Codes] = field(default_factory=list)
     table: str | None = None
     admit: list[str] = field(default_factory=list)
     discharge: list[str] = field(default_factory=list)
@@ -192,11 +240,29 @@ class ClaimsMap:
         return expand(self.diagnoses.columns)
 
     @property
+    def code_columns(self) -> list[str]:
+        """The columns of diagnoses, then those of procedures and drugs."""
+        return [name for columns, _ in self.codes for name in columns]
+
+    @property
+    def codes(self) -> list[tuple[list[str], System]]:
+        """Columns of codes, with their system: the diagnoses first."""
+        further = [(expand(of.columns), of.system) for of in (*self.procedures, *self.drugs)]
+        return [(self.diagnosis_columns, self.system), *further]
+
+    @property
+    def systems(self) -> list[SystemOf]:
+        """Of each of code_columns its system; of one for all, where that is the same."""
+        found = [of for columns, system in self.codes for of in system.of_columns(len(columns))]
+        return found[:1] if all(of == found[0] for of in found) else found
+
+    @property
     def columns(self) -> list[str]:
         """Every column of the claims table, the header's among them, that the map names; lower case."""
         parts = [
-            [self.patient, self.claim, self.line, self.visit, self.system.column, self.diagnoses.order],
-            self.diagnosis_columns,
+            [self.patient, self.claim, self.line, self.visit, self.diagnoses.order],
+            [name for _, system in self.codes for name in (system.column, *expand(system.columns or []))],
+            self.code_columns,
             self.admit,
             self.discharge,
             [self.status.column, self.status.original] if self.status else [],

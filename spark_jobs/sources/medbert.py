@@ -9,10 +9,10 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from schemas.medbert_types import PREFIXES
+from schemas.codes import ALIASES, PUNCTUATION
 from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_malformed
 from spark_jobs.sources.tables import CORRUPT, RawInput
-from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.codes import empty_as_null, is_missing_word, trim
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SOURCE_ROWS, SYSTEM
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
@@ -40,12 +40,12 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
 
 
 def _split_diag() -> tuple[Column, Column]:
-    """`ICD9_150.6` → (ICD9CM, 150.6); a prefix that is not known is the system's name as it stands."""
+    """`ICD9_150.6` → (ICD9, 150.6): the prefix is any name of a code system."""
     diag = F.col("diag")
     cut = F.instr(diag, F.lit("_"))
     prefix = F.upper(F.btrim(F.substring(diag, F.lit(1), cut)))
     system = F.when(cut > 0, F.nullif(F.regexp_replace(prefix, "_$", ""), F.lit("")))
-    for known, name in PREFIXES.items():
-        system = F.when(prefix == known, F.lit(name)).otherwise(system)
     code = F.when(cut > 0, F.substring(diag, cut + 1, F.length(diag))).otherwise(diag)
-    return system, code
+    # `ICD10_nan` is a field that is filled, though with no code of its system.
+    has_form = F.upper(F.regexp_replace(system, PUNCTUATION, "")).isin(*ALIASES)
+    return system, F.when(has_form & is_missing_word(trim(code)), diag).otherwise(code)

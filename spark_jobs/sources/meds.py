@@ -1,8 +1,8 @@
 """MEDS, the Medical Event Data Standard: one row an event (subject_id, time, code, numeric_value), Parquet.
 
-Events whose code begins with a known system, `ICD10CM//E11.9`, are read; all others are counted. Where the
-data have a visit's id, the visit lasts from the first to the last day of its events, of any code; an event
-of no visit is a visit of one day. The birth date is that of the event MEDS_BIRTH.
+Events whose code begins with a system that is read, `ICD10CM//E11.9`, are read; all others are counted. Where
+the data have a visit's id, the visit lasts from the first to the last day of its events, of any code; an
+event of no visit is a visit of one day. The birth date is that of the event MEDS_BIRTH.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class MedsOptions:
 
     Args:
         systems: what a code begins with, before its last `//`, and the code system that this means, e.g.
-            {DIAGNOSIS//ICD//10: ICD10CM}.
+            {DIAGNOSIS//ICD//10: ICD10CM, PROCEDURE//ICD//10: ICD10PCS}; any system of schemas.codes, with
+            its form checked, or another name.
         visit: column with the visit's id; without it visit_id, hadm_id or encounter_id, if there.
     """
 

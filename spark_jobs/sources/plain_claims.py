@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.codes import system_named
 from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK
-from spark_jobs.sources.claims_map import ClaimsMap, plain
-from spark_jobs.transforms.codes import WHITE_SPACE, numbers_of
+from spark_jobs.sources.claims_map import ClaimsMap, System, plain
+from spark_jobs.transforms.codes import numbers_of, present
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SYSTEM, VISIT
 
 
@@ -36,10 +38,11 @@ class PlainClaims:
             *(of.header, of.dates, of.date_format, of.status, of.inpatient, of.birth),
             *(of.missing, of.repairs, of.drop_duplicate_lines, of.diagnoses.repeat_on_lines),
         )
-        ids, numbers = [of.patient, of.claim, of.visit], [of.system.column, of.diagnoses.order]
+        ids = [of.patient, of.claim, of.visit]
+        numbers = [*(name for _, name in of.systems), of.diagnoses.order]
         return (
             not any(further)
-            and _are(schema, [*ids, *of.diagnosis_columns], pa.types.is_string)
+            and _are(schema, [*ids, *of.code_columns], pa.types.is_string)
             and _are(schema, [*of.admit, *of.discharge], pa.types.is_date32)
             and _are(schema, numbers, lambda kind: pa.types.is_string(kind) or pa.types.is_integer(kind))
         )
@@ -47,9 +50,8 @@ class PlainClaims:
     def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """((N,) ids, "" for none; (N,) the visit's, else the claim's, null for none)."""
         visit = self.claims_map.visit or self.claims_map.claim
-        visits = _trimmed(rows[plain(visit)]) if visit else pa.nulls(rows.num_rows, pa.string())
-        visits = pc.if_else(pc.equal(visits, ""), pa.scalar(None, pa.string()), visits)
-        return _trimmed(rows[plain(self.claims_map.patient)]).fill_null(""), visits
+        visits = present(rows[plain(visit)]) if visit else pa.nulls(rows.num_rows, pa.string())
+        return present(rows[plain(self.claims_map.patient)]).fill_null(""), visits
 
     def said(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         of = self.claims_map
@@ -70,18 +72,23 @@ class PlainClaims:
         return rows
 
     def _systems(self, rows: pa.RecordBatch) -> pa.Array:
-        system = self.claims_map.system
-        if not system.column:
-            return pa.repeat(pa.scalar(system.constant), rows.num_rows)
-        meant = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-        found = rows[plain(system.column)].cast(pa.string()).dictionary_encode()
-        # The last is for null, whose number is -1.
-        names = [*(meant.get(text.strip().lower()) for text in found.dictionary.to_pylist()), None]
-        return pa.array(names, pa.string()).take(pa.array(numbers_of(found) % len(names)))
+        """(N,) code systems, or lists of one for each code column."""
+        systems = [_meant(rows, *of) for of in self.claims_map.systems]
+        if len(systems) == 1:
+            return systems[0]
+        by_row = np.arange(len(systems) * rows.num_rows).reshape(len(systems), -1).T.ravel()
+        starts = np.arange(rows.num_rows + 1, dtype=np.int32) * len(systems)
+        return pa.ListArray.from_arrays(pa.array(starts), pa.concat_arrays(systems).take(pa.array(by_row)))
 
 
-def _trimmed(column: pa.Array) -> pa.Array:
-    return pc.utf8_trim(column, characters=WHITE_SPACE)
+def _meant(rows: pa.RecordBatch, system: System, name: str) -> pa.Array:
+    """(N,) systems, by what the values of the column mean."""
+    if system.constant:
+        return pa.repeat(pa.scalar(system_named(system.constant)), rows.num_rows)
+    found = rows[name].cast(pa.string()).dictionary_encode()
+    # Index -1 (null) selects the last.
+    names = [system.meaning(value) for value in (*found.dictionary.to_pylist(), None)]
+    return pa.array(names, pa.string()).take(pa.array(numbers_of(found) % len(names)))
 
 
 def _are(schema: pa.Schema, names: Iterable[str | None], fits) -> bool:

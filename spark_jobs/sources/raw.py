@@ -21,8 +21,9 @@ class RawDiagnoses:
     """A source's rows, each with one diagnosis or several.
 
     rows: what they say (PATIENT, ADMIT, DISCHARGE, SYSTEM and any of MAYBE_ABSENT of transforms.diagnoses),
-    and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
-    code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
+    SYSTEM an array where each code of a row has its own, in order of codes; and the columns that codes, raw
+    and flags name. codes: a code column's own name → the column with its code; in a row the first always
+    is a diagnosis, any other where it is filled. raw: the source's own
     columns, which a row that is set aside shows. flags: what the manifest counts of the diagnoses that are
     used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
     counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:

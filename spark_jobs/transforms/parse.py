@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.missing import is_missing
+
 MISSING, UNREADABLE = 1 << 40, (1 << 40) + 1
 _DATE = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE_NUMBER = re.compile(r"([+-]?[0-9]+)(\.0*)?")
@@ -40,7 +42,7 @@ def whole_numbers(column: pa.Array) -> Ints:
 
 def _by_text(column: pa.Array, parse: Callable[[str], int]) -> Ints:
     encoded = column.cast(pa.string()).dictionary_encode()
-    values = [parse(text.strip()) if text.strip() else MISSING for text in encoded.dictionary.to_pylist()]
+    values = [MISSING if is_missing(text) else parse(text.strip()) for text in encoded.dictionary.to_pylist()]
     return np.array([*values, MISSING], np.int64)[encoded.indices.fill_null(len(values)).to_numpy()]
 
 

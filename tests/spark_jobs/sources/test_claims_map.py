@@ -29,6 +29,18 @@ def test_a_map_in_full():
     assert found.drop_duplicate_lines is True
 
 
+def test_systems_of_each_column():
+    text = GOOD.replace("{constant: ICD9CM}", "{columns: 'v_{1..3}', values: {'': ICD-9, '0': ICD-10}}")
+    text += (
+        "procedures: [{columns: p, system: {constant: cpt}}]\ndrugs: [{columns: d, system: {column: k}}]\n"
+    )
+    found = parse_claims_map(text, "m.yaml")
+    assert found.code_columns == ["diag_1", "diag_2", "diag_3", "p", "d"]
+    assert found.columns == ["patient", "v_1", "v_2", "v_3", "k", *found.code_columns, "a", "b"]
+    meant = {None: "ICD9CM", " nan": "ICD9CM", "0 ": "ICD10CM", "ICD-10-cm": "ICD10CM", "7": None}
+    assert {value: found.system.meaning(value) for value in meant} == meant
+
+
 def test_patterns_of_columns():
     assert expand("DX{9..11}_code") == ["dx9_code", "dx10_code", "dx11_code"]
     assert expand(["Main", "other_{1..2}"]) == ["main", "other_1", "other_2"]
@@ -42,6 +54,16 @@ def test_patterns_of_columns():
         ("diagnoses: {columns: x, ordr: y}\n", "ordr"),
         ("system: {}\n", "a constant, or a column and values"),
         ("system: {constant: A, column: b, values: {x: y}}\n", "not both"),
+        ("system: {constant: A, columns: 'v_{1..3}'}\n", "not both"),
+        ("system: {columns: 'v_{1..2}'}\n", "a column for each column of codes"),
+        ("procedures: [{columns: diag_3, system: {constant: CPT}}]\n", "each once"),
+        ("procedures: [{columns: x, system: {}}]\n", "a constant, or a column and values"),
+        ("procedures: [{columns: x}]\n", "system"),
+        ("drugs: [{columns: [], system: {constant: NDC}}]\n", "one or more columns"),
+        (
+            "diagnoses: {columns: x, order: y}\ndrugs: [{columns: z, system: {constant: NDC}}]\n",
+            "only for a single column",
+        ),
         ("admit: []\n", "it has admit and discharge, or else dates"),
         ("dates: {order_by: x, length_of_stay: y}\n", "or else dates"),
         ("diagnoses: {columns: [x, X]}\n", "each once"),

@@ -49,6 +49,12 @@ BAD = {
     "1 2014-03-01 2014-03-02 250.00 6 1 0": "code_system_unknown",
     "1 2014-03-01 2014-03-02 _250.00 6 1 0": "code_system_unknown",
     "1 2014-03-01 2014-03-02 ICD9_A11.9 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 ICD9_38.9 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 ICD10_NaN 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 NaN 6 1 0": "code_missing",
+    "1 2014-03-01 2014-03-02 LOCAL_None 6 1 0": "code_missing",
+    "null 2014-03-01 2014-03-02 ICD9_250 6 1 0": "patient_missing",
+    "1 NaT 2014-03-02 ICD9_250 6 1 0": "admit_date_missing",
     "1 2014-03-01 2014-03-02 ICD9_250 Y 1 0": "order_unreadable",
     "1 2014-03-01 2014-03-02 ICD9_250 6 1 99999999999": "order_unreadable",
     "1 2014-03-01 2014-03-02": "row_malformed",
@@ -74,11 +80,19 @@ def test_every_bad_row_is_set_aside_with_its_reason_and_nothing_is_lost(run, tmp
         "diagnosis_priority": "1", "third_party_ind": "0",
     }  # fmt: skip
     missing = next(json.loads(row["raw"]) for row in aside if row["reason"] == "admit_date_missing")
-    assert missing["vadate"] is None
+    assert missing["vadate"] in (None, "NaT")
     malformed = [
         json.loads(row["raw"])["_corrupt_record"] for row in aside if row["reason"] == "row_malformed"
     ]
     assert "1\t2014-03-01\t2014-03-02" in malformed
+
+
+def test_the_prefix_is_any_name_of_a_system(run, tmp_path):
+    lines = [f"1 2014-03-01 2014-03-02 {diag} 6 NA 0" for diag in ("icd-10-cm_E119", "I9_250", "LOCAL_a.b")]
+    manifest = run.ingest("medbert", write_extract(tmp_path / "x.tsv", *lines))
+    assert {row["code"] for row in run.rows("diagnoses")} == {"ICD10CM//E11.9", "ICD9CM//250", "LOCAL//a.b"}
+    assert {row["order_3"] for row in run.rows("diagnoses")} == {None}
+    assert manifest.counts["rows_rejected"] == 0
 
 
 def test_a_missing_column_is_named_with_the_table_and_what_was_found(run, tmp_path):

@@ -65,6 +65,17 @@ def test_other_beginnings_and_no_visits(run, tmp_path):
     ]
 
 
+def test_codes_of_other_systems_have_their_forms_checked(run, tmp_path, monkeypatch):
+    codes = ["PROCEDURE//ICD//10//0srd0j9", "PROCEDURE//ICD//10//99282", "NDC//0093-1015-10", "NDC//nan",
+             "LOCAL//a.b"]  # fmt: skip
+    events = [(1, "2015-01-01", code, None) for code in codes]
+    monkeypatch.setitem(globals(), "EVENTS", events)
+    options = MedsOptions({"PROCEDURE//ICD//10": "ICD-10-PCS", "NDC": "NDC", "LOCAL": "LOCAL"})
+    manifest = run.ingest("meds", _write(tmp_path / "meds"), meds=options)
+    assert [row[-1] for row in _found(run)] == ["ICD10PCS//0SRD0J9", "LOCAL//a.b", "NDC//00093101510"]
+    assert manifest.counts["rejected"] == {"code_malformed": 1, "code_missing": 1}
+
+
 def test_what_is_not_meds_is_refused(run, tmp_path):
     with pytest.raises(ContractError, match=r"is not MEDS data.*numeric_value"):
         run.ingest("meds", _write(tmp_path / "meds", numeric="int32"))

@@ -16,7 +16,7 @@ CONDITIONS = """\
 condition_occurrence_id,person_id,condition_start_date,condition_end_date,condition_type_concept_id,visit_occurrence_id,condition_source_value,condition_source_concept_id
 1,-7,2014-03-01,2014-03-05,32821,100,25000  ,44836914
 2,-7,2014-03-01,,32821,100,E119,45533020
-3,-7,2014-06-01,2014-06-02,32821,,I10,0
+3,-7,2014-06-01,2014-06-02,32821,,I10,35207668
 4,8,2014-07-01,,32817,999,AF,2000031019
 5,8,2014-07-01,,32821,999,4019,44821949
 6,8,2014-07-02,2014-07-02,32821,101,I10,35207668
@@ -140,3 +140,77 @@ def test_drugs_and_procedures_when_asked(run, omop):
     }  # fmt: skip
     with pytest.raises(ContractError, match=r"omop.domains is \[lab\]"):
         run.ingest("omop", str(omop), omop=OmopOptions(domains=["lab"]))
+
+
+def _events(omop, table: str, *rows: tuple[str, object]) -> None:
+    """A table of events of one person and day: (source value, source concept)."""
+    prefix = table.partition("_")[0]
+    start = {"condition": "condition_start_date", "drug": "drug_exposure_start_date"}.get(
+        prefix, "procedure_date"
+    )
+    header = f"person_id,{start},{prefix}_type_concept_id,visit_occurrence_id,{prefix}_source_value"
+    lines = [f"8,2014-07-01,1,,{value},{concept}" for value, concept in rows]
+    if prefix != "procedure":
+        header, lines = f"{start[:-10]}end_date,{header}", [f"2014-07-01,{line}" for line in lines]
+    text = "\n".join([f"{header},{prefix}_source_concept_id", *lines]) + "\n"
+    (omop / f"{table.upper()}.csv").write_text(text)
+
+
+UNKNOWN = [(code, concept) for code in ("V5867", "E8791", "25000", "E119") for concept in (0, "", -1, "None")]
+
+
+def test_a_concept_that_is_not_known_says_no_code_system(run, omop):
+    _events(omop, "condition_occurrence", *UNKNOWN, ("V5867", 44829914), ("E119", 45533020))
+    manifest = run.ingest("omop", str(omop))
+    assert {row["code"] for row in run.rows("diagnoses")} == {"ICD9CM//V58.67", "ICD10CM//E11.9"}
+    assert manifest.counts["rejected"] == {"code_system_unknown": len(UNKNOWN)}
+    assert manifest.counts["system_assumed"] == 1  # a concept of no known range
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("ICD-10-CM", {"ICD10CM//V58.67", "ICD10CM//E87.91", "ICD10CM//E11.9"}),
+        ("ICD9CM", {"ICD9CM//V58.67", "ICD9CM//E879.1", "ICD9CM//250.00"}),
+    ],
+)
+def test_the_system_of_the_options_is_counted_where_it_is_assumed(run, omop, name, codes):
+    _events(omop, "condition_occurrence", *UNKNOWN, ("V5867", 44829914), ("I10", 2000031019))
+    manifest = run.ingest("omop", str(omop), omop=OmopOptions(condition_system=name))
+    assert {row["code"] for row in run.rows("diagnoses")} == codes | {"ICD9CM//V58.67"}
+    # A site's own concept is known not to be of it.
+    assert manifest.counts["rejected"] == {"code_malformed": 4, "code_system_unknown": 1}
+    assert manifest.counts["system_assumed"] == 12
+
+
+def test_only_a_code_that_no_other_system_could_have_says_its_system(run, omop):
+    _events(omop, "condition_occurrence")
+    procedures = [("99282", 2414394), ("7869", 2006519), ("0SRD0J9", 0), ("1225002", 4029715), ("0016070", 0)]
+    drugs = [("0093-1015-10", 0), ("00093101510", 0), ("0093101510", 0), ("197361", 0), ("N02BE01", 0)]
+    _events(omop, "procedure_occurrence", *procedures)
+    _events(omop, "drug_exposure", *drugs)
+    domains = ["condition", "drug", "procedure"]
+    manifest = run.ingest("omop", str(omop), omop=OmopOptions(domains=domains))
+    assert sorted(row["code"] for row in run.rows("diagnoses")) == [
+        "ICD10PCS//0016070", "ICD10PCS//0SRD0J9", "NDC//00093101510", "NDC//00093101510",
+    ]  # fmt: skip
+    assert manifest.counts["rejected"] == {"code_system_unknown": 6}
+    assert manifest.counts["system_assumed"] == 4
+    options = OmopOptions(domains=domains, procedure_system="CPT", drug_system="RxNorm")
+    manifest = run.ingest("omop", str(omop), omop=options)
+    assert sorted(row["code"] for row in run.rows("diagnoses")) == ["CPT4//99282", "RXNORM//197361"]
+    assert manifest.counts["rejected"] == {"code_malformed": 8}
+
+
+def test_a_table_whose_text_is_null(run, omop):
+    header = CONDITIONS.splitlines()[0]
+    rows = ["1,8,2014-07-01,NULL,NULL,NULL,I10,35207668", "2,8,2014-07-01,NULL,NULL,NULL,NULL,NULL",
+            "3,NULL,NULL,NULL,NULL,NULL,NULL,NULL"]  # fmt: skip
+    (omop / "CONDITION_OCCURRENCE.csv").write_text("\n".join([header, *rows]) + "\n")
+    manifest = run.ingest("omop", str(omop))
+    (found,) = run.rows("diagnoses")
+    assert (found["code"], found["visit_id"], str(found["discharge_date"])) == (
+        "ICD10CM//I10", None, "2014-07-01",
+    )  # fmt: skip
+    assert manifest.counts["rejected"] == {"patient_missing": 1, "code_missing": 1}
+    assert manifest.counts["visit_unknown"] == 0
