@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from schemas.batches import batch_folder
-from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
+from schemas.diagnoses import DIAGNOSES, KIND, ORDERS_UNREADABLE, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
@@ -91,7 +91,7 @@ def _write(
     files, bad_files = written.files[GOOD], written.files[ASIDE]
     seen = written.counts
     by_reason = {reason: seen[reason] for reason in REASONS if seen.get(reason)}
-    counts |= {name: seen.get(name, 0) for name in (ROWS_IN, *raw.flags, SAME_DAY)}
+    counts |= {name: seen.get(name, 0) for name in (ROWS_IN, *raw.flags, SAME_DAY, ORDERS_UNREADABLE)}
     counts |= {"rows_out": sum(f.rows for f in files), "rows_rejected": sum(f.rows for f in bad_files)}
     counts |= {"rejected": by_reason}
     check_nothing_lost(counts, source_rows, seen.get(SOURCE_ROWS, 0), config.input)

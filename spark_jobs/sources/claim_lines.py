@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
 
-from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
+from spark_jobs.sources.claims_map import SINCE, Birth, ClaimsMap, SynthesisedDates, plain
 from spark_jobs.sources.columns import column, row_hash
-from spark_jobs.sources.raw import require_columns, row_malformed
+from spark_jobs.sources.raw import id_unreadable, require_columns, row_malformed, with_plain_ids
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -23,6 +24,8 @@ from spark_jobs.transforms.diagnoses import (
     SET_ASIDE,
     VISIT,
 )
+from spark_jobs.transforms.ids import named_visit
+from spark_jobs.transforms.parse import TIME
 
 CLAIM, LINE = "__claim", "__line"
 ROW = "__row"  # a hash of the whole raw row
@@ -32,12 +35,13 @@ DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 
 MOST_DAYS = 3_652_059  # from the year 1 to 9999
 YEAR = r"\A[0-9]{4}\z"
+SECONDS_A_DAY = 86_400
 
 
 def filled(value: Column, claims_map: ClaimsMap) -> Column:
     """As text, trimmed; null where it is empty or one of the map's values for missing."""
     text = empty_as_null(value.cast("string"))
-    return F.when(~text.isin(claims_map.missing), text) if claims_map.missing else text
+    return F.when(~text.isin(claims_map.missing_values), text) if claims_map.missing else text
 
 
 def matches(value: Column, patterns: list[str]) -> Column:
@@ -47,17 +51,24 @@ def matches(value: Column, patterns: list[str]) -> Column:
     return F.coalesce(F.rlike(value, F.lit(rf"\A(?:{'|'.join(patterns)})\z")), F.lit(False))
 
 
-def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFrame:
-    """Each line with the columns of its header that it lacks. Two headers of one key double the line."""
+def with_header(lines: DataFrame, headers: DataFrame, claims_map: ClaimsMap) -> DataFrame:
+    """Each line with the columns of its header that it lacks. Two headers of one key double the line.
+
+    Where both tables have the patient, the header is one of the line's patient.
+    """
+    header, patient = claims_map.header, plain(claims_map.patient)
+    assert header
     keys = [plain(name) for name in header.on]
     require_columns(lines, keys, "of claim lines")
     require_columns(headers, keys, header.table)
+    if patient not in keys and patient in lines.columns and patient in headers.columns:
+        keys.append(patient)
     further = [name for name in headers.columns if name not in lines.columns]
     found = headers.where(F.col(CORRUPT).isNull()).select(
         *map(column, further),
-        *(empty_as_null(column(key).cast("string")).alias(f"__of_header_{key}") for key in keys),
+        *(filled(column(key), claims_map).alias(f"__of_header_{key}") for key in keys),
     )
-    same = [empty_as_null(column(key).cast("string")) == column(f"__of_header_{key}") for key in keys]
+    same = [filled(column(key), claims_map) == column(f"__of_header_{key}") for key in keys]
     return lines.join(found, same, "left").select(*map(column, [*lines.columns, *further]))
 
 
@@ -70,15 +81,19 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
     def of(name: str | None) -> Column:
         return filled(column(plain(name)), claims_map) if name else F.lit(None).cast("string")
 
+    ids = (claims_map.patient, claims_map.claim, claims_map.visit)
     rows_are_compared = claims_map.drop_duplicate_lines or claims_map.diagnoses.repeat_on_lines
     return table.withColumns(
         {
             PATIENT: of(claims_map.patient),
             CLAIM: of(claims_map.claim),
-            VISIT: of(claims_map.visit or claims_map.claim),
+            VISIT: named_visit(of(claims_map.visit or claims_map.claim)),
             LINE: of(claims_map.line),
             ORDERS[0]: of(claims_map.diagnoses.order),
-            SET_ASIDE: row_malformed(),
+            SET_ASIDE: F.coalesce(
+                row_malformed(),
+                id_unreadable(*(name and plain(name) for name in ids)),
+            ),
         }
         | ({ROW: row_hash(table)} if rows_are_compared else {})
     )
@@ -109,8 +124,9 @@ def code_system(claims_map: ClaimsMap) -> Column:
     if system.constant:
         return F.lit(system.constant)
     value = F.lower(filled(column(plain(system.column or "")), claims_map))
-    names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-    return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
+    return F.try_element_at(
+        F.create_map(*(F.lit(text) for pair in system.names.items() for text in pair)), value
+    )
 
 
 def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | None) -> DataFrame:
@@ -122,13 +138,15 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     if birth is None:
         return lines.withColumn(BIRTH_DATE, F.lit(None).cast("date"))
     if patients is None:
-        return lines.withColumn(BIRTH_DATE, _birth_date(birth, claims_map))
+        return lines.withColumn(BIRTH_DATE, _birth_date(lines, birth, claims_map))
     key = plain(birth.patient or claims_map.patient)
     require_columns(patients, [key, plain(birth.column)], birth.table or "")
+    patients = with_plain_ids(patients, [key, plain(birth.column)])
     known = (
         patients.where(F.col(CORRUPT).isNull())
         .select(
-            filled(column(key), claims_map).alias("__born"), _birth_date(birth, claims_map).alias(BIRTH_DATE)
+            filled(column(key), claims_map).alias("__born"),
+            _birth_date(patients, birth, claims_map).alias(BIRTH_DATE),
         )
         .groupBy("__born")
         .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
@@ -136,31 +154,70 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     return lines.join(known, F.col(PATIENT) == F.col("__born"), "left").drop("__born")
 
 
-def _birth_date(birth: Birth, claims_map: ClaimsMap) -> Column:
-    text = filled(column(plain(birth.column)), claims_map)
-    year = F.when(F.rlike(text, F.lit(YEAR)), F.concat(text, F.lit("-01-01")))
-    return F.coalesce(year, _iso(text, claims_map)).try_cast("date")
+def _birth_date(rows: DataFrame, birth: Birth, claims_map: ClaimsMap) -> Column:
+    name = plain(birth.column)
+    year = filled(column(name), claims_map)
+    first_day = F.when(F.rlike(year, F.lit(YEAR)), F.concat(year, F.lit("-01-01")))
+    return F.coalesce(first_day, _date_text(rows, name, claims_map)).try_cast("date")
 
 
 def _dates(lines: DataFrame, claims_map: ClaimsMap, names: list[str]) -> list[Column]:
-    """Dates where all of the map's columns are, else text."""
-    types = dict(lines.dtypes)
-    own = [types[plain(name)] for name in (*claims_map.admit, *claims_map.discharge)]
-    if all(kind == "date" or kind.startswith("timestamp") for kind in own):
-        return [column(plain(name)).cast("date") for name in names]
-    return [
-        column(plain(name)).cast("date").cast("string")
-        if types[plain(name)].startswith("timestamp")
-        else _iso(filled(column(plain(name)), claims_map), claims_map)
-        for name in names
-    ]
+    """Dates where all of the map's columns are, else text; null where they are missing."""
+    own = [plain(name) for name in (*claims_map.admit, *claims_map.discharge)]
+    if all(_is_dated(lines, name) for name in own):
+        return [_date(column(plain(name)), claims_map) for name in names]
+    return [_date_text(lines, plain(name), claims_map) for name in names]
 
 
-def _iso(text: Column, claims_map: ClaimsMap) -> Column:
-    """The date in our form; what has not the map's form stays, to be found unreadable."""
-    if not claims_map.date_format:
-        return text
-    return F.coalesce(F.try_to_date(text, claims_map.date_format).cast("string"), text)
+def _is_dated(rows: DataFrame, name: str) -> bool:
+    return isinstance(rows.schema[name].dataType, (DateType, TimestampType, TimestampNTZType))
+
+
+def _date(value: Column, claims_map: ClaimsMap) -> Column:
+    """The day of a date or time stamp; null where the map calls it missing."""
+    day = value.cast("date")
+    missing = _missing_days(claims_map)
+    if missing is None:
+        return day
+    return F.when(~F.coalesce(F.array_contains(missing, day), F.lit(False)), day)
+
+
+def _date_text(rows: DataFrame, name: str, claims_map: ClaimsMap) -> Column:
+    """YYYY-MM-DD; text without the map's form stays, to be found unreadable."""
+    if _is_dated(rows, name):
+        return _date(column(name), claims_map).cast("string")
+    text = filled(column(name), claims_map)
+    day = F.coalesce(_day(text, claims_map.date_format), text)
+    missing = _missing_days(claims_map)
+    if missing is None:
+        return day
+    return F.when(~F.coalesce(F.array_contains(missing.cast("array<string>"), day), F.lit(False)), day)
+
+
+def _missing_days(claims_map: ClaimsMap) -> Column | None:
+    """The days that mean missing, an array of dates; None for none."""
+    if not claims_map.missing:
+        return None
+    texts = map(F.lit, claims_map.missing)
+    return F.array_compact(F.array(*(_day(text, claims_map.date_format).try_cast("date") for text in texts)))
+
+
+def _day(text: Column, date_format: str | None) -> Column:
+    """YYYY-MM-DD of text in the map's form, or in that one with a time; null for other text."""
+    ours = F.nullif(
+        F.regexp_extract(text, rf"\A([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:{TIME})?\z", 1), F.lit("")
+    )
+    if not date_format:
+        return ours
+    counted = SINCE.fullmatch(date_format)
+    if counted:
+        number = text.try_cast("bigint")
+        number = F.floor(number / SECONDS_A_DAY) if counted[1] == "seconds" else number
+        known = F.when(number.between(-MOST_DAYS, MOST_DAYS), number).cast("int")
+        found = F.date_add(F.lit(counted[2]).cast("date"), known)
+    else:
+        found = F.try_to_date(text, date_format)
+    return F.coalesce(found.cast("string"), ours)
 
 
 def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates) -> DataFrame:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 
 from schemas.claims import CLAIMS_FOLDER, MAX_DIAGNOSES
 from schemas.codes import ICD9CM, ICD10CM
+from spark_jobs.transforms.ids import whole_number
 
+# A date_format of whole numbers; groups: unit, first day.
+SINCE = re.compile(r"(days|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -46,6 +49,12 @@ class System:
     constant: str | None = None
     column: str | None = None
     values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Value, in lower case and of one spelling where it is a number, → system."""
+        trimmed = ((spelt.strip(), name) for spelt, name in self.values.items())
+        return {(whole_number(spelt) or spelt).lower(): name for spelt, name in trimmed}
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,9 @@ class ClaimsMap:
             counted).
         discharge: the discharge date, likewise.
         dates: makes admission and discharge, for data that have neither.
-        date_format: Spark's pattern, e.g. MM/dd/yyyy; None: YYYY-MM-DD.
+        date_format: Spark's pattern, e.g. MM/dd/yyyy, dd-MMM-yyyy for 15-JAN-2016, ddMMMyyyy for 01JAN2010;
+            of numbers `days since 1960-01-01` or `seconds since 1960-01-01`, as in SAS, or since another day.
+            None: YYYY-MM-DD, with or without a time. Columns of dates and time stamps need none.
         claim: the claim's id.
         line: the claim line's number; only says that a row is a line.
         visit: the visit's or encounter's id; None: the claim's.
@@ -162,7 +173,8 @@ class ClaimsMap:
         status: reversed and replaced claims.
         inpatient: which claims are stays.
         birth: when patients were born.
-        missing: values that mean missing, besides the empty one.
+        missing: values that mean missing, besides the empty one, in every column. A date is missing in each
+            of its forms: `9999-12-31` in columns of dates and time stamps, and with any date_format.
         repairs: of codes.
         drop_duplicate_lines: rows that are there twice, equal in every column, are set aside as
             `duplicate_line`.
@@ -205,6 +217,27 @@ class ClaimsMap:
             [self.birth.column] if self.birth and not self.birth.table else [],
         ]
         return list(dict.fromkeys(plain(name) for part in parts for name in part if name))
+
+    @property
+    def number_columns(self) -> list[str]:
+        """Those whose numbers are whole, as ids are: `9.0` is `9`; lower case. A code may be `401.0`."""
+        header, status, stays, dates = self.header, self.status, self.inpatient, self.dates
+        parts = [
+            [self.patient, self.claim, self.line, self.visit, self.system.column],
+            header.on if header else [],
+            [status.column, status.original] if status else [],
+            [stays.column] if stays else [],
+            [dates.order_by, dates.length_of_stay] if dates else [],
+            [*self.admit, *self.discharge] if self.date_format else [],
+            [self.birth.column] if self.birth else [],
+        ]
+        return list(dict.fromkeys(plain(name) for part in parts for name in part if name))
+
+    @property
+    def missing_values(self) -> list[str]:
+        """`missing`, and as the columns above have it where it is a whole number (`-1.0`)."""
+        plain_ones = (whole_number(value) for value in self.missing)
+        return list(dict.fromkeys([*self.missing, *(value for value in plain_ones if value)]))
 
 
 GENERATED = ClaimsMap(

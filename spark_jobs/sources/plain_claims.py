@@ -6,15 +6,21 @@ the same rows, byte for byte; this one needs no row to go through the JVM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK
 from spark_jobs.sources.claims_map import ClaimsMap, plain
 from spark_jobs.transforms.codes import WHITE_SPACE, numbers_of
-from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SYSTEM, VISIT
+from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM, VISIT
+from spark_jobs.transforms.ids import named_visits, plain_ids
+
+# Of a column of ids: they, and which of them are unreadable (plain_ids).
+Ids = tuple[pa.Array, npt.NDArray[np.bool_] | None]
 
 
 class PlainClaims:
@@ -46,15 +52,21 @@ class PlainClaims:
 
     def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """((N,) ids, "" for none; (N,) the visit's, else the claim's, null for none)."""
+        of = self.claims_map
+        return self._patients_and_visits(rows, _ids(rows, of.patient, of.visit or of.claim))
+
+    def _patients_and_visits(self, rows: pa.RecordBatch, ids: Mapping[str, Ids]) -> tuple[pa.Array, pa.Array]:
         visit = self.claims_map.visit or self.claims_map.claim
-        visits = _trimmed(rows[plain(visit)]) if visit else pa.nulls(rows.num_rows, pa.string())
-        visits = pc.if_else(pc.equal(visits, ""), pa.scalar(None, pa.string()), visits)
-        return _trimmed(rows[plain(self.claims_map.patient)]).fill_null(""), visits
+        visits = ids[visit][0] if visit else pa.nulls(rows.num_rows, pa.string())
+        return ids[self.claims_map.patient][0].fill_null(""), named_visits(visits)
 
     def said(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         of = self.claims_map
-        patients, visits = self.patients_and_visits(rows)
+        ids = _ids(rows, of.patient, of.claim, of.visit)
+        patients, visits = self._patients_and_visits(rows, ids)
         added = {PATIENT: patients, VISIT: visits, SYSTEM: self._systems(rows)}
+        if any(unreadable is not None for _, unreadable in ids.values()):
+            added[SET_ASIDE] = self._set_aside(rows.num_rows, ids)
         for side, flag, names in (
             (ADMIT, ADMIT_FALLBACK, of.admit),
             (DISCHARGE, DISCHARGE_FALLBACK, of.discharge),
@@ -69,15 +81,28 @@ class PlainClaims:
             rows = rows.append_column(name, column)
         return rows
 
+    def _set_aside(self, num_rows: int, ids: Mapping[str, Ids]) -> pa.Array:
+        reasons = np.full(num_rows, None, object)
+        # The last one wins: the patient.
+        for name, (_, unreadable) in reversed(ids.items()):
+            if unreadable is not None:
+                is_patient = name == self.claims_map.patient
+                reasons[unreadable] = "patient_unreadable" if is_patient else "visit_unreadable"
+        return pa.array(reasons, pa.string())
+
     def _systems(self, rows: pa.RecordBatch) -> pa.Array:
         system = self.claims_map.system
         if not system.column:
             return pa.repeat(pa.scalar(system.constant), rows.num_rows)
-        meant = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-        found = rows[plain(system.column)].cast(pa.string()).dictionary_encode()
+        meant = system.names
+        found = plain_ids(_trimmed(rows[plain(system.column)].cast(pa.string())))[0].dictionary_encode()
         # The last is for null, whose number is -1.
         names = [*(meant.get(text.strip().lower()) for text in found.dictionary.to_pylist()), None]
         return pa.array(names, pa.string()).take(pa.array(numbers_of(found) % len(names)))
+
+
+def _ids(rows: pa.RecordBatch, *names: str | None) -> dict[str, Ids]:
+    return {name: plain_ids(_trimmed(rows[plain(name)])) for name in names if name}
 
 
 def _trimmed(column: pa.Array) -> pa.Array:
