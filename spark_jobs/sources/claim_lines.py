@@ -36,6 +36,7 @@ DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 MOST_DAYS = 3_652_059  # from the year 1 to 9999
 YEAR = r"\A[0-9]{4}\z"
 SECONDS_A_DAY = 86_400
+DATED = (DateType, TimestampType, TimestampNTZType)
 
 
 def filled(value: Column, claims_map: ClaimsMap) -> Column:
@@ -104,9 +105,9 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
     if claims_map.dates:
         lines = _synthesised(lines, claims_map, claims_map.dates)
     else:
-        admits, discharges = (
-            _dates(lines, claims_map, side) for side in (claims_map.admit, claims_map.discharge)
-        )
+        names = [plain(name) for name in (*claims_map.admit, *claims_map.discharge)]
+        lines, days = _with_days(lines, names, claims_map)
+        admits, discharges = days[: len(claims_map.admit)], days[len(claims_map.admit) :]
         lines = lines.withColumns({ADMIT: F.coalesce(*admits), DISCHARGE: F.coalesce(*discharges)})
         for flag, columns in ((ADMIT_FALLBACK, admits), (DISCHARGE_FALLBACK, discharges)):
             if len(columns) > 1:
@@ -138,86 +139,69 @@ def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | N
     if birth is None:
         return lines.withColumn(BIRTH_DATE, F.lit(None).cast("date"))
     if patients is None:
-        return lines.withColumn(BIRTH_DATE, _birth_date(lines, birth, claims_map))
+        return _with_birth_date(lines, birth, claims_map)
     key = plain(birth.patient or claims_map.patient)
     require_columns(patients, [key, plain(birth.column)], birth.table or "")
     patients = with_plain_ids(patients, [key, plain(birth.column)])
     known = (
-        patients.where(F.col(CORRUPT).isNull())
-        .select(
-            filled(column(key), claims_map).alias("__born"),
-            _birth_date(patients, birth, claims_map).alias(BIRTH_DATE),
-        )
+        _with_birth_date(patients.where(F.col(CORRUPT).isNull()), birth, claims_map)
+        .select(filled(column(key), claims_map).alias("__born"), BIRTH_DATE)
         .groupBy("__born")
         .agg(F.min(BIRTH_DATE).alias(BIRTH_DATE))
     )
     return lines.join(known, F.col(PATIENT) == F.col("__born"), "left").drop("__born")
 
 
-def _birth_date(rows: DataFrame, birth: Birth, claims_map: ClaimsMap) -> Column:
+def _with_birth_date(rows: DataFrame, birth: Birth, claims_map: ClaimsMap) -> DataFrame:
+    """Adds BIRTH_DATE."""
     name = plain(birth.column)
+    rows, (day,) = _with_days(rows, [name], claims_map)
     year = filled(column(name), claims_map)
     first_day = F.when(F.rlike(year, F.lit(YEAR)), F.concat(year, F.lit("-01-01")))
-    return F.coalesce(first_day, _date_text(rows, name, claims_map)).try_cast("date")
+    return rows.withColumn(BIRTH_DATE, F.coalesce(first_day, day.cast("string")).try_cast("date"))
 
 
-def _dates(lines: DataFrame, claims_map: ClaimsMap, names: list[str]) -> list[Column]:
-    """Dates where all of the map's columns are, else text; null where they are missing."""
-    own = [plain(name) for name in (*claims_map.admit, *claims_map.discharge)]
-    if all(_is_dated(lines, name) for name in own):
-        return [_date(column(plain(name)), claims_map) for name in names]
-    return [_date_text(lines, plain(name), claims_map) for name in names]
+def _with_days(rows: DataFrame, names: list[str], claims_map: ClaimsMap) -> tuple[DataFrame, list[Column]]:
+    """Adds the days of columns; (the rows, a column each), null where they are missing.
+
+    Dates, if all are dates or time stamps; else text, YYYY-MM-DD or, where it has not the map's form, as it
+    is, to be found unreadable.
+    """
+    dated = [name for name in dict.fromkeys(names) if isinstance(rows.schema[name].dataType, DATED)]
+    texts = [name for name in dict.fromkeys(names) if name not in dated]
+    days = {name: f"__day_of_{name}" for name in names}
+    # Step by step: what an expression has twice, Spark compiles and works out twice.
+    rows = rows.withColumns({days[name]: column(name).cast("date") for name in dated})
+    rows = rows.withColumns({days[name]: filled(column(name), claims_map) for name in texts})
+    rows = rows.withColumns({days[name]: _day(column(days[name]), claims_map) for name in texts})
+    if claims_map.missing:
+        rows = rows.withColumns(
+            {day: _unless_missing(column(day), name in dated, claims_map) for name, day in days.items()}
+        )
+    kind = "string" if texts else "date"
+    return rows, [column(days[name]).cast(kind) for name in names]
 
 
-def _is_dated(rows: DataFrame, name: str) -> bool:
-    return isinstance(rows.schema[name].dataType, (DateType, TimestampType, TimestampNTZType))
+def _unless_missing(day: Column, is_date: bool, claims_map: ClaimsMap) -> Column:
+    days = F.array(*(_day(F.lit(value), claims_map).try_cast("date") for value in claims_map.missing))
+    days = F.array_compact(days) if is_date else F.array_compact(days).cast("array<string>")
+    return F.when(~F.coalesce(F.array_contains(days, day), F.lit(False)), day)
 
 
-def _date(value: Column, claims_map: ClaimsMap) -> Column:
-    """The day of a date or time stamp; null where the map calls it missing."""
-    day = value.cast("date")
-    missing = _missing_days(claims_map)
-    if missing is None:
-        return day
-    return F.when(~F.coalesce(F.array_contains(missing, day), F.lit(False)), day)
-
-
-def _date_text(rows: DataFrame, name: str, claims_map: ClaimsMap) -> Column:
-    """YYYY-MM-DD; text without the map's form stays, to be found unreadable."""
-    if _is_dated(rows, name):
-        return _date(column(name), claims_map).cast("string")
-    text = filled(column(name), claims_map)
-    day = F.coalesce(_day(text, claims_map.date_format), text)
-    missing = _missing_days(claims_map)
-    if missing is None:
-        return day
-    return F.when(~F.coalesce(F.array_contains(missing.cast("array<string>"), day), F.lit(False)), day)
-
-
-def _missing_days(claims_map: ClaimsMap) -> Column | None:
-    """The days that mean missing, an array of dates; None for none."""
-    if not claims_map.missing:
-        return None
-    texts = map(F.lit, claims_map.missing)
-    return F.array_compact(F.array(*(_day(text, claims_map.date_format).try_cast("date") for text in texts)))
-
-
-def _day(text: Column, date_format: str | None) -> Column:
-    """YYYY-MM-DD of text in the map's form, or in that one with a time; null for other text."""
-    ours = F.nullif(
-        F.regexp_extract(text, rf"\A([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:{TIME})?\z", 1), F.lit("")
-    )
+def _day(text: Column, claims_map: ClaimsMap) -> Column:
+    """YYYY-MM-DD of text in the map's form, or in that one with a time; other text as it is."""
+    ours = F.regexp_replace(text, rf"\A([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){TIME}\z", "$1")
+    date_format = claims_map.date_format
     if not date_format:
         return ours
     counted = SINCE.fullmatch(date_format)
-    if counted:
-        number = text.try_cast("bigint")
-        number = F.floor(number / SECONDS_A_DAY) if counted[1] == "seconds" else number
-        known = F.when(number.between(-MOST_DAYS, MOST_DAYS), number).cast("int")
-        found = F.date_add(F.lit(counted[2]).cast("date"), known)
-    else:
-        found = F.try_to_date(text, date_format)
-    return F.coalesce(found.cast("string"), ours)
+    if not counted:
+        return F.coalesce(F.try_to_date(text, date_format).cast("string"), ours)
+    number = text.try_cast("bigint")
+    if counted[1] == "seconds":
+        number = F.floor(number / SECONDS_A_DAY)
+    known = F.when(number.between(-MOST_DAYS, MOST_DAYS), number).cast("int")
+    return F.coalesce(F.date_add(F.lit(counted[2]).cast("date"), known).cast("string"), ours)
 
 
 def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates) -> DataFrame:

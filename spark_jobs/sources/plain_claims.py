@@ -50,6 +50,11 @@ class PlainClaims:
             and _are(schema, numbers, lambda kind: pa.types.is_string(kind) or pa.types.is_integer(kind))
         )
 
+    @property
+    def id_columns(self) -> list[str]:
+        of = self.claims_map
+        return list(dict.fromkeys(plain(name) for name in (of.patient, of.visit or of.claim) if name))
+
     def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """((N,) ids, "" for none; (N,) the visit's, else the claim's, null for none)."""
         of = self.claims_map

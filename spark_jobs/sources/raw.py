@@ -15,7 +15,7 @@ from spark_jobs.sources.columns import SEVERAL_VALUES, column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
-from spark_jobs.transforms.ids import KINDS, digits_of, is_number
+from spark_jobs.transforms.ids import KINDS, digits_of, number_of
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,19 @@ def with_plain_ids(rows: DataFrame, names: Iterable[str]) -> DataFrame:
     kinds = {
         name: rows.schema[name].dataType for name in there if isinstance(rows.schema[name].dataType, KINDS)
     }
-    # In two steps: Spark would work out what is used twice, and in each of its uses, twice.
+    # Step by step: what an expression has twice, Spark compiles and works out twice.
+    numbers, digits = ({name: f"__{step}_{name}" for name in kinds} for step in ("number", "digits"))
+    rows = rows.withColumns({numbers[name]: number_of(column(name), kind) for name, kind in kinds.items()})
     rows = rows.withColumns(
-        {f"__digits_{name}": digits_of(column(name), kind) for name, kind in kinds.items()}
+        {digits[name]: digits_of(column(numbers[name]), kind) for name, kind in kinds.items()}
     )
-    digits = {name: column(f"__digits_{name}") for name in kinds}
     added = {_mark_of(name): F.lit(False) for name in there}
     for name, kind in kinds.items():
-        value, number = column(name), is_number(column(name), kind)
-        own = F.when(number, value.cast("string")) if isinstance(kind, FractionalType) else value
-        added |= {name: F.coalesce(digits[name], own), _mark_of(name): number & digits[name].isNull()}
-    return rows.withColumns(added).drop(*(f"__digits_{name}" for name in kinds))
+        value, number, found = column(name), column(numbers[name]), column(digits[name])
+        # NaN is no number.
+        own = number.cast("string") if isinstance(kind, FractionalType) else value
+        added |= {name: F.coalesce(found, own), _mark_of(name): number.isNotNull() & found.isNull()}
+    return rows.withColumns(added).drop(*numbers.values(), *digits.values())
 
 
 def id_unreadable(patient: str, *visits: str | None) -> Column:

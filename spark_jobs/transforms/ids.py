@@ -82,33 +82,24 @@ def _may_have_floats(ids: pa.Array) -> bool:
     return any(sign.encode() in text for sign in _SIGNS)
 
 
-def digits_of(value: Column, kind: DataType) -> Column:
-    """The digits of a whole number, as a number or as text (whole_number); null for anything else."""
-    if isinstance(kind, DecimalType):
-        return F.when(F.floor(value) == value, F.floor(value).cast("string"))
+def number_of(value: Column, kind: DataType) -> Column:
+    """A number; of a float's text the number, infinity where it lacks digits; null for others."""
     if isinstance(kind, StringType):
+        dot, plus, infinity = (F.contains(value, F.lit(sign)) for sign in _SIGNS)
+        is_float = (dot | plus | infinity) & F.rlike(value, F.lit(_anywhere(_FLOAT)))
         number = F.btrim(value, F.lit(WHITE_SPACE)).try_cast("double")
-        may_be = _has_sign(value) & F.rlike(value, F.lit(_anywhere(_COMPLETE)))
-    else:
-        number, may_be = value.cast("double"), F.lit(True)
-    exact = EXACT_32 if isinstance(kind, FloatType) else EXACT
-    is_whole = may_be & (number == F.rint(number)) & (F.abs(number) < exact)
-    return F.when(is_whole, number.try_cast("bigint").cast("string"))
+        complete = F.when(F.rlike(value, F.lit(_anywhere(_COMPLETE))), number)
+        return F.when(is_float, F.coalesce(complete, F.lit(math.inf)))
+    return value if isinstance(kind, DecimalType) else F.when(~F.isnan(value), value)
 
 
-def is_number(value: Column, kind: DataType) -> Column:
-    """Whether it is a number, or the text of a float, which has digits_of unless it is unreadable."""
+def digits_of(number: Column, kind: DataType) -> Column:
+    """The digits of number_of a column of that type; null for none, and for an unreadable id."""
     if isinstance(kind, DecimalType):
-        return value.isNotNull()
-    if isinstance(kind, StringType):
-        is_float = _has_sign(value) & F.rlike(value, F.lit(_anywhere(_FLOAT)))
-        return F.coalesce(is_float, F.lit(False))
-    return value.isNotNull() & ~F.isnan(value)
-
-
-def _has_sign(text: Column) -> Column:
-    dot, plus, infinity = (F.contains(text, F.lit(sign)) for sign in _SIGNS)
-    return dot | plus | infinity
+        return F.when(F.floor(number) == number, F.floor(number).cast("string"))
+    exact = EXACT_32 if isinstance(kind, FloatType) else EXACT
+    is_whole = (number == F.rint(number)) & (F.abs(number) < exact)
+    return F.when(is_whole, number.try_cast("bigint").cast("string"))
 
 
 def _anywhere(pattern: str) -> str:

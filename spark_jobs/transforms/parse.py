@@ -55,9 +55,9 @@ def orders(column: pa.Array) -> Ints:
     if column.null_count == len(column):
         return np.full(len(column), MISSING, np.int64)
     if pa.types.is_integer(column.type) and column.type != pa.uint64():
-        found = column.cast(pa.int64()).fill_null(MISSING).to_numpy()
-        known = (found >= _NUMBERS.start) & (found < _NUMBERS.stop) | (found == MISSING)
-        return found if known.all() else np.where(known, found, UNREADABLE)
+        found = column.cast(pa.int64()).fill_null(0).to_numpy()
+        found = np.where((found >= _NUMBERS.start) & (found < _NUMBERS.stop), found, UNREADABLE)
+        return np.where(column.is_valid().to_numpy(zero_copy_only=False), found, MISSING)
     return _by_text(column, _order)
 
 
