@@ -79,7 +79,8 @@ def _may_have_floats(ids: pa.Array) -> bool:
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[ids.offset : ids.offset + len(ids) + 1]
     data = ids.buffers()[2]
     text = data.slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes() if data else b""
-    return any(sign.encode() in text for sign in _SIGNS)
+    # Single bytes are found much faster than two.
+    return any(sign[-1:].encode() in text and sign.encode() in text for sign in _SIGNS)
 
 
 def number_of(value: Column, kind: DataType) -> Column:
@@ -115,5 +116,7 @@ def named_visit(visit: Column) -> Column:
 
 def named_visits(visits: pa.Array) -> pa.Array:
     """As named_visit, on Arrow; null for empty text too."""
-    is_none = pc.or_(pc.equal(pc.ascii_ltrim(visits, "0"), ""), pc.equal(visits, "-1"))
+    is_none = pc.or_(pc.equal(visits, ""), pc.equal(visits, "-1"))
+    if pc.any(pc.starts_with(visits, "0")).as_py():
+        is_none = pc.or_(is_none, pc.equal(pc.ascii_ltrim(visits, "0"), ""))
     return pc.if_else(is_none, pa.scalar(None, pa.string()), visits)
