@@ -9,7 +9,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from schemas.batches import batch_folder
-from schemas.diagnoses import DIAGNOSES, KIND, REASONS, REJECTED, REJECTED_KIND, SAME_DAY
+from schemas.diagnoses import (
+    DIAGNOSES,
+    KIND,
+    LEFT_OUT,
+    ORDERS_UNREADABLE,
+    REASONS,
+    REJECTED,
+    REJECTED_KIND,
+    SAME_DAY,
+)
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import Manifest
@@ -32,13 +41,20 @@ from spark_jobs.transforms.diagnoses import (
     ParseDiagnoses,
 )
 from spark_jobs.transforms.layout import SORTED_BY, num_partitions_for
+from spark_jobs.transforms.subset import find_subset
 
 
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
-    check_positive(num_partitions=config.num_partitions)
+    check_positive(num_partitions=config.num_partitions, max_patients=config.max_patients)
     _check_two_folders(spark, config)
     if config.follow:
+        if config.max_patients:
+            raise ContractError(
+                f"follow is {config.follow}, and max_patients {config.max_patients}",
+                "claims that are followed come in batches, and the subset would change with each",
+                "leave out one of the two",
+            )
         follow(spark, config, lambda given, *folders: _write(config, as_of, _read(config, given), *folders))
         return
     given = RawInput(spark, config.input, config.format, config.format_options)
@@ -83,19 +99,23 @@ def _write(
     for found in raw.counts:
         counts |= found.first().asDict() if isinstance(found, DataFrame) else found
     source_rows = counts.pop(SOURCE_ROWS)
+    subset = find_subset(raw.rows.subset_hashes(), config.max_patients) if config.max_patients else None
+    if subset:
+        counts[LEFT_OUT] = subset.rows_left_out
+    source_rows -= counts.get(LEFT_OUT, 0)
     num_partitions = config.num_partitions or num_partitions_for(source_rows)
     targets = {GOOD: Target(output, schema=DIAGNOSES), ASIDE: Target(aside, schema=REJECTED)}
-    together, take_patients = raw.rows.by_patient(num_partitions)
+    together, take_patients = raw.rows.by_patient(num_partitions, subset)
     task = ParseDiagnoses(take_patients, raw.codes, raw.raw, raw.flags, as_of)
     written = write_parts(together, targets, task)
     files, bad_files = written.files[GOOD], written.files[ASIDE]
     seen = written.counts
     by_reason = {reason: seen[reason] for reason in REASONS if seen.get(reason)}
-    counts |= {name: seen.get(name, 0) for name in (ROWS_IN, *raw.flags, SAME_DAY)}
+    counts |= {name: seen.get(name, 0) for name in (ROWS_IN, *raw.flags, SAME_DAY, ORDERS_UNREADABLE)}
     counts |= {"rows_out": sum(f.rows for f in files), "rows_rejected": sum(f.rows for f in bad_files)}
     counts |= {"rejected": by_reason}
     check_nothing_lost(counts, source_rows, seen.get(SOURCE_ROWS, 0), config.input)
-    chosen = {"format": config.format, "as_of": config.as_of}
+    chosen = {"format": config.format, "as_of": config.as_of, "max_patients": config.max_patients}
     parameters = {"source": config.source} | {name: value for name, value in chosen.items() if value}
     return Ingested(parameters | raw.parameters, raw.inputs, files, bad_files, counts, num_partitions)
 

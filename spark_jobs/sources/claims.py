@@ -35,7 +35,7 @@ from spark_jobs.sources.claims_map_file import read_claims_map
 from spark_jobs.sources.columns import column
 from spark_jobs.sources.parquet_files import open_parquet_files
 from spark_jobs.sources.plain_claims import PlainClaims
-from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
+from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns, with_plain_ids
 from spark_jobs.sources.raw_rows import FileRows
 from spark_jobs.sources.tables import CORRUPT, RawInput, read_parquet
 from spark_jobs.transforms.codes import empty_as_null
@@ -98,14 +98,16 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     num_rows = _num_codes(table, claims_map) if claims_map.diagnoses.repeat_on_lines else num_lines
     counts = table.agg(num_rows.alias(SOURCE_ROWS), num_lines.alias(_num_rows_name(claims_map)))
 
+    table = with_plain_ids(table, claims_map.number_columns)
     if claims_map.header:
-        table = with_header(table, _sibling(raw, claims_map.header.table), claims_map.header)
+        headers = with_plain_ids(_sibling(raw, claims_map.header.table), claims_map.number_columns)
+        table = with_header(table, headers, claims_map)
         require_columns(table, claims_map.columns, where)
     lines = with_dates(with_keys(table, claims_map), claims_map)
     if claims_map.drop_duplicate_lines:
         lines = set_aside_duplicates(lines)
     if claims_map.status:
-        lines = set_aside_undone(lines, claims_map.status)
+        lines = set_aside_undone(lines, claims_map.status, claims_map)
     births = claims_map.birth and claims_map.birth.table
     lines = with_births(lines, claims_map, _sibling(raw, births) if births else None)
     lines = lines.withColumn(SYSTEM, code_system(claims_map))

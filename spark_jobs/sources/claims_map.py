@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from schemas.claims import CLAIMS_FOLDER, MAX_DIAGNOSES
 from schemas.codes import ICD9CM, ICD10CM, known_system, system_named
 from schemas.missing import is_missing
+from spark_jobs.transforms.ids import whole_number
 
+# A date_format of whole numbers; groups: unit, first day.
+SINCE = re.compile(r"(days|seconds) since ([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -57,15 +60,12 @@ class System:
 
     @property
     def names(self) -> dict[str, str]:
-        """Value, trimmed and in lower case, missing ones empty → system."""
-        return {
-            "" if is_missing(value) else value.strip().lower(): system_named(name)
-            for value, name in self.values.items()
-        }
+        """Value, as _spelt has it → system."""
+        return {_spelt(value): system_named(name) for value, name in self.values.items()}
 
     def meaning(self, value: str | None) -> str | None:
         """The system that a value of column means; None for none."""
-        spelt = "" if value is None or is_missing(value) else value.strip().lower()
+        spelt = _spelt(value or "")
         return self.names.get(spelt) or known_system(spelt)
 
     def of_columns(self, num_columns: int) -> list[SystemOf]:
@@ -76,6 +76,12 @@ class System:
 
 # A system, and the column that says it, "" for a constant.
 SystemOf = tuple[System, str]
+
+
+def _spelt(value: str) -> str:
+    """Trimmed, in lower case, `9.0` as `9`; "" for a missing one."""
+    trimmed = value.strip()
+    return "" if is_missing(trimmed) else (whole_number(trimmed) or trimmed).lower()
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,9 @@ class ClaimsMap:
             counted).
         discharge: the discharge date, likewise.
         dates: makes admission and discharge, for data that have neither.
-        date_format: Spark's pattern, e.g. MM/dd/yyyy; None: YYYY-MM-DD.
+        date_format: Spark's pattern, e.g. MM/dd/yyyy, dd-MMM-yyyy for 15-JAN-2016, ddMMMyyyy for 01JAN2010;
+            of numbers `days since 1960-01-01` or `seconds since 1960-01-01`, as in SAS, or since another day.
+            None: YYYY-MM-DD, with or without a time. Columns of dates and time stamps need none.
         claim: the claim's id.
         line: the claim line's number; only says that a row is a line.
         visit: the visit's or encounter's id; None: the claim's.
@@ -208,7 +216,9 @@ class ClaimsMap:
         status: reversed and replaced claims.
         inpatient: which claims are stays.
         birth: when patients were born.
-        missing: values that mean missing, besides the empty one and the words of schemas.missing.
+        missing: values that mean missing, besides the empty one and the words of schemas.missing, in every
+            column. A date is missing in each of its forms: `9999-12-31` in columns of dates and time stamps,
+            and with any date_format.
         repairs: of codes, before their form is looked at.
         drop_duplicate_lines: rows that are there twice, equal in every column, are set aside as
             `duplicate_line`.
@@ -257,11 +267,16 @@ class ClaimsMap:
         return found[:1] if all(of == found[0] for of in found) else found
 
     @property
+    def system_columns(self) -> list[str]:
+        """The columns that say a code system."""
+        return [name for name in dict.fromkeys(name for _, name in self.systems) if name]
+
+    @property
     def columns(self) -> list[str]:
         """Every column of the claims table, the header's among them, that the map names; lower case."""
         parts = [
             [self.patient, self.claim, self.line, self.visit, self.diagnoses.order],
-            [name for _, system in self.codes for name in (system.column, *expand(system.columns or []))],
+            self.system_columns,
             self.code_columns,
             self.admit,
             self.discharge,
@@ -271,6 +286,28 @@ class ClaimsMap:
             [self.birth.column] if self.birth and not self.birth.table else [],
         ]
         return list(dict.fromkeys(plain(name) for part in parts for name in part if name))
+
+    @property
+    def number_columns(self) -> list[str]:
+        """Those whose numbers are whole, as ids are: `9.0` is `9`; lower case. A code may be `401.0`."""
+        header, status, stays, dates = self.header, self.status, self.inpatient, self.dates
+        parts = [
+            [self.patient, self.claim, self.line, self.visit],
+            self.system_columns,
+            header.on if header else [],
+            [status.column, status.original] if status else [],
+            [stays.column] if stays else [],
+            [dates.order_by, dates.length_of_stay] if dates else [],
+            [*self.admit, *self.discharge] if self.date_format else [],
+            [self.birth.column] if self.birth else [],
+        ]
+        return list(dict.fromkeys(plain(name) for part in parts for name in part if name))
+
+    @property
+    def missing_values(self) -> list[str]:
+        """`missing`, and as the columns above have it where it is a whole number (`-1.0`)."""
+        plain_ones = (whole_number(value) for value in self.missing)
+        return list(dict.fromkeys([*self.missing, *(value for value in plain_ones if value)]))
 
 
 GENERATED = ClaimsMap(

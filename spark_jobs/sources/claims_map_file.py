@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 import fsspec
@@ -9,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from schemas.errors import ContractError
-from spark_jobs.sources.claims_map import GENERATED, ClaimsMap, System, expand
+from spark_jobs.sources.claims_map import GENERATED, SINCE, ClaimsMap, System, expand
 
 _NESTED = re.compile(r"\bmap\.")
 
@@ -87,6 +88,11 @@ def _check(claims_map: ClaimsMap, where: str) -> None:
             "it is a date, YYYY-MM-DD",
         ),
         (dates is None or dates.gap_days >= 0, "dates.gap_days", "it is 0 or more"),
+        (
+            " since " not in (claims_map.date_format or "") or _is_since(claims_map.date_format or ""),
+            "date_format",
+            "it is a pattern of Spark's, `days since YYYY-MM-DD` or `seconds since YYYY-MM-DD`",
+        ),
     ]
     for holds, key, rule in rules:
         if not holds:
@@ -116,6 +122,14 @@ def _rules_of_system(system: System, num_columns: int) -> list[tuple[bool, str, 
             "a column for each column of codes",
         ),
     ]
+
+
+def _is_since(date_format: str) -> bool:
+    found = SINCE.fullmatch(date_format)
+    try:
+        return found is not None and bool(datetime.date.fromisoformat(found[2]))
+    except ValueError:
+        return False
 
 
 def _patterns(claims_map: ClaimsMap) -> list[str]:

@@ -10,7 +10,15 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.codes import ALIASES, PUNCTUATION
-from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_malformed
+from spark_jobs.sources.raw import (
+    RawDiagnoses,
+    as_text,
+    id_unreadable,
+    raw_diagnoses,
+    require_columns,
+    row_malformed,
+    with_plain_ids,
+)
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null, is_missing_word, trim
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SOURCE_ROWS, SYSTEM
@@ -22,14 +30,14 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     """Read an extract: one file, or a folder of files with one header. Raises ContractError."""
     table = raw.read(separator="\t")
     require_columns(table, COLUMNS, raw.uri)
-    table = as_text(table, ("vadate", "vddate"))
+    table = as_text(with_plain_ids(table, ["patient_id"]), ("vadate", "vddate"))
     system, code = _split_diag()
     said = {
         PATIENT: empty_as_null(F.col("patient_id").cast("string")),
         ADMIT: F.col("vadate"),
         DISCHARGE: F.col("vddate"),
         SYSTEM: system,
-        SET_ASIDE: row_malformed(),
+        SET_ASIDE: F.coalesce(row_malformed(), id_unreadable("patient_id")),
     }
     # The order in which the original's script sorts a visit.
     order = ("poa", "third_party_ind", "diagnosis_priority")

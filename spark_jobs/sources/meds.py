@@ -20,10 +20,26 @@ from pyspark.sql.types import StringType
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
 from schemas.errors import ContractError
 from spark_jobs.sources.columns import column
-from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
+from spark_jobs.sources.raw import (
+    RawDiagnoses,
+    id_unreadable,
+    raw_diagnoses,
+    require_columns,
+    with_plain_ids,
+)
 from spark_jobs.sources.tables import RawInput
 from spark_jobs.transforms.codes import empty_as_null
-from spark_jobs.transforms.diagnoses import ADMIT, BIRTH_DATE, DISCHARGE, PATIENT, SOURCE_ROWS, SYSTEM, VISIT
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    BIRTH_DATE,
+    DISCHARGE,
+    PATIENT,
+    SET_ASIDE,
+    SOURCE_ROWS,
+    SYSTEM,
+    VISIT,
+)
+from spark_jobs.transforms.ids import named_visit
 
 VISIT_COLUMNS = ("visit_id", "hadm_id", "encounter_id")
 NO_VISIT = "day_is_visit"
@@ -57,10 +73,13 @@ def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
     there = [name for name in VISIT_COLUMNS if name in table.columns]
     visit = options.visit.lower() if options.visit else there[0] if there else None
 
+    table = with_plain_ids(table, ["subject_id", *([visit] if visit else [])])
     events = table.withColumns(
         {
             "patient_id": F.col("subject_id").cast("string"),
-            "visit": empty_as_null(column(visit).cast("string")) if visit else F.lit(None).cast("string"),
+            "visit": named_visit(empty_as_null(column(visit).cast("string")))
+            if visit
+            else F.lit(None).cast("string"),
             "day": F.col("time").cast("date"),
         }
     )
@@ -77,6 +96,7 @@ def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
         ADMIT: F.coalesce("first_day", "day") if visit else F.col("day"),
         DISCHARGE: F.coalesce("last_day", "day") if visit else F.col("day"),
         SYSTEM: F.col("system"),
+        SET_ASIDE: id_unreadable("subject_id", visit),
         BIRTH_DATE: F.col(BIRTH_DATE),
         NO_VISIT: F.col("visit").isNull(),
     }

@@ -12,10 +12,14 @@ vocabulary of its source concept, where the folder has a table `concept` that kn
 An event to which none of this applies, as a condition with concept 0 ("no matching concept"), is rejected as
 `code_system_unknown`. Rows whose system is that of an option or of the last rule are counted as
 `system_assumed`. OMOP has no order of events inside a visit: ours is by code.
+
+An event's visit is the one with its id and its person in visit_occurrence. Where there is none (id 0, as some
+write for no visit, or the visit of another person), the event has no visit, and its own dates.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from functools import partial, reduce
 
@@ -24,7 +28,15 @@ from pyspark.sql import functions as F
 
 from schemas.codes import ICD9CM, ICD10CM, ICD10PCS, NDC, SYSTEMS
 from spark_jobs.checks import check_choice
-from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_malformed
+from spark_jobs.sources.raw import (
+    RawDiagnoses,
+    as_text,
+    id_unreadable,
+    raw_diagnoses,
+    require_columns,
+    row_malformed,
+    with_plain_ids,
+)
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null, trim
 from spark_jobs.transforms.diagnoses import (
@@ -38,12 +50,14 @@ from spark_jobs.transforms.diagnoses import (
     VISIT,
 )
 
+NUMBERS = re.compile(r".*_id|(year|month|day)_of_birth")
 VISITS = "visit_occurrence"
 PERSONS = "person"
 CONCEPTS = "concept"
 CONDITION = "condition"
 CODE = "__code"
-VISIT_COLUMNS = ("visit_occurrence_id", "visit_start_date", "visit_end_date")
+PERSON_ID, VISIT_ID = "person_id", "visit_occurrence_id"
+VISIT_COLUMNS = (VISIT_ID, PERSON_ID, "visit_start_date", "visit_end_date")
 ICD9CM_CONCEPTS = (44_819_000, 44_838_000)
 FIRST_LOCAL_CONCEPT = 2_000_000_000
 ASSUMED = "system_assumed"
@@ -67,7 +81,7 @@ class Domain:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return ("person_id", self.start, self.type, "visit_occurrence_id", self.code, self.concept)
+        return (PERSON_ID, self.start, self.type, VISIT_ID, self.code, self.concept)
 
     @property
     def type(self) -> str:
@@ -138,18 +152,18 @@ class OmopOptions:
 def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     """Read OMOP tables. Raises ContractError for a missing table or column, or an unknown domain.
 
-    Flags: `system_assumed` (see above), `dates_of_condition` (no such visit: the event's own dates stand in),
-    `visit_unknown` (of these, a visit is named that the visit table lacks). Counts: `rows_of_other_types`,
-    `persons_unknown`, persons who are not in the person table.
+    Flags: `system_assumed` (see above), `dates_of_condition` (no such visit: the event's own dates are
+    taken), `visit_unknown` (of these, a visit is named that the visit table lacks, or has for another
+    person). Counts: `rows_of_other_types`, `persons_unknown`, persons who are not in the person table.
     """
     check_choice("omop.domains", options.domains, list(DOMAINS))
     domains = {name: DOMAINS[name] for name in options.domains}
     tables = raw.tables([*(domain.table for domain in domains.values()), VISITS, PERSONS])
-    tables = {name: as_text(rows, [c for c in rows.columns if c != CORRUPT]) for name, rows in tables.items()}
+    tables = {name: _text_alone(rows) for name, rows in tables.items()}
     needed = {domain.table: domain.columns for domain in domains.values()}
-    for name, columns in (needed | {VISITS: VISIT_COLUMNS, PERSONS: ("person_id",)}).items():
+    for name, columns in (needed | {VISITS: VISIT_COLUMNS, PERSONS: (PERSON_ID,)}).items():
         require_columns(tables[name], columns, name)
-    concepts = raw.tables([CONCEPTS])[CONCEPTS] if raw.has_table(CONCEPTS) else None
+    concepts = _text_alone(raw.tables([CONCEPTS])[CONCEPTS]) if raw.has_table(CONCEPTS) else None
 
     chosen = {name: _is_chosen(name, options) for name in domains}
     counts = [
@@ -192,6 +206,12 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     )
 
 
+def _text_alone(rows: DataFrame) -> DataFrame:
+    """Every column as text; ids and other whole numbers of one spelling, whichever type they have."""
+    columns = [name for name in rows.columns if name != CORRUPT]
+    return as_text(with_plain_ids(rows, [name for name in columns if NUMBERS.fullmatch(name)]), columns)
+
+
 def _is_chosen(name: str, options: OmopOptions) -> Column:
     if name != CONDITION or not options.condition_types:
         return F.lit(True)
@@ -226,30 +246,33 @@ def _with_systems(
 
 
 def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
-    visit_id = empty_as_null(F.col("visit_occurrence_id"))
+    visit_id, person_id = (empty_as_null(F.col(name)) for name in (VISIT_ID, PERSON_ID))
     stays = visits.where(F.col(CORRUPT).isNull() & visit_id.isNotNull()).select(
         visit_id.alias("stay_id"),
+        person_id.alias("stay_person"),
         F.col("visit_start_date").alias("stay_start"),
         F.col("visit_end_date").alias("stay_end"),
     )
     rows = events.withColumns(
-        {VISIT: visit_id} | ({} if domain.end in events.columns else {domain.end: F.lit(None).cast("string")})
+        {VISIT: visit_id, PATIENT: person_id}
+        | ({} if domain.end in events.columns else {domain.end: F.lit(None).cast("string")})
     )
-    joined = rows.join(stays, F.col(VISIT) == F.col("stay_id"), "left")
+    same = (F.col(VISIT) == F.col("stay_id")) & (F.col(PATIENT) == F.col("stay_person"))
+    joined = rows.join(stays, same, "left")
     has_stay = F.col("stay_id").isNotNull()
     own_end = F.coalesce(empty_as_null(F.col(domain.end)), F.col(domain.start))
     return joined.select(
         *domain.columns,
         domain.end,
         CORRUPT,
-        empty_as_null(F.col("person_id")).alias(PATIENT),
-        VISIT,
+        PATIENT,
+        F.col("stay_id").alias(VISIT),
         F.when(has_stay, F.col("stay_start")).otherwise(F.col(domain.start)).alias(ADMIT),
         F.when(has_stay, F.col("stay_end")).otherwise(own_end).alias(DISCHARGE),
         SYSTEM,
         ASSUMED,
         F.col(domain.code).alias(CODE),
-        row_malformed().alias(SET_ASIDE),
+        F.coalesce(row_malformed(), id_unreadable(PERSON_ID, VISIT_ID)).alias(SET_ASIDE),
         (~has_stay).alias("dates_of_condition"),
         (~has_stay & F.col(VISIT).isNotNull()).alias("visit_unknown"),
     )
@@ -258,7 +281,7 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
 def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> DataFrame:
     """Adds the `vocabulary` of the source concept (`RxNorm` is RXNORM); null where it is not known."""
     require_columns(concepts, ("concept_id", "vocabulary_id"), CONCEPTS)
-    number = F.col("concept_id").cast("string").try_cast("bigint")
+    number = F.col("concept_id").try_cast("bigint")
     name = F.upper(F.replace(empty_as_null(F.col("vocabulary_id")), F.lit(" "), F.lit("_")))
     # Concept 0 is "no matching concept", of vocabulary None; a site's own vocabulary is no code system.
     known = concepts.where((number > 0) & (number < FIRST_LOCAL_CONCEPT)).select(

@@ -6,9 +6,10 @@ the same rows, byte for byte; this one needs no row to go through the JVM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,7 +17,11 @@ from schemas.codes import system_named
 from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK
 from spark_jobs.sources.claims_map import ClaimsMap, System, plain
 from spark_jobs.transforms.codes import numbers_of, present
-from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SYSTEM, VISIT
+from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM, VISIT
+from spark_jobs.transforms.ids import named_visits, plain_ids
+
+# Of a column of ids: they, and which of them are unreadable (plain_ids).
+Ids = tuple[pa.Array, npt.NDArray[np.bool_] | None]
 
 
 class PlainClaims:
@@ -47,16 +52,28 @@ class PlainClaims:
             and _are(schema, numbers, lambda kind: pa.types.is_string(kind) or pa.types.is_integer(kind))
         )
 
+    @property
+    def id_columns(self) -> list[str]:
+        of = self.claims_map
+        return list(dict.fromkeys(plain(name) for name in (of.patient, of.visit or of.claim) if name))
+
     def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """((N,) ids, "" for none; (N,) the visit's, else the claim's, null for none)."""
+        of = self.claims_map
+        return self._patients_and_visits(rows, _ids(rows, of.patient, of.visit or of.claim))
+
+    def _patients_and_visits(self, rows: pa.RecordBatch, ids: Mapping[str, Ids]) -> tuple[pa.Array, pa.Array]:
         visit = self.claims_map.visit or self.claims_map.claim
-        visits = present(rows[plain(visit)]) if visit else pa.nulls(rows.num_rows, pa.string())
-        return present(rows[plain(self.claims_map.patient)]).fill_null(""), visits
+        visits = ids[visit][0] if visit else pa.nulls(rows.num_rows, pa.string())
+        return ids[self.claims_map.patient][0].fill_null(""), named_visits(visits)
 
     def said(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         of = self.claims_map
-        patients, visits = self.patients_and_visits(rows)
+        ids = _ids(rows, of.patient, of.claim, of.visit)
+        patients, visits = self._patients_and_visits(rows, ids)
         added = {PATIENT: patients, VISIT: visits, SYSTEM: self._systems(rows)}
+        if any(unreadable is not None for _, unreadable in ids.values()):
+            added[SET_ASIDE] = self._set_aside(rows.num_rows, ids)
         for side, flag, names in (
             (ADMIT, ADMIT_FALLBACK, of.admit),
             (DISCHARGE, DISCHARGE_FALLBACK, of.discharge),
@@ -70,6 +87,15 @@ class PlainClaims:
         for name, column in added.items():
             rows = rows.append_column(name, column)
         return rows
+
+    def _set_aside(self, num_rows: int, ids: Mapping[str, Ids]) -> pa.Array:
+        reasons = np.full(num_rows, None, object)
+        # The last one wins: the patient.
+        for name, (_, unreadable) in reversed(ids.items()):
+            if unreadable is not None:
+                is_patient = name == self.claims_map.patient
+                reasons[unreadable] = "patient_unreadable" if is_patient else "visit_unreadable"
+        return pa.array(reasons, pa.string())
 
     def _systems(self, rows: pa.RecordBatch) -> pa.Array:
         """(N,) code systems, or lists of one for each code column."""
@@ -89,6 +115,10 @@ def _meant(rows: pa.RecordBatch, system: System, name: str) -> pa.Array:
     # Index -1 (null) selects the last.
     names = [system.meaning(value) for value in (*found.dictionary.to_pylist(), None)]
     return pa.array(names, pa.string()).take(pa.array(numbers_of(found) % len(names)))
+
+
+def _ids(rows: pa.RecordBatch, *names: str | None) -> dict[str, Ids]:
+    return {name: plain_ids(present(rows[plain(name)])) for name in names if name}
 
 
 def _are(schema: pa.Schema, names: Iterable[str | None], fits) -> bool:

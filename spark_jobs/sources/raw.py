@@ -8,12 +8,14 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import FractionalType
 
 from schemas.errors import ContractError
 from spark_jobs.sources.columns import SEVERAL_VALUES, column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
+from spark_jobs.transforms.ids import KINDS, digits_of, number_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,41 @@ def raw_diagnoses(
 def row_malformed() -> Column:
     """SET_ASIDE of a table as it was read: lines that could not be split into fields."""
     return F.when(column(CORRUPT).isNotNull(), "row_malformed")
+
+
+def with_plain_ids(rows: DataFrame, names: Iterable[str]) -> DataFrame:
+    """The same columns, ids in those named of one spelling (transforms.ids); an unreadable one keeps its own,
+    and has a mark (id_unreadable). Only numbers that need not be whole and text change, to text.
+    """
+    there = [name for name in dict.fromkeys(names) if name in rows.columns]
+    kinds = {
+        name: rows.schema[name].dataType for name in there if isinstance(rows.schema[name].dataType, KINDS)
+    }
+    # Step by step: what an expression has twice, Spark compiles and works out twice.
+    numbers, digits = ({name: f"__{step}_{name}" for name in kinds} for step in ("number", "digits"))
+    rows = rows.withColumns({numbers[name]: number_of(column(name), kind) for name, kind in kinds.items()})
+    rows = rows.withColumns(
+        {digits[name]: digits_of(column(numbers[name]), kind) for name, kind in kinds.items()}
+    )
+    added = {_mark_of(name): F.lit(False) for name in there}
+    for name, kind in kinds.items():
+        value, number, found = column(name), column(numbers[name]), column(digits[name])
+        # NaN is no number.
+        own = number.cast("string") if isinstance(kind, FractionalType) else value
+        added |= {name: F.coalesce(found, own), _mark_of(name): number.isNotNull() & found.isNull()}
+    return rows.withColumns(added).drop(*numbers.values(), *digits.values())
+
+
+def id_unreadable(patient: str, *visits: str | None) -> Column:
+    """SET_ASIDE of a table that with_plain_ids made. visits: columns with ids of visits or claims."""
+    unreadable = F.when(column(_mark_of(patient)), "patient_unreadable")
+    for visit in filter(None, visits):
+        unreadable = unreadable.when(column(_mark_of(visit)), "visit_unreadable")
+    return unreadable
+
+
+def _mark_of(name: str) -> str:
+    return f"__unreadable_{name}"
 
 
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:

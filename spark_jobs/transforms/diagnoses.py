@@ -18,10 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codes import SEPARATOR
-from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
+from schemas.diagnoses import (
+    DIAGNOSES,
+    ORDER_COLUMNS,
+    ORDERS_UNREADABLE,
+    REASONS,
+    REJECTED,
+    SAME_DAY,
+)
 from schemas.missing import is_missing
 from spark_jobs.transforms.codes import distinct_tokens, numbers_of
-from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
+from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, orders
 from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
@@ -53,7 +60,8 @@ Ints = npt.NDArray[np.int64]
 
 
 class ParseDiagnoses:
-    """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, and SAME_DAY.
+    """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, SAME_DAY, and
+    ORDERS_UNREADABLE.
 
     take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags:
     see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns. as_of: the
@@ -85,7 +93,7 @@ class ParseDiagnoses:
         system, systems = _systems_of(rows[SYSTEM], row, column)
         tokens, token = distinct_tokens(system, systems, code, codes)
         of_rows = {ADMIT: days(rows[ADMIT]), DISCHARGE: days(rows[DISCHARGE])}
-        of_rows |= {name: whole_numbers(rows[name]) for name in ORDERS}
+        of_rows |= {name: orders(rows[name]) for name in ORDERS}
         values = {name: of[row] for name, of in of_rows.items()}
         if len(self.codes) > 1:
             values[ORDERS[0]] = column + 1
@@ -108,7 +116,6 @@ class ParseDiagnoses:
         dated = (admit < MISSING) & (discharge < MISSING)
         aside = rows[SET_ASIDE].dictionary_encode()
         of_source = numbers_of(aside)
-        unreadable = [values[name] == UNREADABLE for name in ORDERS]
         born = days(rows[BIRTH_DATE])
         last = (self.as_of - datetime.date(1970, 1, 1)).days if self.as_of else MISSING
         return {
@@ -121,7 +128,6 @@ class ParseDiagnoses:
             "discharge_before_admit": dated & (discharge < admit),
             "before_birth": (born < MISSING) & (admit < born),
             "in_future": (discharge < MISSING) & (discharge > last),
-            "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
 
     def _count(
@@ -136,6 +142,8 @@ class ParseDiagnoses:
             counts[flag] += int(np.count_nonzero(_marked(rows[flag], row, column) & (reason == _NONE)))
         same_day = values[ADMIT] == values[DISCHARGE]
         counts[SAME_DAY] += int(np.count_nonzero(same_day & (reason == _NONE)))
+        unreadable = np.any([values[name] == UNREADABLE for name in ORDERS], axis=0)
+        counts[ORDERS_UNREADABLE] += int(np.count_nonzero(unreadable & (reason == _NONE)))
 
     def _rejected(
         self, rows: pa.RecordBatch, row: Ints, patient: Ints, column: Ints, reason: Ints
@@ -216,9 +224,9 @@ def _contract(
 
     patient: (rows,) rank of each row's; row, values, token: (N,) of each diagnosis.
     """
-    orders = [values[name] for name in ORDERS]
+    ranks = [np.where(values[name] == UNREADABLE, MISSING, values[name]) for name in ORDERS]
     visit = _ranks(rows[VISIT])
-    order = sorted_by(patient[row], values[DISCHARGE], *orders, token, values[ADMIT], visit[row])
+    order = sorted_by(patient[row], values[DISCHARGE], *ranks, token, values[ADMIT], visit[row])
     row = row[order]
     columns = [
         rows[PATIENT].take(row),
@@ -227,7 +235,7 @@ def _contract(
         pa.array(tokens, pa.string()).take(token[order]),
         *(
             pa.array(of[order].clip(max=2**31 - 1).astype(np.int32), mask=of[order] == MISSING)
-            for of in orders
+            for of in ranks
         ),
     ]
     assert all(token.count(SEPARATOR) for token in tokens)
