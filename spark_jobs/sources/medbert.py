@@ -20,7 +20,7 @@ COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority"
 
 def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     """Read an extract: one file, or a folder of files with one header. Raises ContractError."""
-    table = raw.read(separator="\t")
+    table = raw.read(separator="\t", needed=COLUMNS)
     require_columns(table, COLUMNS, raw.uri)
     table = as_text(table, ("vadate", "vddate"))
     system, code = _split_diag()

@@ -37,6 +37,7 @@ CONCEPTS = "concept"
 CONDITION = "condition"
 CODE = "__code"
 VISIT_COLUMNS = ("visit_occurrence_id", "visit_start_date", "visit_end_date")
+CONCEPT_COLUMNS = ("concept_id", "vocabulary_id")
 ICD9CM_CONCEPTS = (44_819_000, 44_838_000)
 FIRST_LOCAL_CONCEPT = 2_000_000_000
 FLAGS = ("dates_of_condition", "visit_unknown")
@@ -102,12 +103,16 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     """
     check_choice("omop.domains", options.domains, list(DOMAINS))
     domains = {name: DOMAINS[name] for name in options.domains}
-    tables = raw.tables([*(domain.table for domain in domains.values()), VISITS, PERSONS])
-    tables = {name: as_text(rows, [c for c in rows.columns if c != CORRUPT]) for name, rows in tables.items()}
     needed = {domain.table: domain.columns for domain in domains.values()}
-    for name, columns in (needed | {VISITS: VISIT_COLUMNS, PERSONS: ("person_id",)}).items():
+    needed |= {VISITS: VISIT_COLUMNS, PERSONS: ("person_id",)}
+    tables = raw.tables(needed)
+    tables = {name: as_text(rows, [c for c in rows.columns if c != CORRUPT]) for name, rows in tables.items()}
+    for name, columns in needed.items():
         require_columns(tables[name], columns, name)
-    concepts = raw.tables([CONCEPTS])[CONCEPTS] if raw.has_table(CONCEPTS) else None
+    concepts = None
+    if raw.has_table(CONCEPTS):
+        # Athena's tables have tabs, and no quotes around their names, which may have quotes in them.
+        concepts = raw.tables({CONCEPTS: CONCEPT_COLUMNS}, tabs_are_plain=True)[CONCEPTS]
 
     chosen = {name: _is_chosen(name, options) for name in domains}
     counts = [
@@ -203,7 +208,7 @@ def _entries(
 
 def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> DataFrame:
     """SYSTEM from the vocabulary of the source concept (`RxNorm` is RXNORM); as before where unknown."""
-    require_columns(concepts, ("concept_id", "vocabulary_id"), CONCEPTS)
+    require_columns(concepts, CONCEPT_COLUMNS, CONCEPTS)
     number = F.col("concept_id").cast("string").try_cast("bigint")
     name = F.upper(F.replace(empty_as_null(F.col("vocabulary_id")), F.lit(" "), F.lit("_")))
     # Concept 0 is "no matching concept", of vocabulary None; a site's own vocabulary is no code system.
