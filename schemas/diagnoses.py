@@ -61,9 +61,12 @@ NOTED: dict[str, str] = {
 # Reasons that only a source can know: a rule on its claims.
 SOURCE_REASONS = ("duplicate_line", "claim_reversed", "claim_replaced", "repeated_on_line")
 
+ENCODING_UNREADABLE = "encoding_unreadable"
+
 # Reasons in the order in which they are tried: a row has the first that applies.
 REASONS: dict[str, str] = {
     "row_malformed": "the row does not have the number of fields of its table's header",
+    ENCODING_UNREADABLE: "a column that is read has bytes that are not of the encoding it was read in",
     "duplicate_line": "an equal row was read already",
     "claim_reversed": "the claim takes another back, or was taken back by another",
     "claim_replaced": "the claim was replaced by a later one",

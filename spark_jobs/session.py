@@ -14,7 +14,7 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     # Overflow and bad casts raise. Where a bad value is expected, the code says so with try_cast.
     "spark.sql.ansi.enabled": "true",
-    # Parquet's nanoseconds, as pandas writes them: Spark reads them so, or not at all (sources.parquet_tables).
+    # Nanoseconds in Parquet, as pandas writes them: Spark reads them so, or not (sources.parquet_tables).
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # Joins small enough are broadcast and small shuffle partitions merged at run time. The result does not
     # depend on it: partitions whose number is part of the contract are asked for by number, and those it

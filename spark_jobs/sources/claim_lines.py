@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
 from spark_jobs.sources.columns import column, row_hash
-from spark_jobs.sources.raw import require_columns, row_malformed
+from spark_jobs.sources.raw import require_columns, row_unreadable
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -64,12 +64,13 @@ def with_header(lines: DataFrame, headers: DataFrame, header: Header) -> DataFra
 def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
     """Adds patient, claim, visit, line, order, `__set_aside` and, where rows are compared, their hash.
 
-    A row that could not be split into fields is set aside: no rule on other rows may go by what it says.
+    A row that cannot be read as it is meant is set aside: no rule on other rows may go by what it says.
     """
 
     def of(name: str | None) -> Column:
         return filled(column(plain(name)), claims_map) if name else F.lit(None).cast("string")
 
+    keys_of_header = map(plain, claims_map.header.on) if claims_map.header else ()
     rows_are_compared = claims_map.drop_duplicate_lines or claims_map.diagnoses.repeat_on_lines
     return table.withColumns(
         {
@@ -78,7 +79,7 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             VISIT: of(claims_map.visit or claims_map.claim),
             LINE: of(claims_map.line),
             ORDERS[0]: of(claims_map.diagnoses.order),
-            SET_ASIDE: row_malformed(),
+            SET_ASIDE: row_unreadable(table, [*claims_map.columns, *keys_of_header]),
         }
         | ({ROW: row_hash(table)} if rows_are_compared else {})
     )
@@ -105,12 +106,24 @@ def with_dates(lines: DataFrame, claims_map: ClaimsMap) -> DataFrame:
 
 
 def code_system(claims_map: ClaimsMap) -> Column:
+    """The code system of a row's codes; an array where each diagnosis column has its own, in their order."""
     system = claims_map.system
     if system.constant:
         return F.lit(system.constant)
-    value = F.lower(filled(column(plain(system.column or "")), claims_map))
-    names = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-    return F.try_element_at(F.create_map(*(F.lit(text) for pair in names.items() for text in pair)), value)
+    meant = meanings(claims_map)
+    # A map of Spark's has no entry for null.
+    names = F.create_map(*(F.lit(text) for pair in meant.items() for text in pair))
+
+    def of(name: str) -> Column:
+        value = F.lower(filled(column(plain(name)), claims_map))
+        return F.try_element_at(names, F.coalesce(value, F.lit("")))
+
+    return F.array(*map(of, claims_map.system_columns)) if system.columns else of(system.column or "")
+
+
+def meanings(claims_map: ClaimsMap) -> dict[str, str]:
+    """Value of the system's column, trimmed and in lower case, "" for none → the system that it means."""
+    return {spelt.strip().lower(): name for spelt, name in claims_map.system.values.items()}
 
 
 def with_births(lines: DataFrame, claims_map: ClaimsMap, patients: DataFrame | None) -> DataFrame:

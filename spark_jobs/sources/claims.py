@@ -121,7 +121,7 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     repeated = claims_map.diagnoses.repeat_on_lines
     shown = [*claims_map.columns, CORRUPT]
     if repeated:
-        lines, codes = _one_code_a_row(lines, codes)
+        lines, codes = _one_code_a_row(lines, codes, claims_map)
         lines, shown = repeated_on_lines(lines, CODE), [*shown, DIAGNOSIS_COLUMN]
     flags = tuple(flag for flag in (*DATE_FLAGS, CODES_REPAIRED) if flag in lines.columns)
     said = {name: F.col(name) for name in (PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, SET_ASIDE, *flags)}
@@ -193,7 +193,10 @@ def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dic
     if not claims_map.missing and not claims_map.repairs:
         return lines, {name: name for name in names}
     found = {name: filled(column(name), claims_map) for name in names}
-    mended = {name: _repaired(code, claims_map) for name, code in found.items()}
+    mended = {
+        name: _repaired(code, _system_of(place, claims_map), claims_map)
+        for place, (name, code) in enumerate(found.items())
+    }
     lines = lines.withColumns({f"__code_{name}": code for name, code in mended.items()})
     if claims_map.repairs:
         changed = [F.coalesce(column(f"__code_{name}") != found[name], F.lit(False)) for name in names]
@@ -201,10 +204,15 @@ def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dic
     return lines, {name: f"__code_{name}" for name in names}
 
 
-def _repaired(code: Column, claims_map: ClaimsMap) -> Column:
+def _system_of(place: int, claims_map: ClaimsMap) -> Column:
+    """The code system of one diagnosis column, by its place."""
+    return F.col(SYSTEM)[place] if claims_map.system.columns else F.col(SYSTEM)
+
+
+def _repaired(code: Column, system: Column, claims_map: ClaimsMap) -> Column:
     for repair in claims_map.repairs:
         mended = F.regexp_replace(code, repair.pattern, repair.replacement)
-        code = F.when(F.col(SYSTEM) == repair.system, mended).otherwise(code) if repair.system else mended
+        code = F.when(system == repair.system, mended).otherwise(code) if repair.system else mended
     return code
 
 
@@ -215,7 +223,9 @@ def _num_codes(lines: DataFrame, claims_map: ClaimsMap) -> Column:
     return F.coalesce(F.sum(reduce(add, filled_ones, F.lit(1))), F.lit(0))
 
 
-def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
+def _one_code_a_row(
+    lines: DataFrame, codes: dict[str, str], claims_map: ClaimsMap
+) -> tuple[DataFrame, dict[str, str]]:
     """A row for each code of a line, its column and place named; at least the first of each line."""
     mended = [F.col(CODES_REPAIRED)] if CODES_REPAIRED in lines.columns else []
     slots = [
@@ -223,11 +233,12 @@ def _one_code_a_row(lines: DataFrame, codes: dict[str, str]) -> tuple[DataFrame,
             F.lit(name).alias(DIAGNOSIS_COLUMN),
             F.lit(place).alias(ORDERS[0]),
             empty_as_null(column(code).cast("string")).alias(CODE),
+            _system_of(place - 1, claims_map).alias(SYSTEM),
             *(of_codes[place - 1].alias(CODES_REPAIRED) for of_codes in mended),
         )
         for place, (name, code) in enumerate(codes.items(), start=1)
     ]
     filled_ones = F.filter(F.array(*slots), lambda slot: slot[CODE].isNotNull() | (slot[ORDERS[0]] == 1))
-    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], CODES_REPAIRED)]
+    kept = [column(name) for name in lines.columns if name not in (ORDERS[0], SYSTEM, CODES_REPAIRED)]
     long = lines.select(*kept, F.explode(filled_ones).alias("__slot"))
     return long.select("*", "__slot.*").drop("__slot"), {CODE: CODE}

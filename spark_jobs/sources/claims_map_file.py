@@ -51,12 +51,20 @@ def parse_claims_map(text: str, where: str) -> ClaimsMap:
 def _check(claims_map: ClaimsMap, where: str) -> None:
     """Raise ContractError for keys that do not go together."""
     system, dates, status = claims_map.system, claims_map.dates, claims_map.status
-    by_column = system.column is not None and bool(system.values)
-    by_constant = system.constant is not None
+    ways = [system.constant is not None, system.column is not None, system.columns is not None]
     both = bool(claims_map.admit) and bool(claims_map.discharge)
     columns = claims_map.diagnosis_columns
     rules = [
-        (by_column != by_constant, "system", "it has a constant, or a column and values, not both"),
+        (
+            sum(ways) == 1 and bool(system.values) != ways[0],
+            "system",
+            "it has a constant, or a column and values, or columns and values, not both",
+        ),
+        (
+            not system.columns or len(claims_map.system_columns) == len(columns),
+            "system.columns",
+            "it has one for each of diagnoses.columns",
+        ),
         (
             both != (dates is not None) and bool(claims_map.admit) == bool(claims_map.discharge),
             "admit, discharge, dates",

@@ -10,7 +10,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.medbert_types import PREFIXES
-from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_malformed
+from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_unreadable
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SOURCE_ROWS, SYSTEM
@@ -29,7 +29,7 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
         ADMIT: F.col("vadate"),
         DISCHARGE: F.col("vddate"),
         SYSTEM: system,
-        SET_ASIDE: row_malformed(),
+        SET_ASIDE: row_unreadable(table, COLUMNS),
     }
     # The order in which the original's script sorts a visit.
     order = ("poa", "third_party_ind", "diagnosis_priority")

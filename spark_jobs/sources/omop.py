@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from schemas.codes import ICD9CM, ICD10CM
 from spark_jobs.checks import check_choice
-from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_malformed
+from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_unreadable
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -200,7 +200,7 @@ def _entries(
         F.when(has_stay, F.col("stay_end")).otherwise(own_end).alias(DISCHARGE),
         SYSTEM,
         F.col(domain.code).alias(CODE),
-        row_malformed().alias(SET_ASIDE),
+        row_unreadable(rows, [*domain.columns, domain.end]).alias(SET_ASIDE),
         (~has_stay).alias("dates_of_condition"),
         (~has_stay & F.col(VISIT).isNotNull()).alias("visit_unknown"),
     )

@@ -111,7 +111,7 @@ class Footer:
 
     @cached_property
     def kinds(self) -> Mapping[str, str]:
-        """Plain name → type, kinds of text as one; times in nanoseconds may be of INT96, which Spark reads."""
+        """Plain name → type, kinds of text as one; INT96, which Spark reads, is marked."""
         return {plain_name(name): kind for name, kind in self._kinds()}
 
     @property

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK
+from schemas.diagnoses import ENCODING_UNREADABLE
+from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK, meanings
 from spark_jobs.sources.claims_map import ClaimsMap, plain
 from spark_jobs.transforms.codes import WHITE_SPACE, numbers_of
-from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SYSTEM, VISIT
+from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM, VISIT
+from spark_jobs.transforms.encoding import has_replaced
 
 
 class PlainClaims:
@@ -36,7 +39,8 @@ class PlainClaims:
             *(of.header, of.dates, of.date_format, of.status, of.inpatient, of.birth),
             *(of.missing, of.repairs, of.drop_duplicate_lines, of.diagnoses.repeat_on_lines),
         )
-        ids, numbers = [of.patient, of.claim, of.visit], [of.system.column, of.diagnoses.order]
+        ids = [of.patient, of.claim, of.visit]
+        numbers = [of.system.column, *of.system_columns, of.diagnoses.order]
         return (
             not any(further)
             and _are(schema, [*ids, *of.diagnosis_columns], pa.types.is_string)
@@ -63,6 +67,9 @@ class PlainClaims:
             added[side] = pc.coalesce(*dates)
             if flag in self.flags:
                 added[flag] = pc.and_(pc.is_null(dates[0]), pc.is_valid(added[side]))
+        unreadable = has_replaced([rows[name] for name in of.columns if pa.types.is_string(rows[name].type)])
+        if unreadable is not None:
+            added[SET_ASIDE] = pc.if_else(unreadable, ENCODING_UNREADABLE, pa.scalar(None, pa.string()))
         if of.diagnoses.order:
             added[ORDERS[0]] = rows[plain(of.diagnoses.order)]
         for name, column in added.items():
@@ -70,14 +77,24 @@ class PlainClaims:
         return rows
 
     def _systems(self, rows: pa.RecordBatch) -> pa.Array:
-        system = self.claims_map.system
-        if not system.column:
+        """(N,) code systems, or lists of one for each diagnosis column."""
+        system, columns = self.claims_map.system, self.claims_map.system_columns
+        if system.constant:
             return pa.repeat(pa.scalar(system.constant), rows.num_rows)
-        meant = {spelt.strip().lower(): name for spelt, name in system.values.items()}
-        found = rows[plain(system.column)].cast(pa.string()).dictionary_encode()
+        if not columns:
+            return self._meant(rows[plain(system.column or "")])
+        of_columns = pa.concat_arrays([self._meant(rows[name]) for name in columns])
+        by_row = np.arange(len(of_columns)).reshape(len(columns), -1).T.ravel()
+        starts = np.arange(rows.num_rows + 1, dtype=np.int32) * len(columns)
+        return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), of_columns.take(pa.array(by_row)))
+
+    def _meant(self, column: pa.Array) -> pa.Array:
+        meant = meanings(self.claims_map)
+        found = column.cast(pa.string()).dictionary_encode()
         # The last is for null, whose number is -1.
-        names = [*(meant.get(text.strip().lower()) for text in found.dictionary.to_pylist()), None]
-        return pa.array(names, pa.string()).take(pa.array(numbers_of(found) % len(names)))
+        texts = [*found.dictionary.to_pylist(), ""]
+        names = pa.array([meant.get(text.strip().lower()) for text in texts], pa.string())
+        return names.take(pa.array(numbers_of(found) % len(names)))
 
 
 def _trimmed(column: pa.Array) -> pa.Array:

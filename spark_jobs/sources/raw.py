@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from schemas.diagnoses import ENCODING_UNREADABLE
 from schemas.errors import ContractError
 from spark_jobs.sources.columns import SEVERAL_VALUES, column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
+from spark_jobs.transforms.encoding import REPLACED
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,9 @@ class RawDiagnoses:
     """A source's rows, each with one diagnosis or several.
 
     rows: what they say (PATIENT, ADMIT, DISCHARGE, SYSTEM and any of MAYBE_ABSENT of transforms.diagnoses),
-    and the columns that codes, raw and flags name. codes: a diagnosis column's own name → the column with its
-    code; in a row the first always is a diagnosis, any other where it is filled. raw: the source's own
+    SYSTEM an array where each code of a row has its own, in order of codes; and the columns that codes, raw
+    and flags name. codes: a diagnosis column's own name → the column with its code; in a row the first always
+    is a diagnosis, any other where it is filled. raw: the source's own
     columns, which a row that is set aside shows. flags: what the manifest counts of the diagnoses that are
     used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
     counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:
@@ -61,9 +66,14 @@ def raw_diagnoses(
     return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
 
-def row_malformed() -> Column:
-    """SET_ASIDE of a table as it was read: lines that could not be split into fields."""
-    return F.when(column(CORRUPT).isNotNull(), "row_malformed")
+def row_unreadable(rows: DataFrame, read: Iterable[str]) -> Column:
+    """SET_ASIDE of a table as it was read: lines that could not be split into fields, and rows with signs
+    that could not be decoded in a column that is read.
+    """
+    types, malformed = dict(rows.dtypes), F.when(column(CORRUPT).isNotNull(), "row_malformed")
+    texts = [name for name in dict.fromkeys(read) if types.get(name) == "string"]
+    replaced = reduce(or_, (F.contains(column(name), F.lit(REPLACED)) for name in texts), F.lit(False))
+    return malformed.when(replaced, ENCODING_UNREADABLE)
 
 
 def require_columns(rows: DataFrame, needed: Iterable[str], table: str) -> None:

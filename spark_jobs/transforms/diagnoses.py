@@ -25,9 +25,9 @@ from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
 # source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
-# another name, null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
-# know, e.g. a line that could not be split into fields, or a claim that another reverses. BIRTH_DATE: the
-# patient's, a date.
+# another name, null if unknown; or an array of one for each of the row's codes. SET_ASIDE: a reason
+# (schemas.diagnoses.REASONS) that only the source can know, e.g. a line that could not be split into fields,
+# or a claim that another reverses. BIRTH_DATE: the patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
 SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
@@ -81,8 +81,8 @@ class ParseDiagnoses:
     def parse(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """(diagnoses, sorted; rejected, in order of patient, reason and raw) of whole patients' rows."""
         row, column, code, codes = _diagnoses_in([rows[name] for name in self.codes.values()])
-        systems = rows[SYSTEM].dictionary_encode()
-        tokens, token = distinct_tokens(numbers_of(systems)[row], systems.dictionary.to_pylist(), code, codes)
+        system, systems = _systems_of(rows[SYSTEM], row, column)
+        tokens, token = distinct_tokens(system, systems, code, codes)
         of_rows = {ADMIT: days(rows[ADMIT]), DISCHARGE: days(rows[DISCHARGE])}
         of_rows |= {name: whole_numbers(rows[name]) for name in ORDERS}
         values = {name: of[row] for name, of in of_rows.items()}
@@ -90,7 +90,9 @@ class ParseDiagnoses:
             values[ORDERS[0]] = column + 1
         reason = np.minimum(
             _first_reason(self._reasons_of_rows(rows, of_rows))[row],
-            _first_reason({"code_missing": code < 0, "code_malformed": token < 0}),
+            _first_reason(
+                {"code_missing": code < 0, "code_system_unknown": system < 0, "code_malformed": token < 0}
+            ),
         )
         good = reason == _NONE
         self._count(rows, row, column, reason, values)
@@ -118,7 +120,6 @@ class ParseDiagnoses:
             "discharge_before_admit": dated & (discharge < admit),
             "before_birth": (born < MISSING) & (admit < born),
             "in_future": (discharge < MISSING) & (discharge > last),
-            "code_system_unknown": pc.is_null(rows[SYSTEM]).to_numpy(zero_copy_only=False),
             "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
 
@@ -159,6 +160,17 @@ def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
         if name not in rows.schema.names:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
     return rows
+
+
+def _systems_of(column: pa.Array, row: Ints, place: Ints) -> tuple[Ints, list[str]]:
+    """((N,) each diagnosis' system as a number into the systems, -1 for none; the systems).
+
+    column: (rows,) systems, or arrays of one for each code column. place: (N,) of each one's code column.
+    """
+    of_each = pa.types.is_list(column.type)
+    encoded = (column.flatten() if of_each else column).dictionary_encode()
+    numbers, systems = numbers_of(encoded), encoded.dictionary.to_pylist()
+    return numbers.reshape(len(column), -1)[row, place] if of_each else numbers[row], systems
 
 
 def _marked(flag: pa.Array, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:
