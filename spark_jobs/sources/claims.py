@@ -42,6 +42,7 @@ from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
+    CODES,
     DIAGNOSIS_COLUMN,
     DISCHARGE,
     ORDERS,
@@ -88,6 +89,7 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
             plain_claims.flags,
             inputs,
             _parameters(claims_map),
+            saying(claims_map),
         )
     # Of a published folder only the files that its manifest lists.
     listed = replace(raw, files=tuple(uris)) if inputs else raw
@@ -139,7 +141,24 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         flags,
         inputs=inputs,
         parameters=_parameters(claims_map),
+        columns=saying(claims_map),
     )
+
+
+def saying(claims_map: ClaimsMap) -> dict[str, tuple[str, ...]]:
+    """RawDiagnoses.columns: what a map's columns say, for rows that are rejected."""
+    dates, system = claims_map.dates, claims_map.system
+    made_of = [dates.order_by, dates.length_of_stay] if dates else []
+    # Where each code has a system of its own, its own column says which code it is about.
+    systems = [system.column] if system.column else []
+    said = {
+        PATIENT: [claims_map.patient],
+        ADMIT: claims_map.admit or made_of[:1],
+        DISCHARGE: claims_map.discharge or made_of,
+        SYSTEM: systems,
+        CODES: claims_map.diagnosis_columns,
+    }
+    return {name: tuple(map(plain, columns)) for name, columns in said.items()}
 
 
 def _num_rows_name(claims_map: ClaimsMap) -> str:

@@ -13,9 +13,26 @@ from schemas.medbert_types import PREFIXES
 from spark_jobs.sources.raw import RawDiagnoses, as_text, raw_diagnoses, require_columns, row_unreadable
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
-from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SOURCE_ROWS, SYSTEM
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    CODES,
+    DISCHARGE,
+    ORDERS,
+    PATIENT,
+    SET_ASIDE,
+    SOURCE_ROWS,
+    SYSTEM,
+)
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
+
+SAYING = {
+    PATIENT: ("patient_id",),
+    ADMIT: ("vadate",),
+    DISCHARGE: ("vddate",),
+    SYSTEM: ("diag",),
+    CODES: ("diag",),
+}
 
 
 def read(raw: RawInput, options: object = None) -> RawDiagnoses:
@@ -36,7 +53,7 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     said |= {name: F.col(column) for name, column in zip(ORDERS, order, strict=True)}
     rows = table.withColumn("__code", code)
     counts = table.agg(F.count("*").alias(SOURCE_ROWS))
-    return raw_diagnoses(rows, said, {"diag": "__code"}, [*COLUMNS, CORRUPT], (counts,))
+    return raw_diagnoses(rows, said, {"diag": "__code"}, [*COLUMNS, CORRUPT], (counts,), columns=SAYING)
 
 
 def _split_diag() -> tuple[Column, Column]:

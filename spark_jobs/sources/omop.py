@@ -9,6 +9,7 @@ not its system's form is set aside. OMOP has no order of events inside a visit: 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from functools import partial, reduce
 
@@ -23,6 +24,7 @@ from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
+    CODES,
     DISCHARGE,
     PATIENT,
     SET_ASIDE,
@@ -152,7 +154,19 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
         (_sum(counts), unknown.agg(F.count("*").alias("persons_unknown"))),
         FLAGS,
         parameters={"omop": asdict(options)},
+        columns=_saying(domains.values()),
     )
+
+
+def _saying(domains: Collection[Domain]) -> dict[str, tuple[str, ...]]:
+    """RawDiagnoses.columns. Dates of a visit that is known are those of its table."""
+    return {
+        PATIENT: ("person_id",),
+        ADMIT: ("visit_occurrence_id", *(domain.start for domain in domains)),
+        DISCHARGE: ("visit_occurrence_id", *(domain.end for domain in domains)),
+        SYSTEM: tuple(domain.concept for domain in domains),
+        CODES: tuple(domain.code for domain in domains),
+    }
 
 
 def _is_chosen(name: str, options: OmopOptions) -> Column:

@@ -32,7 +32,9 @@ class RawDiagnoses:
     used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
     counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:
     SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests' fingerprints,
-    where the source is one of our own folders. parameters: the source's own options, for the manifest.
+    where the source is one of our own folders. columns: PATIENT, ADMIT, DISCHARGE, SYSTEM and CODES → the
+    source's columns that say it, for rows that are rejected. parameters: the source's own options, for the
+    manifest.
     """
 
     rows: RawRows
@@ -42,6 +44,7 @@ class RawDiagnoses:
     flags: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def raw_diagnoses(
