@@ -19,11 +19,12 @@ from schemas.manifest import join
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or folder found. path: relative to the folder that was listed."""
+    """One file or folder found. path: relative to the folder that was listed. modified: ms since 1970."""
 
     path: str
     is_folder: bool
     bytes: int
+    modified: int = 0
 
 
 class Folder:
@@ -56,7 +57,12 @@ class Folder:
             return []
         prefix = f"{name}/" if name else ""
         found = (
-            Entry(prefix + status.getPath().getName(), status.isDirectory(), status.getLen())
+            Entry(
+                prefix + status.getPath().getName(),
+                status.isDirectory(),
+                status.getLen(),
+                status.getModificationTime(),
+            )
             for status in self._filesystem.listStatus(self._path(name))
         )
         return sorted(found, key=lambda entry: entry.path)

@@ -119,7 +119,7 @@ class RawInput:
         table = Folder(self.spark, self._where(name))
         if not table.is_folder():
             return [table.qualified] if table.exists() and _is_parquet(table.uri) else []
-        entries = [entry for entry in table.list() if not _is_hidden(entry.path)]
+        entries = [entry for entry in table.list() if not is_hidden(entry.path)]
         if any(entry.is_folder or not _is_parquet(entry.path) for entry in entries):
             return []
         return [join(table.qualified, entry.path) for entry in entries]
@@ -198,13 +198,13 @@ def _form_of(folder: Folder) -> tuple[str, str | None]:
 
 def _names_in(folder: Folder) -> Iterator[str]:
     yield folder.uri
-    yield from (entry.path for entry in folder.list() if not entry.is_folder and not _is_hidden(entry.path))
-    yield from (entry.path for entry in folder.files() if not any(map(_is_hidden, entry.path.split("/"))))
+    yield from (entry.path for entry in folder.list() if not entry.is_folder and not is_hidden(entry.path))
+    yield from (entry.path for entry in folder.files() if not any(map(is_hidden, entry.path.split("/"))))
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether Spark passes over a file or folder."""
-    return name[0] == "." or (name[0] == "_" and "=" not in name)
+    return name[0] == "." or (name[0] == "_" and "=" not in name) or name.endswith("._COPYING_")
 
 
 def _is_parquet(path: str) -> bool:
