@@ -56,7 +56,7 @@ def follow(
     normalise(raw, output, aside) → growing.Ingested writes one batch. wait(seconds). Raises ContractError.
     """
     uri = _folder(spark, config)
-    settle = 0 if _NO_TIME.fullmatch(config.settle) else _seconds("settle", config.settle, "0")
+    settle = _settle(config)
     raw = RawInput(spark, uri, config.format, config.format_options)
     growing = open_growing(spark, config.output, config.aside, [config.input])
     rereads = config.changed_files == REINGEST
@@ -191,6 +191,10 @@ def look(folder: Folder) -> dict[str, LandedFile]:
     return found
 
 
+def _settle(config: IngestClaims) -> int:
+    return 0 if _NO_TIME.fullmatch(config.settle) else _seconds("settle", config.settle, "0")
+
+
 def _seconds(option: str, text: str, or_else: str) -> int:
     """Raises ContractError for what is no interval."""
     interval = _INTERVAL.fullmatch(text)
@@ -208,6 +212,7 @@ def _folder(spark: SparkSession, config: IngestClaims) -> str:
     raw = RawInput(spark, config.input, config.format, config.format_options)
     if config.follow != NOW:
         _seconds("follow", config.follow or "", NOW)
+    _settle(config)
     check_choice("changed_files", [config.changed_files], (REPORT, REINGEST))
     if config.source not in SOURCES or config.format not in (None, *FORMATS):
         raise ContractError(

@@ -39,7 +39,7 @@ class Lake:
 
     def land(self, name: str, lines: list[str]) -> None:
         self.write(name, lines)
-        self.run.ingest("medbert", str(self.landing), follow="now", num_partitions=2)
+        self.run.ingest("medbert", str(self.landing), follow="now", settle="0", num_partitions=2)
 
     def extend(self, **options) -> None:
         old = self.run.path("vocabulary")
@@ -226,7 +226,9 @@ def replace_options(lake: Lake, **options) -> Lake:
 def test_one_program_follows_extends_and_refreshes_the_first_time_and_later(run, tmp_path):
     lake = Lake(run, tmp_path)
     config = preprocess.Preprocess(
-        IngestClaims("medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2, follow="now"),
+        IngestClaims(
+            "medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2, follow="now", settle="0"
+        ),
         BuildVocabulary(run.path("vocabulary"), run.path("diagnoses"), min_patients=3),
         BuildSequences(run.path("diagnoses"), run.path("vocabulary"), run.path("sequences"), **lake.options),
     )
