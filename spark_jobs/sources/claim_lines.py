@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.sources.claims_map import Birth, ClaimsMap, Header, SynthesisedDates, plain
+from spark_jobs.sources.claims_map import SAS_DAYS, Birth, ClaimsMap, Header, SynthesisedDates, plain
 from spark_jobs.sources.columns import column, row_hash
 from spark_jobs.sources.raw import require_columns, row_unreadable
 from spark_jobs.sources.tables import CORRUPT
@@ -173,6 +173,11 @@ def _iso(text: Column, claims_map: ClaimsMap) -> Column:
     """The date in our form; what has not the map's form stays, to be found unreadable."""
     if not claims_map.date_format:
         return text
+    if claims_map.date_format == SAS_DAYS:
+        number = text.try_cast("decimal(20, 6)")
+        is_day = (number == F.floor(number)) & number.between(-MOST_DAYS, MOST_DAYS)
+        day = F.date_add(F.lit("1960-01-01").cast("date"), F.when(is_day, number.cast("int")))
+        return F.coalesce(day.cast("string"), text)
     return F.coalesce(F.try_to_date(text, claims_map.date_format).cast("string"), text)
 
 

@@ -159,7 +159,8 @@ class ClaimsMap:
             counted).
         discharge: the discharge date, likewise.
         dates: makes admission and discharge, for data that have neither.
-        date_format: Spark's pattern, e.g. MM/dd/yyyy; None: YYYY-MM-DD.
+        date_format: Spark's pattern, e.g. MM/dd/yyyy, dd-MMM-yyyy (15-JAN-2016), or `SAS`: days since 1960,
+            as SAS keeps them; None: YYYY-MM-DD.
         claim: the claim's id.
         line: the claim line's number; only says that a row is a line.
         visit: the visit's or encounter's id; None: the claim's.
@@ -217,6 +218,8 @@ class ClaimsMap:
         ]
         return list(dict.fromkeys(plain(name) for part in parts for name in part if name))
 
+
+SAS_DAYS = "SAS"
 
 GENERATED = ClaimsMap(
     patient="patient_id",

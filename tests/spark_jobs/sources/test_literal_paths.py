@@ -1,4 +1,4 @@
-"""A path is that path, whatever signs a Hadoop glob gives a meaning: no sibling folder's patients are read."""
+"""A path is that path, whatever signs in it a Hadoop glob knows: no sibling folder's patients are read."""
 
 import bz2
 import gzip

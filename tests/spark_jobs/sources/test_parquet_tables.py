@@ -6,6 +6,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from spark_jobs.sources.tables import RawInput
@@ -59,13 +60,8 @@ def test_types_of_which_one_holds_the_other(spark, tmp_path):
     for number, (name, (columns, expected)) in enumerate(HOLD_EACH_OTHER.items()):
         folder = _write(tmp_path / str(number), columns)
         rows = RawInput(spark, folder).read(needed=["x"])
-        assert [row["x"] for row in rows.orderBy("id", F_nulls_last("x")).collect()] == expected, name
-
-
-def F_nulls_last(name):
-    from pyspark.sql import functions as F
-
-    return F.col(name).asc_nulls_last()
+        in_order = rows.orderBy("id", F.col("x").asc_nulls_last())
+        assert [row["x"] for row in in_order.collect()] == expected, name
 
 
 def test_types_that_lose_something_are_an_error_where_they_are_read(spark, tmp_path):
