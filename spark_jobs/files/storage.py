@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from schemas.manifest import join
@@ -98,7 +99,7 @@ class Folder:
         stream = self._filesystem.open(path)
         try:
             return bytes((codec.createInputStream(stream) if codec else stream).readNBytes(most_bytes))
-        except Py4JJavaError:
+        except (Py4JJavaError, PySparkException):
             if codec is None:
                 raise
             return None

@@ -16,7 +16,14 @@ from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from schemas.errors import ContractError
 from spark_jobs.files.literal_paths import literal
 from spark_jobs.sources.columns import plain_names, quoted
-from spark_jobs.sources.header_lines import Form, distinct_names, fields_of, header_line, separator_of
+from spark_jobs.sources.header_lines import (
+    Form,
+    distinct_names,
+    fields_of,
+    header_line,
+    require_encoding,
+    separator_of,
+)
 from spark_jobs.transforms.diagnoses import CORRUPT
 
 _FILES_AT_ONCE = 16
@@ -53,6 +60,7 @@ def read_delimited(
     settings |= {name.lower(): value for name, value in (options or {}).items()}
     settings |= _READING
     form = Form.of(settings)
+    require_encoding(spark, form.encoding)
     if form.is_wide:
         settings["multiline"] = True
         form = Form.of(settings)

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from schemas.errors import ContractError
@@ -61,7 +62,7 @@ def header_line(spark: SparkSession, uri: str, form: Form) -> str | None:
     """The first line that is neither blank nor a comment; "" where there is none.
 
     None where the file is compressed in a way that only Spark can read. Raises ContractError for a file in
-    another encoding that takes two or four bytes a character, and for an encoding that is not known.
+    another encoding that takes two or four bytes a character. form: of an encoding that is known.
     """
     for most_bytes in (_FEW_BYTES, _MOST_BYTES):
         head = Folder(spark, uri).head(most_bytes=most_bytes)
@@ -125,17 +126,23 @@ def _require_narrow(head: bytes, uri: str) -> None:
         )
 
 
-def _decoded(spark: SparkSession, head: bytes, encoding: str) -> str:
-    """As Java decodes it, whose names of encodings Spark takes; what is no character is U+FFFD."""
+def require_encoding(spark: SparkSession, encoding: str) -> None:
+    """Raise ContractError for an encoding that Java does not know."""
     assert spark._jvm
     try:
-        return spark._jvm.java.lang.String(head, encoding).removeprefix("\ufeff")
-    except Py4JJavaError as error:
+        spark._jvm.java.nio.charset.Charset.forName(encoding)
+    except (Py4JJavaError, PySparkException) as error:
         raise ContractError(
             f"the encoding is {encoding}",
             "it is a name that Java knows, e.g. UTF-8, ISO-8859-1, windows-1252, UTF-16",
             "give another in --format_options",
         ) from error
+
+
+def _decoded(spark: SparkSession, head: bytes, encoding: str) -> str:
+    """As Java decodes it, whose names of encodings Spark takes; what is no character is U+FFFD."""
+    assert spark._jvm
+    return spark._jvm.java.lang.String(head, encoding).removeprefix("\ufeff")
 
 
 def _records(text: str, form: Form) -> Iterator[str]:

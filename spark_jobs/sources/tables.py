@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -100,7 +100,7 @@ class RawInput:
                 reader = self.spark.read.format(chosen).options(**options)
                 return _typed(reader.load([literal(path) for path in paths]))
             return _typed(self._load(chosen, where))
-        except (AnalysisException, Py4JJavaError) as error:
+        except (PySparkException, Py4JJavaError) as error:
             raise ContractError(
                 f"{where} cannot be read as {chosen} ({_cause(error)})",
                 "Spark must find and understand the table",
@@ -211,8 +211,10 @@ def _is_parquet(path: str) -> bool:
     return path.lower().endswith(".parquet")
 
 
-def _cause(error: AnalysisException | Py4JJavaError) -> str:
+def _cause(error: PySparkException | Py4JJavaError) -> str:
     """The kind of error by name; never its message, which may show options or data."""
     if isinstance(error, AnalysisException):
         return error.getCondition() or "no such table"
+    if isinstance(error, PySparkException):
+        return error.getCondition() or type(error).__name__
     return error.java_exception.getClass().getSimpleName()

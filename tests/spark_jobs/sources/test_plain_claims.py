@@ -33,6 +33,9 @@ discharge: [discharged]
 system: {constant: ICD10CM}
 diagnoses: {columns: dx_1, order: place}
 """
+EACH = MAP.replace(
+    "column: version, values: {", "columns: [version, place, other], values: {'': ICD9CM, '2.0': ICD10CM, "
+)
 SPARK = {"format_options": {"mergeSchema": False}}
 """Options make Spark read the files."""
 COLUMNS = {
@@ -51,7 +54,7 @@ def _rows(number: int) -> list[dict]:
 
     return [
         {
-            "member ": chance.choice(["p1", "p2", " p2", "p\u3000", "ümläut", "p3", "", " \x1f", None]),
+            "member ": chance.choice(["p1", "p2", " p2", "p\u3000", "ümläut", "p\ufffd", "", " \x1f", None]),
             "claim": chance.choice(["c1", "c1 ", "c2", "", None]),
             "STAY": chance.choice(["s1", "s2", " ", None]),
             "admitted": day(1, 0.2), "from": day(3, 0.2), "discharged": day(10, 0.4), "to": day(5, 0.1),
@@ -96,7 +99,7 @@ def _ingested(run, name: str, **options):
     return manifest.to_json(), rejected.to_json()
 
 
-@pytest.mark.parametrize("text", [MAP, LONG], ids=["wide", "long"])
+@pytest.mark.parametrize("text", [MAP, LONG, EACH], ids=["wide", "long", "a system for each code"])
 def test_the_same_bytes_as_through_spark(spark, run, tmp_path, claims_map, text):
     raw, options = _write(tmp_path / "raw", _rows(300)), claims_map(text)
     assert _is_read_from_files(spark, raw, options)
@@ -106,7 +109,10 @@ def test_the_same_bytes_as_through_spark(spark, run, tmp_path, claims_map, text)
     through_spark = _ingested(run, "spark", **asked, **SPARK)
     assert ours == through_spark
     manifest = json.loads(ours[0])
-    assert manifest["counts"]["rejected"].keys() >= {"patient_missing", "code_malformed"}
+    reasons = {"patient_missing", "code_malformed", "encoding_unreadable"}
+    assert manifest["counts"]["rejected"].keys() >= reasons
+    if text == EACH:
+        assert manifest["counts"]["rejected"]["code_system_unknown"] > 10
     assert manifest["counts"]["rows_out"] > 20
     if text == MAP:
         assert manifest["counts"]["discharge_date_fallback"] > 10
