@@ -3,12 +3,14 @@
 import itertools
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
 from schemas.batches import files_since
 from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.errors import ContractError
+from schemas.vocabulary import read_vocabulary
 from spark_jobs import preprocess, refresh_sequences
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
@@ -239,3 +241,21 @@ def test_one_program_follows_extends_and_refreshes_the_first_time_and_later(run,
         assert run.manifest("sequences").fingerprint == lake.full(f"full{number}").fingerprint
     assert len(run.manifest("diagnoses").details["batches"]) == 2
     assert len(run.manifest("vocabulary").details["extends"]) == 1
+
+    # A file that has changed, of the first batch: there is nothing to go on from.
+    old = list(read_tokens_of(run))
+    lake.write("0.tsv", lines_of(7, 120))
+    lake.write("2.tsv", lines_of(2, 100))
+    again = replace(config, ingest=replace(config.ingest, changed_files="reingest"))
+    for _ in range(2):
+        preprocess.main(run.spark, again)
+        assert run.manifest("sequences").fingerprint == lake.full("again").fingerprint
+        assert run.manifest("diagnoses").counts["rows_in"] == 320
+    assert read_tokens_of(run)[: len(old)] == old
+    lake.write("3.tsv", lines_of(3, 100))
+    preprocess.main(run.spark, again)
+    assert run.manifest("sequences").fingerprint == lake.full("after").fingerprint
+
+
+def read_tokens_of(run) -> list[str]:
+    return list(read_vocabulary(run.path("vocabulary")).tokens)
