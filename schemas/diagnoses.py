@@ -40,6 +40,12 @@ REJECTED = TableSchema(
     "diagnoses_rejected",
     (
         Column("reason", "string", meaning="one of REASONS"),
+        Column(
+            "column",
+            "string",
+            nullable=True,
+            meaning="the source's column that the reason is about, several with commas; null: the row",
+        ),
         Column("raw", "string", meaning="the row as JSON: what ingest reads of it, as the source spelt it"),
     ),
 )
@@ -66,9 +72,18 @@ NOTED: dict[str, str] = {
 # Reasons that only a source can know: a rule on its claims.
 SOURCE_REASONS = ("duplicate_line", "claim_reversed", "claim_replaced", "repeated_on_line")
 
+# Counts of rows of the source that are not looked at: they say neither what is used nor what is rejected.
+PASSED_OVER: dict[str, str] = {
+    "rows_of_other_codes": "the code begins with none of the systems that are read (--meds.systems)",
+    "rows_of_other_types": "the condition is of another type than those asked for (--omop.condition_types)",
+}
+
+ENCODING_UNREADABLE = "encoding_unreadable"
+
 # Reasons in the order in which they are tried: a row has the first that applies.
 REASONS: dict[str, str] = {
     "row_malformed": "the row does not have the number of fields of its table's header",
+    ENCODING_UNREADABLE: "a column that is read has bytes that are not of the encoding it was read in",
     "patient_unreadable": "the patient id is a number that is not whole, or that a float cannot hold exactly",
     "visit_unreadable": "so is the id of the visit or claim",
     "duplicate_line": "an equal row was read already",

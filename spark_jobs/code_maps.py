@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from schemas.code_maps import Entry, parse_gem, plain_bytes, resolve
 from schemas.codes import SEPARATOR, normalise_code
 from schemas.errors import ContractError
+from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.code_maps import CODE, OUTCOME, TARGETS
 
@@ -65,7 +66,7 @@ def read_two_columns(
 
 
 def _read_parquet(spark: SparkSession, uri: str) -> list[tuple[str | None, str | None]]:
-    rows = spark.read.parquet(uri)
+    rows = spark.read.parquet(literal(uri))
     _require_columns(rows.columns, uri)
     found = rows.select(FROM, TO).toArrow()
     sources, targets = (found[name].cast(pa.string()).to_pylist() for name in (FROM, TO))

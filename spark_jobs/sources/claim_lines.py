@@ -15,7 +15,7 @@ from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
 from schemas.codes import ALIASES, PUNCTUATION, system_named
 from spark_jobs.sources.claims_map import SINCE, Birth, ClaimsMap, SynthesisedDates, System, plain
 from spark_jobs.sources.columns import column, row_hash
-from spark_jobs.sources.raw import id_unreadable, require_columns, row_malformed, with_plain_ids
+from spark_jobs.sources.raw import id_unreadable, require_columns, row_unreadable, with_plain_ids
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
@@ -79,13 +79,14 @@ def with_header(lines: DataFrame, headers: DataFrame, claims_map: ClaimsMap) -> 
 def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
     """Adds patient, claim, visit, line, order, `__set_aside` and, where rows are compared, their hash.
 
-    A row that could not be split into fields is set aside: no rule on other rows may go by what it says.
+    A row that cannot be read as it is meant is set aside: no rule on other rows may go by what it says.
     """
 
     def of(name: str | None) -> Column:
         return filled(column(plain(name)), claims_map) if name else F.lit(None).cast("string")
 
     ids = (claims_map.patient, claims_map.claim, claims_map.visit)
+    keys_of_header = map(plain, claims_map.header.on) if claims_map.header else ()
     rows_are_compared = claims_map.drop_duplicate_lines or claims_map.diagnoses.repeat_on_lines
     return table.withColumns(
         {
@@ -95,7 +96,7 @@ def with_keys(table: DataFrame, claims_map: ClaimsMap) -> DataFrame:
             LINE: of(claims_map.line),
             ORDERS[0]: of(claims_map.diagnoses.order),
             SET_ASIDE: F.coalesce(
-                row_malformed(),
+                row_unreadable(table, [*claims_map.columns, *keys_of_header]),
                 id_unreadable(*(name and plain(name) for name in ids)),
             ),
         }

@@ -7,6 +7,7 @@ the visit is the claim; the order is that of the columns.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
@@ -30,18 +31,19 @@ from spark_jobs.sources.claim_lines import (
     with_keys,
 )
 from spark_jobs.sources.claim_rules import repeated_on_lines, set_aside_duplicates, set_aside_undone
-from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
+from spark_jobs.sources.claims_map import GENERATED, ClaimsMap, plain
 from spark_jobs.sources.claims_map_file import read_claims_map
 from spark_jobs.sources.columns import column
 from spark_jobs.sources.parquet_files import open_parquet_files
 from spark_jobs.sources.plain_claims import PlainClaims
 from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns, with_plain_ids
 from spark_jobs.sources.raw_rows import FileRows
-from spark_jobs.sources.tables import CORRUPT, RawInput, read_parquet
+from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
+    CODES,
     DIAGNOSIS_COLUMN,
     DISCHARGE,
     ORDERS,
@@ -88,8 +90,11 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
             plain_claims.flags,
             inputs,
             _parameters(claims_map),
+            saying(claims_map),
         )
-    table = read_parquet(raw.spark, uris) if inputs else raw.read(_table_name(raw, claims_map))
+    # Of a published folder only the files that its manifest lists.
+    listed = replace(raw, files=tuple(uris)) if inputs else raw
+    table = listed.read(None if inputs else _table_name(raw, claims_map), needed=claims_map.columns)
     columns = claims_map.code_columns
     where = f"{claims_map.table or 'the claims'} in {raw.uri}"
     # What a header has is looked for only once it is joined.
@@ -100,7 +105,9 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
 
     table = with_plain_ids(table, claims_map.number_columns)
     if claims_map.header:
-        headers = with_plain_ids(_sibling(raw, claims_map.header.table), claims_map.number_columns)
+        keys = list(map(plain, claims_map.header.on))
+        headers = _sibling(raw, claims_map.header.table, [*keys, *claims_map.columns])
+        headers = with_plain_ids(headers, claims_map.number_columns)
         table = with_header(table, headers, claims_map)
         require_columns(table, claims_map.columns, where)
     lines = with_dates(with_keys(table, claims_map), claims_map)
@@ -108,8 +115,12 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         lines = set_aside_duplicates(lines)
     if claims_map.status:
         lines = set_aside_undone(lines, claims_map.status, claims_map)
-    births = claims_map.birth and claims_map.birth.table
-    lines = with_births(lines, claims_map, _sibling(raw, births) if births else None)
+    births = claims_map.birth
+    patients = None
+    if births and births.table:
+        needed = [plain(births.patient or claims_map.patient), plain(births.column)]
+        patients = _sibling(raw, births.table, needed)
+    lines = with_births(lines, claims_map, patients)
     lines = lines.withColumn(SYSTEM, code_system(claims_map))
     lines, codes = _with_codes(lines, claims_map)
     repeated = claims_map.diagnoses.repeat_on_lines
@@ -133,7 +144,25 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
         flags,
         inputs=inputs,
         parameters=_parameters(claims_map),
+        columns=saying(claims_map),
     )
+
+
+def saying(claims_map: ClaimsMap) -> dict[str, tuple[str, ...]]:
+    """RawDiagnoses.columns: what a map's columns say, for rows that are rejected."""
+    dates = claims_map.dates
+    made_of = [dates.order_by, dates.length_of_stay] if dates else []
+    # Where each code has a system of its own, its own column says which code it is about.
+    systems = claims_map.system_columns if len(claims_map.systems) == 1 else []
+    said = {
+        PATIENT: [claims_map.patient],
+        VISIT: [name for name in (claims_map.visit, claims_map.claim) if name],
+        ADMIT: claims_map.admit or made_of[:1],
+        DISCHARGE: claims_map.discharge or made_of,
+        SYSTEM: systems,
+        CODES: claims_map.code_columns,
+    }
+    return {name: tuple(map(plain, columns)) for name, columns in said.items()}
 
 
 def _num_rows_name(claims_map: ClaimsMap) -> str:
@@ -165,17 +194,17 @@ def _claims_files(raw: RawInput, claims_map: ClaimsMap) -> tuple[list[str], dict
     return raw.parquet_files(name), {}
 
 
-def _sibling(raw: RawInput, name: str) -> DataFrame:
+def _sibling(raw: RawInput, name: str, needed: Collection[str]) -> DataFrame:
     """Another table: in the same folder, or by its full name where tables have names."""
     if not raw.is_path:
-        return replace(raw, uri=name).read()
+        return replace(raw, uri=name).read(needed=needed)
     if not raw.folder.is_folder():
         raw = replace(raw, uri=raw.uri.rpartition("/")[0] or ".")
     if not raw.folder.exists(name):
         raise ContractError(
             f"{raw.uri} has no {name}", "the column map names it", "check the map, and --input"
         )
-    return raw.read(name)
+    return raw.read(name, needed=needed)
 
 
 def _with_codes(lines: DataFrame, claims_map: ClaimsMap) -> tuple[DataFrame, dict[str, str]]:

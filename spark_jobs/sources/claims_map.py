@@ -25,8 +25,9 @@ class Diagnoses:
     """Where the codes are.
 
     Args:
-        columns: wide: `diag_{1..25}`, or a list of columns; each that is filled is a diagnosis, and the first
-            always is one, so that a claim without any is set aside, not lost. Long: the one column.
+        columns: wide: `diag_{1..25}`, `DX{01..12}`, or a list of columns; each that is filled is a diagnosis,
+            and the first always is one, so that a claim without any is set aside, not lost. Long: the one
+            column.
         order: long: column of the order within the visit, a whole number; wide: the columns' own order.
         repeat_on_lines: the codes are the claim's, and stand on each of its lines: one line's count, the
             others' are set aside as `repeated_on_line`. Needs claim.
@@ -48,7 +49,8 @@ class System:
     Args:
         constant: the system's name.
         column: the column that says so, for all codes of the row.
-        columns: a column for each column of codes, in their order: `version_{1..25}`, or a list.
+        columns: a column for each column of codes, in their order: `ICD_DGNS_VRSN_CD{1..25}`, or a list. One
+            may stand there several times.
         values: the values of column or columns, in any case, and the system that each means; `''` is for an
             empty one. A value that is not among them may be a system's name itself.
     """
@@ -327,10 +329,19 @@ def plain(name: str) -> str:
 
 
 def expand(columns: str | list[str]) -> list[str]:
-    """`diag_{1..3}` → diag_1, diag_2, diag_3; a list may hold such patterns too. Lower case."""
+    """`diag_{1..3}` → diag_1, diag_2, diag_3; a list may hold such patterns too. Lower case.
+
+    As in a shell: where a number of the pattern begins with 0, all are as long as the longer of the two.
+    """
     found = []
     for name in [columns] if isinstance(columns, str) else columns:
         span = _RANGE.search(name)
-        numbers = range(int(span[1]), int(span[2]) + 1) if span else [None]
-        found += [plain(name if n is None else _RANGE.sub(str(n), name, count=1)) for n in numbers]
+        names = [_RANGE.sub(number, name, count=1) for number in _numbers(*span.groups())] if span else [name]
+        found += map(plain, names)
     return found
+
+
+def _numbers(first: str, last: str) -> list[str]:
+    padded = any(len(end) > 1 and end.startswith("0") for end in (first, last))
+    digits = max(len(first), len(last)) if padded else 0
+    return [str(number).zfill(digits) for number in range(int(first), int(last) + 1)]

@@ -16,19 +16,36 @@ from spark_jobs.sources.raw import (
     id_unreadable,
     raw_diagnoses,
     require_columns,
-    row_malformed,
+    row_unreadable,
     with_plain_ids,
 )
 from spark_jobs.sources.tables import CORRUPT, RawInput
 from spark_jobs.transforms.codes import empty_as_null, is_missing_word, trim
-from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SOURCE_ROWS, SYSTEM
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    CODES,
+    DISCHARGE,
+    ORDERS,
+    PATIENT,
+    SET_ASIDE,
+    SOURCE_ROWS,
+    SYSTEM,
+)
 
 COLUMNS = ("patient_id", "vadate", "vddate", "diag", "poa", "diagnosis_priority", "third_party_ind")
+
+SAYING = {
+    PATIENT: ("patient_id",),
+    ADMIT: ("vadate",),
+    DISCHARGE: ("vddate",),
+    SYSTEM: ("diag",),
+    CODES: ("diag",),
+}
 
 
 def read(raw: RawInput, options: object = None) -> RawDiagnoses:
     """Read an extract: one file, or a folder of files with one header. Raises ContractError."""
-    table = raw.read(separator="\t")
+    table = raw.read(separator="\t", needed=COLUMNS)
     require_columns(table, COLUMNS, raw.uri)
     table = as_text(with_plain_ids(table, ["patient_id"]), ("vadate", "vddate"))
     system, code = _split_diag()
@@ -37,14 +54,14 @@ def read(raw: RawInput, options: object = None) -> RawDiagnoses:
         ADMIT: F.col("vadate"),
         DISCHARGE: F.col("vddate"),
         SYSTEM: system,
-        SET_ASIDE: F.coalesce(row_malformed(), id_unreadable("patient_id")),
+        SET_ASIDE: F.coalesce(row_unreadable(table, COLUMNS), id_unreadable("patient_id")),
     }
     # The order in which the original's script sorts a visit.
     order = ("poa", "third_party_ind", "diagnosis_priority")
     said |= {name: F.col(column) for name, column in zip(ORDERS, order, strict=True)}
     rows = table.withColumn("__code", code)
     counts = table.agg(F.count("*").alias(SOURCE_ROWS))
-    return raw_diagnoses(rows, said, {"diag": "__code"}, [*COLUMNS, CORRUPT], (counts,))
+    return raw_diagnoses(rows, said, {"diag": "__code"}, [*COLUMNS, CORRUPT], (counts,), columns=SAYING)
 
 
 def _split_diag() -> tuple[Column, Column]:

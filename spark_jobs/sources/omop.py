@@ -20,6 +20,7 @@ write for no visit, or the visit of another person), the event has no visit, and
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from functools import partial, reduce
 
@@ -34,7 +35,7 @@ from spark_jobs.sources.raw import (
     id_unreadable,
     raw_diagnoses,
     require_columns,
-    row_malformed,
+    row_unreadable,
     with_plain_ids,
 )
 from spark_jobs.sources.tables import CORRUPT, RawInput
@@ -42,6 +43,7 @@ from spark_jobs.transforms.codes import empty_as_null, trim
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
+    CODES,
     DISCHARGE,
     PATIENT,
     SET_ASIDE,
@@ -58,6 +60,7 @@ CONDITION = "condition"
 CODE = "__code"
 PERSON_ID, VISIT_ID = "person_id", "visit_occurrence_id"
 VISIT_COLUMNS = (VISIT_ID, PERSON_ID, "visit_start_date", "visit_end_date")
+CONCEPT_COLUMNS = ("concept_id", "vocabulary_id")
 ICD9CM_CONCEPTS = (44_819_000, 44_838_000)
 FIRST_LOCAL_CONCEPT = 2_000_000_000
 ASSUMED = "system_assumed"
@@ -158,12 +161,16 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
     """
     check_choice("omop.domains", options.domains, list(DOMAINS))
     domains = {name: DOMAINS[name] for name in options.domains}
-    tables = raw.tables([*(domain.table for domain in domains.values()), VISITS, PERSONS])
-    tables = {name: _text_alone(rows) for name, rows in tables.items()}
     needed = {domain.table: domain.columns for domain in domains.values()}
-    for name, columns in (needed | {VISITS: VISIT_COLUMNS, PERSONS: (PERSON_ID,)}).items():
+    needed |= {VISITS: VISIT_COLUMNS, PERSONS: (PERSON_ID,)}
+    tables = {name: _text_alone(rows) for name, rows in raw.tables(needed).items()}
+    for name, columns in needed.items():
         require_columns(tables[name], columns, name)
-    concepts = _text_alone(raw.tables([CONCEPTS])[CONCEPTS]) if raw.has_table(CONCEPTS) else None
+    concepts = None
+    if raw.has_table(CONCEPTS):
+        # Athena's tables have tabs, and no quotes around their names, which may have quotes in them.
+        found = raw.tables({CONCEPTS: CONCEPT_COLUMNS}, tabs_are_plain=True)
+        concepts = _text_alone(found[CONCEPTS])
 
     chosen = {name: _is_chosen(name, options) for name in domains}
     counts = [
@@ -203,6 +210,7 @@ def read(raw: RawInput, options: OmopOptions = OmopOptions()) -> RawDiagnoses:
         (_sum(counts), unknown.agg(F.count("*").alias("persons_unknown"))),
         FLAGS,
         parameters={"omop": asdict(options)},
+        columns=_saying(domains.values()),
     )
 
 
@@ -210,6 +218,18 @@ def _text_alone(rows: DataFrame) -> DataFrame:
     """Every column as text; ids and other whole numbers of one spelling, whichever type they have."""
     columns = [name for name in rows.columns if name != CORRUPT]
     return as_text(with_plain_ids(rows, [name for name in columns if NUMBERS.fullmatch(name)]), columns)
+
+
+def _saying(domains: Collection[Domain]) -> dict[str, tuple[str, ...]]:
+    """RawDiagnoses.columns. Dates of a visit that is known are those of its table."""
+    return {
+        PATIENT: (PERSON_ID,),
+        VISIT: (VISIT_ID,),
+        ADMIT: (VISIT_ID, *(domain.start for domain in domains)),
+        DISCHARGE: (VISIT_ID, *(domain.end for domain in domains)),
+        SYSTEM: tuple(domain.concept for domain in domains),
+        CODES: tuple(domain.code for domain in domains),
+    }
 
 
 def _is_chosen(name: str, options: OmopOptions) -> Column:
@@ -272,7 +292,9 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
         SYSTEM,
         ASSUMED,
         F.col(domain.code).alias(CODE),
-        F.coalesce(row_malformed(), id_unreadable(PERSON_ID, VISIT_ID)).alias(SET_ASIDE),
+        F.coalesce(
+            row_unreadable(rows, [*domain.columns, domain.end]), id_unreadable(PERSON_ID, VISIT_ID)
+        ).alias(SET_ASIDE),
         (~has_stay).alias("dates_of_condition"),
         (~has_stay & F.col(VISIT).isNotNull()).alias("visit_unknown"),
     )
@@ -280,7 +302,7 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
 
 def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> DataFrame:
     """Adds the `vocabulary` of the source concept (`RxNorm` is RXNORM); null where it is not known."""
-    require_columns(concepts, ("concept_id", "vocabulary_id"), CONCEPTS)
+    require_columns(concepts, CONCEPT_COLUMNS, CONCEPTS)
     number = F.col("concept_id").try_cast("bigint")
     name = F.upper(F.replace(empty_as_null(F.col("vocabulary_id")), F.lit(" "), F.lit("_")))
     # Concept 0 is "no matching concept", of vocabulary None; a site's own vocabulary is no code system.

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codes import system_named
+from schemas.diagnoses import ENCODING_UNREADABLE
 from spark_jobs.sources.claim_lines import ADMIT_FALLBACK, DISCHARGE_FALLBACK
 from spark_jobs.sources.claims_map import ClaimsMap, System, plain
 from spark_jobs.transforms.codes import numbers_of, present
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM, VISIT
+from spark_jobs.transforms.encoding import has_replaced
 from spark_jobs.transforms.ids import named_visits, plain_ids
 
 # Of a column of ids: they, and which of them are unreadable (plain_ids).
@@ -44,7 +46,7 @@ class PlainClaims:
             *(of.missing, of.repairs, of.drop_duplicate_lines, of.diagnoses.repeat_on_lines),
         )
         ids = [of.patient, of.claim, of.visit]
-        numbers = [*(name for _, name in of.systems), of.diagnoses.order]
+        numbers = [*of.system_columns, of.diagnoses.order]
         return (
             not any(further)
             and _are(schema, [*ids, *of.code_columns], pa.types.is_string)
@@ -72,8 +74,9 @@ class PlainClaims:
         ids = _ids(rows, of.patient, of.claim, of.visit)
         patients, visits = self._patients_and_visits(rows, ids)
         added = {PATIENT: patients, VISIT: visits, SYSTEM: self._systems(rows)}
-        if any(unreadable is not None for _, unreadable in ids.values()):
-            added[SET_ASIDE] = self._set_aside(rows.num_rows, ids)
+        set_aside = self._set_aside(rows, ids)
+        if set_aside is not None:
+            added[SET_ASIDE] = set_aside
         for side, flag, names in (
             (ADMIT, ADMIT_FALLBACK, of.admit),
             (DISCHARGE, DISCHARGE_FALLBACK, of.discharge),
@@ -88,13 +91,20 @@ class PlainClaims:
             rows = rows.append_column(name, column)
         return rows
 
-    def _set_aside(self, num_rows: int, ids: Mapping[str, Ids]) -> pa.Array:
-        reasons = np.full(num_rows, None, object)
-        # The last one wins: the patient.
-        for name, (_, unreadable) in reversed(ids.items()):
-            if unreadable is not None:
-                is_patient = name == self.claims_map.patient
-                reasons[unreadable] = "patient_unreadable" if is_patient else "visit_unreadable"
+    def _set_aside(self, rows: pa.RecordBatch, ids: Mapping[str, Ids]) -> pa.Array | None:
+        """(N,) SET_ASIDE; None where no row is."""
+        texts = [rows[name] for name in self.claims_map.columns if pa.types.is_string(rows[name].type)]
+        replaced = has_replaced(texts)
+        marks = {name: unreadable for name, (_, unreadable) in ids.items() if unreadable is not None}
+        if replaced is None and not marks:
+            return None
+        reasons = np.full(rows.num_rows, None, object)
+        # The last one wins: the patient before visits, the encoding before ids.
+        for name, unreadable in reversed(marks.items()):
+            is_patient = name == self.claims_map.patient
+            reasons[unreadable] = "patient_unreadable" if is_patient else "visit_unreadable"
+        if replaced is not None:
+            reasons[replaced.to_numpy(zero_copy_only=False)] = ENCODING_UNREADABLE
         return pa.array(reasons, pa.string())
 
     def _systems(self, rows: pa.RecordBatch) -> pa.Array:

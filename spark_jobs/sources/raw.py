@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import FractionalType
 
+from schemas.diagnoses import ENCODING_UNREADABLE
 from schemas.errors import ContractError
 from spark_jobs.sources.columns import SEVERAL_VALUES, column
 from spark_jobs.sources.raw_rows import FrameRows, RawRows
 from spark_jobs.sources.tables import CORRUPT
 from spark_jobs.transforms.diagnoses import PATIENT
+from spark_jobs.transforms.encoding import REPLACED
 from spark_jobs.transforms.ids import KINDS, digits_of, number_of
 
 
@@ -30,7 +34,9 @@ class RawDiagnoses:
     used: a boolean column is of all the row's diagnoses, an array of booleans of each, in order of codes.
     counts: DataFrames of one row each, or what is known without one, counted apart from the rows' own way:
     SOURCE_ROWS, how many rows there are, and what else is for the manifest. inputs: manifests' fingerprints,
-    where the source is one of our own folders. parameters: the source's own options, for the manifest.
+    where the source is one of our own folders. columns: PATIENT, VISIT, ADMIT, DISCHARGE, SYSTEM, CODES → the
+    source's columns that say it, for rows that are rejected. parameters: the source's own options, for the
+    manifest.
     """
 
     rows: RawRows
@@ -40,6 +46,7 @@ class RawDiagnoses:
     flags: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def raw_diagnoses(
@@ -64,9 +71,14 @@ def raw_diagnoses(
     return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
 
 
-def row_malformed() -> Column:
-    """SET_ASIDE of a table as it was read: lines that could not be split into fields."""
-    return F.when(column(CORRUPT).isNotNull(), "row_malformed")
+def row_unreadable(rows: DataFrame, read: Iterable[str]) -> Column:
+    """SET_ASIDE of a table as it was read: lines that could not be split into fields, and rows with signs
+    that could not be decoded in a column that is read.
+    """
+    types, malformed = dict(rows.dtypes), F.when(column(CORRUPT).isNotNull(), "row_malformed")
+    texts = [name for name in dict.fromkeys(read) if types.get(name) == "string"]
+    replaced = reduce(or_, (F.contains(column(name), F.lit(REPLACED)) for name in texts), F.lit(False))
+    return malformed.when(replaced, ENCODING_UNREADABLE)
 
 
 def with_plain_ids(rows: DataFrame, names: Iterable[str]) -> DataFrame:

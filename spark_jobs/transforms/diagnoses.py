@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from schemas.codes import SEPARATOR
 from schemas.diagnoses import (
     DIAGNOSES,
+    ENCODING_UNREADABLE,
     ORDER_COLUMNS,
     ORDERS_UNREADABLE,
     REASONS,
@@ -28,6 +29,7 @@ from schemas.diagnoses import (
 )
 from schemas.missing import is_missing
 from spark_jobs.transforms.codes import distinct_tokens, numbers_of
+from spark_jobs.transforms.encoding import REPLACED
 from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, orders
 from spark_jobs.transforms.sorting import sorted_by
 
@@ -48,11 +50,29 @@ MAYBE_ABSENT = {
     BIRTH_DATE: pa.date32(),
 }
 
+# Reason → which of the above it is about; the others are about codes, or about the row.
+ABOUT = {
+    "patient_unreadable": PATIENT,
+    "visit_unreadable": VISIT,
+    "patient_missing": PATIENT,
+    "admit_date_missing": ADMIT,
+    "admit_date_unreadable": ADMIT,
+    "discharge_date_missing": DISCHARGE,
+    "discharge_date_unreadable": DISCHARGE,
+    "discharge_before_admit": DISCHARGE,
+    "before_birth": ADMIT,
+    "in_future": DISCHARGE,
+    "code_system_unknown": SYSTEM,
+}
+_ABOUT_CODES = ("code_missing", "code_system_unknown", "code_malformed", "repeated_on_line")
+
 GOOD, ASIDE = "diagnoses", "rejected"  # the task's outputs
 SOURCE_ROWS, ROWS_IN = "source_rows", "rows_in"
 NUMBER_OF = {reason: number for number, reason in enumerate(REASONS)}
 _NONE = len(REASONS)
 DIAGNOSIS_COLUMN = "diagnosis_column"
+# Among the columns of sources.raw.RawDiagnoses: those with codes, where a row has one.
+CODES = "__codes"
 # Raw column with a line that could not be split into fields; null for all others.
 CORRUPT = "_corrupt_record"
 
@@ -63,9 +83,10 @@ class ParseDiagnoses:
     """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, SAME_DAY, and
     ORDERS_UNREADABLE.
 
-    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags:
-    see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns. as_of: the
-    last day on which a discharge may be; None: any, since de-identified data may lie in the future.
+    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags,
+    columns: see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns.
+    as_of: the last day on which a discharge may be; None: any, since de-identified data may lie in the
+    future.
     """
 
     def __init__(
@@ -75,9 +96,11 @@ class ParseDiagnoses:
         raw: tuple[str, ...],
         flags: tuple[str, ...] = (),
         as_of: datetime.date | None = None,
+        columns: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.take_patients = take_patients
         self.codes, self.raw, self.flags, self.as_of = dict(codes), raw, flags, as_of
+        self.columns = dict(columns or {})
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
@@ -155,12 +178,28 @@ class ParseDiagnoses:
         for line, n in zip(raw, column.tolist(), strict=True):
             if len(names) > 1:
                 line[DIAGNOSIS_COLUMN] = names[n]
-        found = [(reasons[n], _as_json(line)) for n, line in zip(reason.tolist(), raw, strict=True)]
+        found = [
+            (reasons[n], self._in_question(reasons[n], line), _as_json(line))
+            for n, line in zip(reason.tolist(), raw, strict=True)
+        ]
         of_patient = patient[row].tolist()
-        order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n]))
+        order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n][0], found[n][2]))
         return pa.RecordBatch.from_pylist(
             [dict(zip(REJECTED.column_names, found[n], strict=True)) for n in order], schema=REJECTED.arrow
         )
+
+    def _in_question(self, reason: str, line: Mapping[str, Any]) -> str | None:
+        """The columns that a reason is about: of several those that are filled, if any is."""
+        if reason == ENCODING_UNREADABLE:
+            names = tuple(name for name in self.raw if REPLACED in str(line[name]))
+        elif about := self.columns.get(ABOUT.get(reason, "")):
+            names = about
+        elif reason in _ABOUT_CODES:
+            names = (line[DIAGNOSIS_COLUMN],) if DIAGNOSIS_COLUMN in line else self.columns.get(CODES, ())
+        else:
+            names = ()
+        filled = [name for name in names if line.get(name) not in (None, "")]
+        return ", ".join(filled or names) or None
 
 
 def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:

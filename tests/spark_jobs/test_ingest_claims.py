@@ -26,13 +26,13 @@ def raw(tmp_path) -> str:
     return str(tmp_path / "raw")
 
 
-@pytest.mark.parametrize("options", [{}, {"follow": "now"}])
+@pytest.mark.parametrize("options", [{}, {"follow": "now", "settle": "0"}])
 def test_rows_set_aside_have_a_folder_of_their_own(run, raw, options):
     with pytest.raises(ContractError, match=r"rejected is .*, and so is output"):
         run.ingest("medbert", raw, rejected=f"{run.path('diagnoses')}/", **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"follow": "now"}])
+@pytest.mark.parametrize("options", [{}, {"follow": "now", "settle": "0"}])
 def test_the_log_has_no_small_cell(run, raw, options, caplog):
     with caplog.at_level(logging.INFO, "spark_jobs"):
         run.ingest("medbert", raw, **options)
@@ -56,7 +56,7 @@ def test_what_a_killed_follow_left_is_cleared(run, raw, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(growing, "publish_over", die)
         with pytest.raises(Exception, match="killed"):  # through Spark, whose error it becomes
-            run.ingest("medbert", raw, follow="now")
+            run.ingest("medbert", raw, follow="now", settle="0")
     assert any(path.endswith(".parquet") for path in files_in(run.path("diagnoses")))
     run.ingest("medbert", raw)
     for folder in ("diagnoses", "diagnoses_rejected"):

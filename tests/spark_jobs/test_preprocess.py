@@ -70,7 +70,7 @@ def test_an_imported_vocabulary_grows_with_the_claims_that_are_followed(run, tmp
     (tmp_path / "landing").mkdir()
     write_extract(tmp_path / "landing" / "x.tsv", *LINES)
     (tmp_path / "old.types").write_bytes(pickle.dumps({"empty_pad": 0, "ICD10_C11": 1}))
-    config = config_of(run, str(tmp_path / "landing"), follow="now")
+    config = config_of(run, str(tmp_path / "landing"), follow="now", settle="0")
     build_vocabulary.main(
         run.spark, BuildVocabulary(config.vocabulary.output, types=str(tmp_path / "old.types"))
     )

@@ -4,6 +4,8 @@ import glob
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.errors import ContractError
 from spark_jobs.sources.claims_map import GENERATED, expand
@@ -47,6 +49,25 @@ def test_patterns_of_columns():
     assert len(GENERATED.diagnosis_columns) == 12
 
 
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 3))
+def test_padded_patterns_are_the_shell_s(first, length, width):
+    """Both numbers padded to one width: every name has it; without zeros none is padded."""
+    last = first + length
+    names = expand(f"DX{{{str(first).zfill(width)}..{str(last).zfill(width)}}}")
+    padded = len(str(first)) < width or len(str(last)) < width
+    digits = max(width, len(str(last))) if padded else 0
+    assert names == [f"dx{str(number).zfill(digits)}" for number in range(first, last + 1)]
+    assert expand("DIAG{01..12}")[8:10] == ["diag09", "diag10"]
+
+
+def test_a_system_for_each_diagnosis():
+    text = GOOD.replace("{constant: ICD9CM}", "{columns: 'v{1..3}', values: {'': ICD9CM, '0': ICD10CM}}")
+    found = parse_claims_map(text, "m.yaml")
+    assert found.system_columns == ["v1", "v2", "v3"]
+    assert found.system.values == {"": "ICD9CM", "0": "ICD10CM"}
+    assert found.columns[1:4] == ["v1", "v2", "v3"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -55,6 +76,7 @@ def test_patterns_of_columns():
         ("system: {}\n", "a constant, or a column and values"),
         ("system: {constant: A, column: b, values: {x: y}}\n", "not both"),
         ("system: {constant: A, columns: 'v_{1..3}'}\n", "not both"),
+        ("system: {columns: [a, b, c], column: b, values: {x: y}}\n", "not both"),
         ("system: {columns: 'v_{1..2}'}\n", "a column for each column of codes"),
         ("procedures: [{columns: diag_3, system: {constant: CPT}}]\n", "each once"),
         ("procedures: [{columns: x, system: {}}]\n", "a constant, or a column and values"),
