@@ -33,6 +33,7 @@ from spark_jobs.sources.raw import (
     RawDiagnoses,
     as_text,
     id_unreadable,
+    own_name,
     raw_diagnoses,
     require_columns,
     row_unreadable,
@@ -283,6 +284,7 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
     own_end = F.coalesce(empty_as_null(F.col(domain.end)), F.col(domain.start))
     return joined.select(
         *domain.columns,
+        *(name for name in map(own_name, domain.columns) if name in rows.columns),
         domain.end,
         CORRUPT,
         PATIENT,

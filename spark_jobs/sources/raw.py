@@ -64,8 +64,10 @@ def raw_diagnoses(
     """
     shown = tuple(dict.fromkeys(name for name in raw if name in rows.columns))
     known = said | {PATIENT: F.coalesce(said[PATIENT], F.lit(""))}
+    own = {name: own_name(name) if own_name(name) in rows.columns else name for name in shown}
+    own |= {name: name for name in codes.values()}
     selected = rows.select(
-        *map(column, dict.fromkeys((*shown, *codes.values()))),
+        *(column(of).alias(name) for name, of in own.items()),
         *(value.alias(name) for name, value in known.items()),
     )
     return RawDiagnoses(FrameRows(selected), dict(codes), shown, counts, flags, **more)
@@ -83,7 +85,8 @@ def row_unreadable(rows: DataFrame, read: Iterable[str]) -> Column:
 
 def with_plain_ids(rows: DataFrame, names: Iterable[str]) -> DataFrame:
     """The same columns, ids in those named of one spelling (transforms.ids); an unreadable one keeps its own,
-    and has a mark (id_unreadable). Only numbers that need not be whole and text change, to text.
+    and has a mark (id_unreadable). Only numbers that need not be whole and text change, to text. What the
+    source has stays beside them (own_name), for rows that are rejected.
     """
     there = [name for name in dict.fromkeys(names) if name in rows.columns]
     kinds = {
@@ -96,6 +99,7 @@ def with_plain_ids(rows: DataFrame, names: Iterable[str]) -> DataFrame:
         {digits[name]: digits_of(column(numbers[name]), kind) for name, kind in kinds.items()}
     )
     added = {_mark_of(name): F.lit(False) for name in there}
+    added |= {own_name(name): column(name).cast("string") for name in kinds}
     for name, kind in kinds.items():
         value, number, found = column(name), column(numbers[name]), column(digits[name])
         # NaN is no number.
@@ -110,6 +114,11 @@ def id_unreadable(patient: str, *visits: str | None) -> Column:
     for visit in filter(None, visits):
         unreadable = unreadable.when(column(_mark_of(visit)), "visit_unreadable")
     return unreadable
+
+
+def own_name(name: str) -> str:
+    """The column with what the source has in the column of ids `name`, as text."""
+    return f"__own_{name}"
 
 
 def _mark_of(name: str) -> str:
