@@ -122,7 +122,7 @@ PUNCTUATION = r"[-_. ]"  # which names of systems may have: `ICD-10-CM`
 
 def known_system(name: str) -> str | None:
     """The system of SYSTEMS that a name means, however it is written: `icd-10` is ICD10CM. None for none."""
-    return ALIASES.get(re.sub(PUNCTUATION, "", name).upper())
+    return ALIASES.get(re.sub(PUNCTUATION, "", name.strip()).upper())
 
 
 def system_named(name: str) -> str:
@@ -142,7 +142,7 @@ def normalise_code(system: str, raw: str) -> str:
         raise ValueError("the code is empty, or a word that stands for a missing one")
     rule = SYSTEMS.get(system) or SYSTEMS.get(system_named(system))
     if rule is None:
-        token = f"{system}{SEPARATOR}{trimmed}"
+        token = f"{system.strip()}{SEPARATOR}{trimmed}"
         if re.search(BREAKING_CHARACTERS, token):
             raise ValueError("the code or its system has a control character or line break")
         return token

@@ -27,7 +27,7 @@ from spark_jobs.transforms.diagnoses import (
     SET_ASIDE,
     VISIT,
 )
-from spark_jobs.transforms.ids import named_visit
+from spark_jobs.transforms.ids import as_bigint, named_visit
 from spark_jobs.transforms.parse import TIME
 
 CLAIM, LINE = "__claim", "__line"
@@ -38,6 +38,7 @@ DATE_FLAGS = (ADMIT_FALLBACK, DISCHARGE_FALLBACK, ONE_DAY)
 
 MOST_DAYS = 3_652_059  # from the year 1 to 9999
 YEAR = r"\A[0-9]{4}\z"
+ISO_DAY = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
 SECONDS_A_DAY = 86_400
 DATED = (DateType, TimestampType, TimestampNTZType)
 
@@ -173,7 +174,9 @@ def _with_birth_date(rows: DataFrame, birth: Birth, claims_map: ClaimsMap) -> Da
     rows, (day,) = _with_days(rows, [name], claims_map)
     year = filled(column(name), claims_map)
     first_day = F.when(F.rlike(year, F.lit(YEAR)), F.concat(year, F.lit("-01-01")))
-    return rows.withColumn(BIRTH_DATE, F.coalesce(first_day, day.cast("string")).try_cast("date"))
+    born = F.coalesce(first_day, day.cast("string"))
+    # What is no day in our form is none that Spark may guess.
+    return rows.withColumn(BIRTH_DATE, F.when(F.rlike(born, F.lit(ISO_DAY)), born.try_cast("date")))
 
 
 def _with_days(rows: DataFrame, names: list[str], claims_map: ClaimsMap) -> tuple[DataFrame, list[Column]]:
@@ -212,7 +215,7 @@ def _day(text: Column, claims_map: ClaimsMap) -> Column:
     counted = SINCE.fullmatch(date_format)
     if not counted:
         return F.coalesce(F.try_to_date(text, date_format).cast("string"), ours)
-    number = text.try_cast("bigint")
+    number = as_bigint(text)
     if counted[1] == "seconds":
         number = F.floor(number / SECONDS_A_DAY)
     known = F.when(number.between(-MOST_DAYS, MOST_DAYS), number).cast("int")
@@ -224,8 +227,8 @@ def _synthesised(lines: DataFrame, claims_map: ClaimsMap, rule: SynthesisedDates
 
     A visit's stay is the longest of its lines'. A number of days beyond MOST_DAYS is none.
     """
-    days = filled(column(plain(rule.length_of_stay)), claims_map).try_cast("bigint")
-    number = filled(column(plain(rule.order_by)), claims_map).try_cast("bigint")
+    days = as_bigint(filled(column(plain(rule.length_of_stay)), claims_map))
+    number = as_bigint(filled(column(plain(rule.order_by)), claims_map))
     of_patient = Window.partitionBy(PATIENT).orderBy("__order_by")
     of_visit = of_patient.rangeBetween(Window.currentRow, Window.currentRow)
     lines = lines.withColumns(

@@ -68,8 +68,8 @@ def _split_diag() -> tuple[Column, Column]:
     """`ICD9_150.6` → (ICD9, 150.6): the prefix is any name of a code system."""
     diag = F.col("diag")
     cut = F.instr(diag, F.lit("_"))
-    prefix = F.upper(F.btrim(F.substring(diag, F.lit(1), cut)))
-    system = F.when(cut > 0, F.nullif(F.regexp_replace(prefix, "_$", ""), F.lit("")))
+    prefix = F.upper(trim(F.substring(diag, F.lit(1), cut - 1)))
+    system = F.when(cut > 0, F.nullif(prefix, F.lit("")))
     code = F.when(cut > 0, F.substring(diag, cut + 1, F.length(diag))).otherwise(diag)
     # `ICD10_nan` is a field that is filled, though with no code of its system.
     has_form = F.upper(F.regexp_replace(system, PUNCTUATION, "")).isin(*ALIASES)

@@ -31,7 +31,7 @@ from spark_jobs.sources.raw import (
     with_plain_ids,
 )
 from spark_jobs.sources.tables import RawInput
-from spark_jobs.transforms.codes import empty_as_null
+from spark_jobs.transforms.codes import empty_as_null, trim
 from spark_jobs.transforms.diagnoses import (
     ADMIT,
     BIRTH_DATE,
@@ -160,7 +160,7 @@ def _check_schema(table: DataFrame, where: str) -> None:
 
 def _system_and_code(options: MedsOptions) -> tuple[Column, Column]:
     """The system that a code's beginning means, null for another one, and the rest without its slashes."""
-    text = F.trim("code")
+    text = trim(F.col("code"))
     system, code = F.lit(None).cast("string"), F.lit(None).cast("string")
     # Longer beginnings last, so that they win.
     for start, name in sorted(options.systems.items(), key=lambda item: len(item[0])):

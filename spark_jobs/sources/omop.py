@@ -52,6 +52,7 @@ from spark_jobs.transforms.diagnoses import (
     SYSTEM,
     VISIT,
 )
+from spark_jobs.transforms.ids import as_bigint
 
 NUMBERS = re.compile(r".*_id|(year|month|day)_of_birth")
 VISITS = "visit_occurrence"
@@ -237,7 +238,7 @@ def _is_chosen(name: str, options: OmopOptions) -> Column:
     if name != CONDITION or not options.condition_types:
         return F.lit(True)
     types = [str(number) for number in options.condition_types]
-    chosen = F.coalesce(F.trim(DOMAINS[name].type).isin(types), F.lit(False))
+    chosen = F.coalesce(trim(F.col(DOMAINS[name].type)).isin(types), F.lit(False))
     # A line that cannot be split into fields has no type to go by, and is set aside.
     return chosen | F.col(CORRUPT).isNotNull()
 
@@ -246,7 +247,7 @@ def _with_systems(
     events: DataFrame, name: str, domain: Domain, concepts: DataFrame | None, options: OmopOptions
 ) -> DataFrame:
     """Adds SYSTEM, null where it is not known, and whether it is ASSUMED."""
-    concept = F.col(domain.concept).try_cast("bigint")
+    concept = as_bigint(F.col(domain.concept))
     known = F.lit(None).cast("string")
     if concepts is not None:
         events, known = _with_vocabulary(events, domain, concepts), F.col("vocabulary")
@@ -305,13 +306,13 @@ def _entries(events: DataFrame, domain: Domain, visits: DataFrame) -> DataFrame:
 def _with_vocabulary(events: DataFrame, domain: Domain, concepts: DataFrame) -> DataFrame:
     """Adds the `vocabulary` of the source concept (`RxNorm` is RXNORM); null where it is not known."""
     require_columns(concepts, CONCEPT_COLUMNS, CONCEPTS)
-    number = F.col("concept_id").try_cast("bigint")
+    number = as_bigint(F.col("concept_id"))
     name = F.upper(F.replace(empty_as_null(F.col("vocabulary_id")), F.lit(" "), F.lit("_")))
     # Concept 0 is "no matching concept", of vocabulary None; a site's own vocabulary is no code system.
     known = concepts.where((number > 0) & (number < FIRST_LOCAL_CONCEPT)).select(
         number.alias("known_concept"), name.alias("vocabulary")
     )
-    same = F.col(domain.concept).try_cast("bigint") == F.col("known_concept")
+    same = as_bigint(F.col(domain.concept)) == F.col("known_concept")
     return events.join(known, same, "left")
 
 
@@ -320,11 +321,15 @@ def _with_births(events: DataFrame, persons: DataFrame) -> DataFrame:
     if "year_of_birth" not in persons.columns:
         return events.withColumn(BIRTH_DATE, F.lit(None).cast("date"))
 
-    def part(name: str) -> Column:
-        number = empty_as_null(F.col(name)) if name in persons.columns else F.lit(None).cast("string")
-        return F.lpad(F.coalesce(number, F.lit("1")), 2, "0")
+    def number(name: str, digits: int) -> Column:
+        text = trim(F.col(name)) if name in persons.columns else F.lit(None).cast("string")
+        # A longer one would be cut off.
+        return F.lpad(F.when(F.rlike(text, F.lit(rf"\A[0-9]{{1,{digits}}}\z")), text), digits, "0")
 
-    year = F.lpad(empty_as_null(F.col("year_of_birth")), 4, "0")
+    def part(name: str) -> Column:
+        return F.coalesce(number(name, 2), F.lit("01"))
+
+    year = number("year_of_birth", 4)
     born = F.concat_ws("-", year, part("month_of_birth"), part("day_of_birth")).try_cast("date")
     known = (
         persons.where(F.col(CORRUPT).isNull())

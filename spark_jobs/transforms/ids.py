@@ -25,7 +25,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DecimalType, DoubleType, FloatType, StringType
 
-from spark_jobs.transforms.codes import WHITE_SPACE
+from spark_jobs.transforms.codes import WHITE_SPACE, trim
 
 KINDS = (DoubleType, FloatType, DecimalType, StringType)  # what Spark may have ids in beside whole numbers
 EXACT, EXACT_32 = 2**53, 2**24
@@ -107,6 +107,15 @@ def _anywhere(pattern: str) -> str:
     """The pattern for text that is not trimmed."""
     blanks = f"[{re.escape(WHITE_SPACE)}]*"
     return rf"\A{blanks}(?:{pattern}){blanks}\z"
+
+
+def as_bigint(text: Column) -> Column:
+    """The whole number that text has, trimmed, digits alone; null for others.
+
+    Spark's own cast passes over control characters, so a digit that went wrong would be one less.
+    """
+    trimmed = trim(text)
+    return F.when(F.rlike(trimmed, F.lit(r"\A[+-]?[0-9]+\z")), trimmed.try_cast("bigint"))
 
 
 def named_visit(visit: Column) -> Column:
