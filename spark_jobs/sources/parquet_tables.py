@@ -18,8 +18,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DataType,
     DateType,
-    DecimalType,
-    DoubleType,
     FloatType,
     FractionalType,
     IntegralType,
@@ -34,8 +32,8 @@ from schemas.errors import ContractError
 from spark_jobs.files.literal_paths import literal
 from spark_jobs.sources.columns import column, plain_names, quoted
 from spark_jobs.sources.parquet_files import INT96, NANOSECONDS, Footer, no_parquet, read_footers
+from spark_jobs.transforms.ids import digits_of
 
-_MOST_EXACT = 2**53
 _DATES = (DateType, TimestampType, TimestampNTZType)
 _UTC = {None, "UTC", "Etc/UTC", "GMT", "Z", "+00:00", "-00:00", "UCT", "Zulu"}
 
@@ -130,7 +128,8 @@ def _common(kinds: Sequence[DataType]) -> DataType | None:
         return kinds[0]
     if all(isinstance(kind, IntegralType) for kind in kinds):
         return LongType()
-    if all(isinstance(kind, NumericType) for kind in kinds):
+    # Of 32 bits a float is not exact from 2^24 on, and its text does not say so.
+    if all(isinstance(kind, NumericType) and not isinstance(kind, FloatType) for kind in kinds):
         return StringType()
     if all(isinstance(kind, _DATES) for kind in kinds):
         return TimestampNTZType()
@@ -151,10 +150,8 @@ def _cast(value: Column, kind: DataType | None, wanted: DataType) -> Column:
         return F.lit(None).cast(wanted)
     if not isinstance(wanted, StringType):
         return value.cast(wanted)
-    if isinstance(kind, (FractionalType, DecimalType)):
-        most = _MOST_EXACT if isinstance(kind, (DoubleType, FloatType)) else 10**18
-        is_whole = (value == F.floor(value)) & value.between(-most, most)
-        return F.when(is_whole, value.cast("bigint").cast("string")).otherwise(value.cast("string"))
+    if isinstance(kind, FractionalType):
+        return F.coalesce(digits_of(value, kind), value.cast("string"))
     if isinstance(kind, (TimestampType, TimestampNTZType)):
         is_day = value == F.date_trunc("day", value)
         return F.when(is_day, value.cast("date").cast("string")).otherwise(value.cast("string"))

@@ -187,7 +187,8 @@ def _medbert(chance: random.Random, number: int, folder: str) -> tuple[str, Judg
         system = chance.choice(("ICD9", "ICD10", "ICD-10-CM", "LOCAL"))
         return {
             "patient_id": _patient(chance), "vadate": admit, "vddate": discharge, "diag": f"{system}_{code}",
-            "poa": chance.choice("1YNUW"), "diagnosis_priority": str(chance.randrange(9)), "third_party_ind": "0",
+            "poa": chance.choice("1YNUW"), "diagnosis_priority": str(chance.randrange(9)),
+            "third_party_ind": "0",
         }  # fmt: skip
 
     kinds = {"patient_id": ID, "vadate": DATE, "vddate": DATE, "diag": CODE}
@@ -242,7 +243,8 @@ def _mapped_claims(chance: random.Random, number: int, folder: str) -> tuple[str
         admit, discharge = _dates(chance, "%d-%b-%Y")
         codes = {f"dx{n}": chance.choice((*CODES, "", "")) for n in (1, 2, 3)}
         return {
-            "patient": _patient(chance), "claim": str(n), "stay": str(n // 2), "admit": chance.choice((admit, "")),
+            "patient": _patient(chance), "claim": str(n), "stay": str(n // 2),
+            "admit": chance.choice((admit, "")),
             "service": admit, "discharge": discharge,
             **{f"v{n}": chance.choice(("0", "9", "")) for n in (1, 2, 3)},
             **codes, "px": chance.choice(("", "0SRD0J9", "0016070")),

@@ -53,6 +53,8 @@ BAD = {
     "1 2014-03-01 2014-03-02 ICD9_38.9 6 1 0": "code_malformed",
     "1 2014-03-01 2014-03-02 ICD10_NaN 6 1 0": "code_malformed",
     "1 2014-03-01 2014-03-02 NaN 6 1 0": "code_missing",
+    "1 2014-03-01 2014-03-02 \u3000_250 6 1 0": "code_system_unknown",
+    "1 2014-03-01 2014-03-02 \u3000ICD-9\u00a0_38.9 6 1 0": "code_malformed",
     "1 2014-03-01 2014-03-02 LOCAL_None 6 1 0": "code_missing",
     "null 2014-03-01 2014-03-02 ICD9_250 6 1 0": "patient_missing",
     "1 NaT 2014-03-02 ICD9_250 6 1 0": "admit_date_missing",

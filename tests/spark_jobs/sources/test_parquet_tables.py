@@ -22,6 +22,7 @@ HOLD_EACH_OTHER = {
     ),
     "two integers": ([pa.array([1], pa.int32()), pa.array([2], pa.int64())], [1, 2]),
     "a decimal": ([pa.array([7]), pa.array([Decimal("7.00")])], ["7", "7"]),
+    "not exact": ([pa.array([7]), pa.array([2.0**53])], ["7", "9.007199254740992E15"]),
     "a broken number": ([pa.array([7]), pa.array([7.5])], ["7", "7.5"]),
     "beyond exact floats": ([pa.array([2**53 + 1]), pa.array([1.0])], [str(2**53 + 1), "1"]),
     "nothing and text": ([pa.nulls(1), pa.array(["x"])], [None, "x"]),
@@ -42,6 +43,7 @@ HOLD_EACH_OTHER = {
 }
 LOSE = {
     "text and integers": [pa.array(["0380"]), pa.array([380])],
+    "int64 and 32 bits of float": [pa.array([31251999]), pa.array([31251999.0], pa.float32())],
     "text and floats": [pa.array(["4280"]), pa.array([4280.0])],
     "a truth value and text": [pa.array([True]), pa.array(["x"])],
     "a list": [pa.array([["I10"]]), pa.array(["I10"])],

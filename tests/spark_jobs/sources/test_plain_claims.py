@@ -75,12 +75,13 @@ def _rows(number: int) -> list[dict]:
     return [
         {
             "member ": chance.choice(
-                ["p1", "p2", " p2", "p\u3000", "ümläut", "p\ufffd", "", " \x1f", "NULL", " nan", "NaNa", None]
+                ["p1", "p2", " p2", "p\u3000", "ümläut", "p\ufffd", "", " \x1f"]
+                + ["NULL", " nan", "NaNa", None]
                 + ["p1", "p2", "p3"] * 5
                 + ["7", "7.0", " 7.0E0", "7.5", "1.2E+1", "\ufffd1.5"]
             ),
             "claim": chance.choice(["c1", "c1 ", "c2", "", "None", None] * 3 + ["0", "3.25", "4.0"]),
-            "STAY": chance.choice(["s1", "s2", " ", "<NA>", None] * 3 + ["-1", "-1.0", "00", "8.0", "8", "8.5"]),
+            "STAY": chance.choice(["s1", "s2", " ", "<NA>", None] * 3 + ["-1.0", "00", "8.0", "8", "8.5"]),
             "admitted": day(1, 0.2), "from": day(3, 0.2), "discharged": day(10, 0.4), "to": day(5, 0.1),
             "version": chance.choice([9, 10, 10, 10, 3, None]),
             "dx_1": chance.choice(["E119", "e11.9 ", "4019", "??", "", None]),
