@@ -142,7 +142,7 @@ def normalise_code(system: str, raw: str) -> str:
         raise ValueError("the code is empty, or a word that stands for a missing one")
     rule = SYSTEMS.get(system) or SYSTEMS.get(system_named(system))
     if rule is None:
-        token = f"{system.strip()}{SEPARATOR}{trimmed}"
+        token = f"{system}{SEPARATOR}{trimmed}"
         if re.search(BREAKING_CHARACTERS, token):
             raise ValueError("the code or its system has a control character or line break")
         return token
