@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.sources.header_lines import SEPARATORS, Form, distinct_names, fields_of, separator_of
@@ -42,6 +42,7 @@ def test_names_are_distinct(names, expected):
     assert distinct_names(names) == expected
 
 
+@settings(deadline=None)  # the first call imports pyarrow
 @given(st.lists(st.none() | st.text("aä\ufffd", max_size=4), min_size=1), st.integers(0, 3))
 def test_rows_with_lost_signs(values, start):
     import pyarrow as pa
