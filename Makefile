@@ -102,6 +102,8 @@ HOROVOD ?=
 GPU ?=
 #: where torch comes from: cpu (the small build), a folder of wheels or an index; pypi (default on most machines); remembered
 TORCH_INDEX ?=
+#: executors: the processor of the cluster's hosts, x86_64 or aarch64 (default: this machine's)
+MACHINE ?=
 #: lock: the package to bring to its newest version, or all
 UPGRADE ?=
 #: more arguments of the benchmark, e.g. "--skew --pandas_patients 5000"
@@ -112,14 +114,16 @@ FRESH_ARGS ?=
 PYTEST_ARGS ?=
 
 # The groups of packages that each target needs. Those of demo and the tests are added to what is installed.
-of_spark := claims ingest map vocabulary sequences shards preprocess refresh profile
+of_spark := claims ingest map vocabulary sequences shards preprocess refresh profile executors
 of_torch := extend-vocabulary shrink embed release-check
+# Of a backend that does not exist the trainer says so itself.
+backend = $(filter torch tensorflow,$(BACKEND))
 $(foreach target,$(of_spark),$(eval groups_of_$(target) := spark))
 $(foreach target,$(of_torch),$(eval groups_of_$(target) := torch))
-groups_of_pretrain = $(BACKEND)
-groups_of_convert = torch $(if $(CHECKPOINT),tensorflow,$(BACKEND))
+groups_of_pretrain = $(backend)
+groups_of_convert = torch $(if $(CHECKPOINT),tensorflow,$(backend))
 groups_of_export-onnx := serve
-groups_of_demo = spark torch $(BACKEND)
+groups_of_demo = spark torch $(backend)
 groups_of_test := spark torch tensorflow serve dev
 groups_of_lint := $(groups_of_test)
 groups_of_test-cluster := spark dev
@@ -186,7 +190,8 @@ help: ## list the targets and the variables
 .PHONY: demo
 demo: RUN := runs/demo
 demo: CONFIG := configs/demo.yaml
-demo: NP := 2
+# One where set-up left Horovod out.
+demo: NP = $(if $(shell ls -d .venv/lib/python*/site-packages/horovod 2>/dev/null),2,1)
 # Two processes train on any machine's CPU, but not on one GPU.
 demo: export CUDA_VISIBLE_DEVICES := -1
 demo: setup ## everything on 20,000 synthetic patients: claims to a converted model and a report
@@ -345,6 +350,10 @@ bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs
 package: ## dist/medbert_lake.zip for spark-submit --py-files; rewritten only when its contents change
 	@sh toolchain/run.sh "$(PYTHON)" package $(PACKAGE)
 
+.PHONY: executors
+executors: setup package ## the Python packages of a cluster's executors, for spark-submit --archives: MACHINE -> dist/
+	@"$(BIN)/python" toolchain/executors.py $(if $(MACHINE),--machine "$(MACHINE)")
+
 .PHONY: lock
 lock: setup ## resolve requirements/*.in into requirements/*.lock again; versions stay: UPGRADE
 	@"$(BIN)/python" toolchain/lock.py $(if $(UPGRADE),--upgrade "$(UPGRADE)")
@@ -352,4 +361,4 @@ lock: setup ## resolve requirements/*.in into requirements/*.lock again; version
 .PHONY: clean
 clean: ## remove dist/ and caches; .venv and runs/ stay
 	rm -rf dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -23,7 +23,7 @@ class MpiJob:
     """One training run on Kubernetes."""
 
     image: str
-    """With this project and an ssh server in it."""
+    """That of the project's Dockerfile."""
     run: str
     """The run's folder, on a store or a volume that every pod sees: shards/ and vocabulary/ are in it."""
     name: str = "medbert-pretrain"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -13,8 +14,14 @@ from typing import TypeVar
 import psutil
 import pyspark
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGGING = f"{ROOT}/toolchain/spark"
+# make's Spark, where that is the one of this Python. Only by these paths does make's archive of classes fit.
+MAKES = f"{ROOT}/.venv/spark"
 HOME = os.path.dirname(pyspark.__file__)
-LOGGING = f"{os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}/toolchain/spark"
+IS_MAKES = os.path.isdir(f"{MAKES}/conf") and os.path.realpath(f"{MAKES}/home") == os.path.realpath(HOME)
+if IS_MAKES:
+    HOME = f"{MAKES}/home"
 HOST = "127.0.0.1"
 # These programs end before the JVM's second compiler, or a second thread of its garbage collector, would pay.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -45,6 +52,14 @@ def spark_environment() -> dict[str, str]:
     )
 
 
+def job_environment() -> dict[str, str]:
+    """Of a job's driver: Java maps the classes that a job of `make` has archived, if one has."""
+    environment = spark_environment()
+    if IS_MAKES and environment["SPARK_CONF_DIR"] == LOGGING:
+        return runpy.run_path(f"{ROOT}/toolchain/spark_submit.py")["with_archive"](environment)
+    return environment
+
+
 def start_job(
     package: str,
     script: str,
@@ -53,22 +68,23 @@ def start_job(
     folder: str,
     master: str = "local[2]",
     settings: Mapping[str, str] | None = None,
+    submit_options: Iterable[str] = (),
     **options,
 ) -> subprocess.Popen:
     """`spark-submit --py-files package script arguments` in a folder and a process group of its own.
 
-    settings: of Spark, beside SETTINGS. options: of Popen.
+    settings: of Spark, beside SETTINGS. submit_options: of spark-submit. options: of Popen.
     """
     conf = [
         word
         for name, value in (SETTINGS | dict(settings or {})).items()
         for word in ("--conf", f"{name}={value}")
     ]
-    command = [f"{HOME}/bin/spark-submit", "--master", master, *conf, "--py-files", package, script]
+    command = [f"{HOME}/bin/spark-submit", "--master", master, *conf, *submit_options]
     return subprocess.Popen(
-        [*command, *arguments],
+        [*command, "--py-files", package, script, *arguments],
         cwd=folder,
-        env=spark_environment(),
+        env=job_environment(),
         start_new_session=True,
         **options,
     )

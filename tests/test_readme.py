@@ -1,4 +1,4 @@
-"""What the README says is there is there."""
+"""What the README and the page on installation say is there is there."""
 
 import importlib
 import os
@@ -16,6 +16,12 @@ def readme(project_root) -> str:
 
 
 @pytest.fixture(scope="module")
+def installation(project_root) -> str:
+    with open(os.path.join(project_root, "docs", "installation.md"), encoding="utf-8") as stream:
+        return stream.read()
+
+
+@pytest.fixture(scope="module")
 def makefile(project_root) -> str:
     with open(os.path.join(project_root, "Makefile"), encoding="utf-8") as stream:
         return stream.read()
@@ -28,12 +34,22 @@ def test_links_and_files_exist(readme, project_root):
     assert [path for path in sorted(named) if not os.path.exists(os.path.join(project_root, path))] == []
 
 
-def test_targets_and_variables_exist(readme, makefile):
-    targets = {word for line in re.findall(r"\bmake ([a-z -]+)", readme) for word in line.split()[:1]}
+def test_links_of_the_page_on_installation_exist(installation, project_root):
+    named = re.findall(r"\]\((?!http)([^)#]+)\)", installation)
+    assert named and all(os.path.exists(os.path.join(project_root, "docs", path)) for path in named)
+
+
+def test_targets_and_variables_exist(readme, installation, makefile, project_root):
+    readme += installation
+    # Not the package of that name.
+    commands = re.findall(r"(?<!install )\bmake ([a-z -]+)", readme)
+    targets = {word for line in commands for word in line.split()[:1]}
     assert targets - set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) == set()
     variables = set(re.findall(r"\b([A-Z_]{2,})=", readme))
     assert {"RUN", "SOURCE", "MIN_PATIENTS"} <= variables
-    assert variables - set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)) == set()
+    with open(os.path.join(project_root, "Dockerfile"), encoding="utf-8") as stream:
+        arguments = set(re.findall(r"^ARG ([A-Z_]+)", stream.read(), re.MULTILINE))
+    assert variables - set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)) - arguments == set()
 
 
 def section(readme: str, heading: str) -> str:

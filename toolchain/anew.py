@@ -30,11 +30,15 @@ def made_anew(folder: str, log: str, whole: bool) -> Iterator[None]:
                 os.replace(log, os.path.join(old, os.path.relpath(log, folder)))
             put_back(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if os.path.exists(old):
+        # First in one step: killed while it is removed, it must not pass for the one to put back.
+        os.rename(old, _removed(folder))
+    shutil.rmtree(_removed(folder), ignore_errors=True)
 
 
 def put_back(folder: str) -> None:
     """Undo what was begun and not ended, here or in a process that was killed, if there is any."""
+    shutil.rmtree(_removed(folder), ignore_errors=True)
     old = _aside(folder)
     if os.path.exists(old):
         shutil.rmtree(folder, ignore_errors=True)
@@ -43,3 +47,7 @@ def put_back(folder: str) -> None:
 
 def _aside(folder: str) -> str:
     return f"{folder}.old"
+
+
+def _removed(folder: str) -> str:
+    return f"{folder}.removed"

@@ -7,6 +7,8 @@
 #       only brought up to date. TORCH_INDEX from the environment says which build of torch is installed.
 #   sh toolchain/doctor.sh --print-python [--python PATH]
 #       Print the path of the interpreter to make .venv with; exit status 1 if there is none.
+#   sh toolchain/doctor.sh --print-command [other options]
+#       Print the command that installs what is missing, nothing if there is nothing to install.
 #   sh toolchain/doctor.sh --print-horovod [other options]
 #       Print 1 if Horovod is to be built, 0 if not: --horovod auto builds it where the machine can.
 #
@@ -15,9 +17,11 @@
 # shellcheck disable=SC2034,SC2154
 set -u
 
-# Every Python that requirements.lock has wheels for, the newest first.
+# Every Python that the locks have wheels for, the newest first.
 PYTHONS='3.13 3.12 3.11'
 SUPPORTED='3.11, 3.12 or 3.13'
+# Not GROUPS, which is bash's own.
+ALL_GROUPS='spark torch tensorflow s3 serve dev'
 MIN_JAVA=17
 MIN_GXX=9
 MIN_CLANG=10
@@ -29,13 +33,13 @@ UPDATE_MB=1000
 # disk_mb GROUP: MB in .venv, MB in the cache.
 disk_mb() {
     case $1 in
-        spark) echo 1000 2500 ;; # the source distribution is unpacked and built in the cache
-        torch) echo 6200 6200 ;;
+        spark) echo 1000 2300 ;; # pyspark's source is unpacked and built in the cache
+        torch) echo 5300 5300 ;;
         torch-cpu) echo 1100 1100 ;; # without CUDA's libraries
-        tensorflow) echo 1900 1900 ;;
+        tensorflow) echo 1000 1000 ;;
         s3) echo 50 50 ;;
-        serve) echo 400 400 ;;
-        dev) echo 700 700 ;;
+        serve) echo 200 200 ;;
+        dev) echo 500 500 ;;
     esac
 }
 
@@ -140,6 +144,7 @@ read_options() {
             --quiet) quiet=1 ;;
             --update) update=1 ;;
             --print-python) mode=python ;;
+            --print-command) mode='command' ;;
             --print-horovod) mode=horovod ;;
             *) stop "$1 is no option; the options are at the top of $0." ;;
         esac
@@ -149,7 +154,7 @@ read_options() {
     saved_ifs=$IFS
     IFS=,
     for group in $groups; do
-        case $group in spark | torch | tensorflow | s3 | serve | dev) ;; *) stop "--groups has $group; it must name some of spark, torch, tensorflow, s3, serve and dev." ;; esac
+        case " $ALL_GROUPS " in *" $group "*) ;; *) stop "--groups has $group; it must name some of $ALL_GROUPS." ;; esac
     done
     IFS=$saved_ifs
     if ! in_group torch && ! in_group tensorflow; then horovod=0; fi
@@ -174,6 +179,7 @@ check_machine() {
     check_cache_folder
     check_disks
     check_shared_memory
+    check_localhost
     check_memory
     if in_group dev; then check_test_commands; fi
 }
@@ -181,6 +187,10 @@ check_machine() {
 conclude() {
     # shellcheck disable=SC2086
     install_command $to_install
+    if [ "$mode" = command ]; then
+        printf '%s' "$command${command:+$newline}"
+        return
+    fi
     if [ -n "$command" ]; then
         if [ -n "$as_root" ]; then echo "As root:"; fi
         printf '\n    %s\n\n' "$command"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
 
 from lock import blocks, includes, path_of, pins, read
 
@@ -17,8 +20,8 @@ GROUPS = {
 DEFAULT = ("spark", "torch")
 FRAMEWORKS = ("torch", "tensorflow")
 BOOTSTRAP, TORCH_BUILD = "bootstrap", "pytorch"
-# What only PyPI's build of torch needs: another build (TORCH_INDEX) brings its own.
-_TORCH_OWN = ("torch", "triton", "nvidia-", "cuda-")
+# Of the lock TORCH_BUILD, what only PyPI's build of torch needs: another build (TORCH_INDEX) brings its own.
+_TORCH_OWN = re.compile(r"torch$|triton$|nvidia-|cuda-")
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -52,7 +55,22 @@ def requirements(files: Iterable[str], own_torch: bool = False) -> str:
     own_torch: torch comes from elsewhere, so leave it and what only it needs out.
     """
     lines = dict.fromkeys(block for file in files for block in blocks(read(path_of(file, "lock"))))
-    return "".join(block + "\n" for block in lines if not (own_torch and block.startswith(_TORCH_OWN)))
+    left_out = torch_build() if own_torch else frozenset()
+    return "".join(block + "\n" for block in lines if pins(block).keys().isdisjoint(left_out))
+
+
+@contextlib.contextmanager
+def requirements_file(text: str) -> Iterator[str]:
+    """The path of a file with this text, for as long as it is needed."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
+
+
+def torch_build() -> frozenset[str]:
+    """The packages of PyPI's build of torch: itself and CUDA's libraries. TensorFlow's have other names."""
+    return frozenset(filter(_TORCH_OWN.match, pins(read(path_of(TORCH_BUILD, "lock")))))
 
 
 def pinned(files: Iterable[str], own_torch: bool = False) -> dict[str, str]:

@@ -9,7 +9,7 @@
 }
 /^[A-Z_]+ \?=/ && text != "" {
     value = $0; sub(/^[A-Z_]+ \?= ?/, "", value)
-    if (value ~ /shell/) value = "python3.11"
+    if (value ~ /^\$\([a-z_]+\)$/) value = ""  # worked out: the text says how
     variables = variables introduce(2) sprintf("  %-14s %s%s\n", $1, text, value == "" ? "" : "  [" value "]")
     text = ""
 }

@@ -1,11 +1,11 @@
-"""Set the project up in .venv: the chosen groups of locked packages, petastorm and Horovod with our patches, the
-project itself (`make setup`).
+"""Set the project up in .venv: the chosen groups of locked packages, petastorm and Horovod with our patches,
+and the project itself (`make setup`).
 
-pip installs uv, and uv the rest, with the hashes of the lock. Horovod is compiled while what it does not need is
-installed. A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does
-nothing. Where it does not fit, a complete environment is updated in place; an incomplete one (interrupted) or
-one of another Python is made again. A complete one is kept until the new one is complete. What was downloaded
-or built is in the caches of uv and of wheels.py, and is not downloaded or built again.
+pip installs uv, and uv the rest, with the hashes of the lock. Horovod is compiled while what it does not need
+is installed. A stamp in .venv holds a hash of everything that set-up depends on; while it fits, set-up does
+nothing. Where it does not fit, a complete environment is updated in place. An incomplete one (interrupted),
+or one with another Python or another build of torch, is made again; a complete one is kept until then. What
+was downloaded or built is in the caches of uv and of wheels.py, and is not downloaded or built again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -32,16 +32,18 @@ from groups import (
     BOOTSTRAP,
     DEFAULT,
     GROUPS,
+    TORCH_BUILD,
     frameworks,
     in_order,
     lock_files,
     pinned,
     requirements,
+    requirements_file,
     version_of,
 )
 from package_index import PYPI, folder_with_torch, pip_settings, torch_options, uv_environment
 from progress import Background, StepFailed, say
-from wheels import HOROVOD, PETASTORM, Build, built_wheel, ensure_wheel
+from wheels import HOROVOD, PETASTORM, Build, Package, built_wheel, ensure_wheel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCTOR = os.path.join(ROOT, "toolchain", "doctor.sh")
@@ -53,6 +55,8 @@ INCOMPLETE = "incomplete"
 LOG = os.path.join(VENV, "setup.log")
 AUTO = "auto"
 COMPILING = f"Compiling {HOROVOD.requirement}"
+# What became of Horovod. Where it failed, only HOROVOD=1 tries again.
+INSTALLED, LEFT_OUT, FAILED = "installed", "left out", "failed"
 
 
 class Options(NamedTuple):
@@ -70,22 +74,26 @@ class Options(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """What .venv holds: the key of the set-up that completed it, or INCOMPLETE; the options; the packages by
-    name (to remove those that a later lock does not name); whether Horovod is in it.
+    """What .venv holds.
+
+    key: of the set-up that completed it, or INCOMPLETE. packages: by name, to remove those that a later lock
+    does not name. horovod: what became of it: INSTALLED, LEFT_OUT or FAILED.
     """
 
     key: str
     options: Options
     packages: tuple[str, ...] = ()
-    horovod: bool = False
+    horovod: str = LEFT_OUT
 
 
 def setup_key(options: Options) -> str:
     """A hash of everything that set-up depends on, this folder included (an environment cannot be moved)."""
     digest = hashlib.sha256("\0".join([ROOT, sys.version, *map(str, options)]).encode())
-    paths = [os.path.join(ROOT, "requirements", f"{name}.lock") for name in lock_files(options.groups, options.gpu)]
-    for name in ("install.py", "wheels.py", "compiled_zip.py", "groups.py", os.path.join("patches", "*")):
-        paths += sorted(glob.glob(os.path.join(ROOT, "toolchain", name)))
+    locks = lock_files(options.groups, options.gpu)
+    paths = [os.path.join(ROOT, "requirements", f"{name}.lock") for name in locks]
+    folder = os.path.join(ROOT, "toolchain")
+    for name in ("install.py", "wheels.py", "compiled_zip.py", "groups.py", os.path.join("patches", "*.p*")):
+        paths += sorted(os.path.join(folder, found) for found in glob.glob(name, root_dir=folder))
     for path in paths:
         digest.update(_content(path))
     digest.update(_packaging_part(_content(PROJECT)))
@@ -125,7 +133,11 @@ def only_one_setup() -> Iterator[None]:
     """Wait until no other set-up works on this folder."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another set-up is at work in this folder; this one waits for it.")
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
@@ -135,7 +147,7 @@ def set_up(options: Options) -> None:
     """Make .venv complete. Raises StepFailed, with the command's last lines and the log's path."""
     start = time.monotonic()
     found = read_stamp()
-    if can_be_updated(found):
+    if can_be_updated(found, options):
         fill(options, found)
     else:
         say(f"Making the virtual environment {VENV}")
@@ -146,7 +158,10 @@ def set_up(options: Options) -> None:
 
 
 def fill(options: Options, before: Stamp | None) -> None:
-    """Install into .venv what the options ask for, and remove what only `before` did. Raises as set_up does."""
+    """Install into .venv what the options ask for, and remove what only `before` did.
+
+    Raises as set_up does.
+    """
     key = setup_key(options)
     packages = before.packages if before else ()
     write_stamp(Stamp(INCOMPLETE, options, packages))
@@ -166,20 +181,26 @@ def fill(options: Options, before: Stamp | None) -> None:
     named = tuple(sorted(pinned(files)))
     if dropped := sorted(set(packages) - set(named)):
         build.uv(f"Removing {len(dropped)} packages of other groups", "uninstall", *dropped)
-    horovod = install_the_rest(build, files, options, bool(torch_index))
-    check_environment(build, horovod)
+    horovod = install_the_rest(build, files, options, own_torch=bool(torch_index))
+    build.uv("Checking that all versions fit together", "check")
+    if horovod == INSTALLED:
+        horovod = check_horovod(build, options)
     prepare_spark(options.groups)
     write_stamp(Stamp(key, options, named, horovod))
 
 
 def own_torch(options: Options, settings: dict[str, str]) -> str:
     """Where a build of torch that is not PyPI's comes from; empty: PyPI's is taken, or none is needed."""
-    if "torch" not in options.groups or options.torch_index == PYPI:
+    if not has_torch(options) or options.torch_index == PYPI:
         return ""
-    found = options.torch_index or folder_with_torch(settings, version_of("torch", "pytorch")) or ""
+    found = options.torch_index or folder_with_torch(settings, version_of("torch", TORCH_BUILD)) or ""
     if found and not options.torch_index:
         say(f"torch comes from {found}, as pip's find-links says. TORCH_INDEX={PYPI} takes PyPI's.")
     return found
+
+
+def has_torch(options: Options) -> bool:
+    return "torch" in pinned(lock_files(options.groups, options.gpu))
 
 
 def install_bootstrap(build: Build) -> None:
@@ -198,47 +219,58 @@ def install_own_torch(build: Build, torch_index: str, files: Sequence[str]) -> N
             *torch_options(torch_index),
             "--constraint",
             constraints,
-            f"torch=={version_of('torch', 'pytorch')}",
+            f"torch=={version_of('torch', TORCH_BUILD)}",
         )
 
 
-def install_the_rest(build: Build, files: Sequence[str], options: Options, has_torch: bool) -> bool:
-    """Everything else of the locks, petastorm, Horovod, the project; whether Horovod could be installed."""
-    needed = set(lock_files(build.frameworks, options.gpu))
-    compiling = None
-    if build.frameworks and wants_horovod(options):
-        first = [name for name in files if name in needed]
-        install_locked(build, "Installing the deep-learning packages", first, has_torch)
-        if not built_wheel(HOROVOD, build):
-            say(f"{COMPILING} beside what follows (some minutes, once a machine)")
-        compiling = Background(COMPILING, ensure_wheel, HOROVOD, build)
-    install_locked(build, "Installing the locked packages", files, has_torch)
-    wheels = [ensure_wheel(PETASTORM, build)] if build.frameworks else []
-    build.uv("Installing medbert-lake, editable", "install", "--no-deps", "--no-build-isolation", "-e", ROOT)
-    if compiling:
-        wheels += _compiled(compiling, options)
-    if wheels:
-        build.uv("Installing the patched packages", "install", "--no-deps", "--reinstall", *wheels)
-    if len(wheels) < 2:
-        remove_horovod(build)
-    return len(wheels) == 2
+def install_the_rest(build: Build, files: Sequence[str], options: Options, own_torch: bool) -> str:
+    """Everything else of the locks, petastorm, Horovod, the project; what became of Horovod."""
+    wheels: dict[Package, str | None] = {PETASTORM: None, HOROVOD: None}
+    outcome = LEFT_OUT
+    with contextlib.ExitStack() as stack:
+        compiling = None
+        if build.frameworks and wants_horovod(options):
+            needed = set(lock_files(build.frameworks, options.gpu))
+            first = [name for name in files if name in needed]
+            install_locked(build, "Installing the deep-learning packages", first, own_torch)
+            wheels[HOROVOD] = built_wheel(HOROVOD, build)
+            if not wheels[HOROVOD]:
+                say(f"{COMPILING} beside what follows (some minutes, once a machine)")
+                compiling = stack.enter_context(Background(COMPILING, ensure_wheel, HOROVOD, build))
+        install_locked(build, "Installing the locked packages", files, own_torch)
+        if build.frameworks:
+            wheels[PETASTORM] = ensure_wheel(PETASTORM, build)
+        build.uv(
+            "Installing medbert-lake, editable", "install", "--no-deps", "--no-build-isolation", "-e", ROOT
+        )
+        if compiling:
+            wheels[HOROVOD] = _compiled(compiling, options)
+            outcome = FAILED
+    if wheels[HOROVOD]:
+        outcome = INSTALLED
+    if found := [wheel for wheel in wheels.values() if wheel]:
+        build.uv("Installing the patched packages", "install", "--no-deps", "--reinstall", *found)
+    for package, wheel in wheels.items():
+        if not wheel:
+            remove(package, build)
+    return outcome
 
 
-def _compiled(compiling: Background[str], options: Options) -> list[str]:
-    """The wheel of Horovod; none where it was wanted only if possible and could not be compiled."""
+def _compiled(compiling: Background[str], options: Options) -> str | None:
+    """The wheel of Horovod; None where it was wanted only if possible and could not be compiled."""
     try:
-        return [compiling.result()]
+        return compiling.result()
     except StepFailed as error:
         if options.horovod != AUTO:
             raise
         say(f"{error}\nHorovod is left out: it does not compile here. One process trains; NP=2 needs it.")
-        return []
+        return None
 
 
-def remove_horovod(build: Build) -> None:
-    """Take out a Horovod that an earlier set-up installed."""
-    if glob.glob(os.path.join(VENV, "lib", "python*", "site-packages", "horovod-*")):
-        build.uv("Removing Horovod", "uninstall", "horovod")
+def remove(package: Package, build: Build) -> None:
+    """Take out a patched package that an earlier set-up installed."""
+    if glob.glob(f"lib/python*/site-packages/{package.name}-*", root_dir=VENV):
+        build.uv(f"Removing {package.name}", "uninstall", package.name)
 
 
 def wants_horovod(options: Options) -> bool:
@@ -247,7 +279,7 @@ def wants_horovod(options: Options) -> bool:
         return options.horovod == "1"
     if can_compile():
         return True
-    say("There is no C++ compiler that works, so Horovod is left out: one process trains; NP=2 needs Horovod.")
+    say("There is no C++ compiler that works, so Horovod is left out: one process trains; NP=2 needs it.")
     return False
 
 
@@ -257,29 +289,30 @@ def can_compile() -> bool:
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() == "1"
 
 
-def install_locked(build: Build, title: str, files: Sequence[str], has_torch: bool) -> None:
-    with requirements_file(requirements(files, own_torch=has_torch)) as path:
+def install_locked(build: Build, title: str, files: Sequence[str], own_torch: bool) -> None:
+    with requirements_file(requirements(files, own_torch=own_torch)) as path:
         options = ("--no-deps", "--require-hashes", "--no-build-isolation", "--requirement", path)
         build.uv(title, "install", *options)
 
 
-@contextlib.contextmanager
-def requirements_file(text: str) -> Iterator[str]:
-    """The path of a file with this text, for as long as it is needed."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        yield file.name
+def check_horovod(build: Build, options: Options) -> str:
+    """INSTALLED where Horovod loads beside each framework.
 
-
-def check_environment(build: Build, horovod: bool) -> None:
-    """Every declared dependency is there, and Horovod loads beside each framework."""
-    build.uv("Checking that all versions fit together", "check")
-    for framework in build.frameworks if horovod else ():
+    FAILED where it does not, and was wanted only if possible; else raises StepFailed.
+    """
+    # On the loopback: a machine may not know the address of its own name.
+    environment = {"HOROVOD_GLOO_IFACE": "lo0" if sys.platform == "darwin" else "lo"} | os.environ
+    for framework in build.frameworks:
         code = f"import horovod.{framework} as hvd; hvd.init(); assert hvd.size() == 1"
-        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, cwd=VENV)
+        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, cwd=VENV, env=environment)
         if done.returncode != 0:
-            raise StepFailed(f"horovod.{framework} does not work:\n{done.stderr[-3000:]}")
+            problem = f"horovod.{framework} does not work:\n{done.stderr[-3000:]}"
+            if options.horovod != AUTO:
+                raise StepFailed(problem)
+            say(f"{problem}\nHorovod is left out. One process trains; NP=2 needs it.")
+            remove(HOROVOD, build)
+            return FAILED
+    return INSTALLED
 
 
 def prepare_spark(groups: Sequence[str]) -> None:
@@ -292,7 +325,8 @@ def prepare_spark(groups: Sequence[str]) -> None:
     if "spark" not in groups:
         return
     os.makedirs(os.path.join(folder, "conf"))
-    (pyspark,) = glob.glob(os.path.join(VENV, "lib", "python*", "site-packages", "pyspark"))
+    (found,) = glob.glob("lib/python*/site-packages/pyspark", root_dir=VENV)
+    pyspark = os.path.join(VENV, found)
     os.symlink(os.path.relpath(pyspark, folder), os.path.join(folder, "home"))
     compile_modules(os.path.join(pyspark, "python", "lib", "pyspark.zip"))
 
@@ -301,9 +335,15 @@ def is_complete(found: Stamp | None) -> bool:
     return found is not None and found.key != INCOMPLETE
 
 
-def can_be_updated(found: Stamp | None) -> bool:
-    """Whether .venv can be brought up to date in place, rather than made again."""
-    return is_complete(found) and venv_runs()
+def can_be_updated(found: Stamp | None, options: Options) -> bool:
+    """Whether .venv can be brought up to date in place, rather than made again.
+
+    Not where torch is to come from elsewhere: it has the same version, so it would stay what it is.
+    """
+    if found is None or not is_complete(found):
+        return False
+    same_torch = found.options.torch_index == options.torch_index or not has_torch(found.options)
+    return same_torch and venv_runs()
 
 
 def venv_runs() -> bool:
@@ -340,7 +380,7 @@ def chosen(arguments: argparse.Namespace, last: Stamp | None) -> Options:
 
 def _names(text: str) -> list[str]:
     """The names in a list with commas or spaces."""
-    return re.split(r"[\s,]+", text.strip()) if text.strip() else []
+    return re.findall(r"[^\s,]+", text)
 
 
 def missing_groups(arguments: argparse.Namespace, options: Options) -> str | None:
@@ -350,7 +390,8 @@ def missing_groups(arguments: argparse.Namespace, options: Options) -> str | Non
         return None
     what = f"the group{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
     groups = ",".join(in_order((*options.groups, *missing)))
-    return f"This target needs {what}, not installed here. Add {'it' if len(missing) == 1 else 'them'}: make setup GROUPS={groups}"
+    them = "it" if len(missing) == 1 else "them"
+    return f"This target needs {what}, not installed here. Add {them}: make setup GROUPS={groups}"
 
 
 def diagnose(options: Options, update: bool) -> bool:
@@ -375,13 +416,16 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = arguments_of(words)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         found = read_stamp()
         options = chosen(arguments, found)
         if message := missing_groups(arguments, options):
             print(message, file=sys.stderr)
             return 1
-        if is_current(found, options) and not could_have_horovod(arguments, found):
+        if nothing_to_do(arguments, found, options):
             if arguments.verbose:
                 say("Set-up is complete and current.")
             return 0
@@ -389,20 +433,29 @@ def main(words: Sequence[str] | None = None) -> int:
             put_back(VENV)
             found = read_stamp()
             options = chosen(arguments, found)
-            if is_current(found, options) and not could_have_horovod(arguments, found):
+            if nothing_to_do(arguments, found, options):
                 return 0
-            if not diagnose(options, update=can_be_updated(found) and found.options == options):
+            if not diagnose(options, update=can_be_updated(found, options) and found.options == options):
                 return 1
             set_up(options)
-    except (StepFailed, ValueError, subprocess.CalledProcessError) as error:
+    except (StepFailed, ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"\nSet-up failed.\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nSet-up was stopped. The next one uses what this one downloaded and built.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 
+def nothing_to_do(arguments: argparse.Namespace, found: Stamp | None, options: Options) -> bool:
+    return is_current(found, options) and not could_have_horovod(arguments, found)
+
+
 def could_have_horovod(arguments: argparse.Namespace, found: Stamp) -> bool:
-    """Whether `make setup` itself is asked for, and a compiler is there that was not when Horovod was left out."""
-    if not arguments.verbose or found.horovod or found.options.horovod != AUTO:
+    """Whether `make setup` itself is asked for, and there is now a compiler, for lack of which Horovod was
+    left out.
+    """
+    if not arguments.verbose or found.horovod != LEFT_OUT or found.options.horovod != AUTO:
         return False
     return bool(frameworks(found.options.groups)) and can_compile()
 

@@ -18,6 +18,8 @@ import sys
 import tempfile
 from collections.abc import Iterable
 
+from package_index import pip_settings, uv_environment
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REQUIREMENTS = os.path.join(ROOT, "requirements")
 LOWEST_PYTHON = "3.11.0"
@@ -77,28 +79,37 @@ def compile_lock(names: Iterable[str], uv: str, output: str, *options: str) -> s
     command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", LOWEST_PYTHON]
     command += ["--fork-strategy", "fewest", "--generate-hashes", "--no-annotate", "--no-header"]
     command += [*options, "--output-file", output, *(path_of(name, "in") for name in names)]
-    subprocess.run(command, check=True, cwd=ROOT)
+    # A folder of wheels (find-links) may have builds of its own, which are not for a lock.
+    settings = pip_settings(sys.executable) | {"find-links": ""}
+    environment = os.environ | uv_environment(settings, os.environ)
+    environment.pop("UV_FIND_LINKS", None)
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
     return read(output)
 
 
 def resolve(uv: str, upgrade: str | None) -> dict[str, str]:
     """File → the text of its lock. Raises CalledProcessError where there is no set of versions that fits."""
-    if upgrade is None:
-        options = []
-    else:
+    options = []
+    if upgrade:
         options = ["--upgrade"] if upgrade == "all" else ["--upgrade-package", upgrade]
     with tempfile.TemporaryDirectory() as folder:
         everything = os.path.join(folder, "everything.txt")
-        with open(everything, "w", encoding="utf-8") as file:
-            file.writelines(block + "\n" for name in FILES for block in blocks(read(path_of(name, "lock"))))
+        drafts = {name: os.path.join(folder, f"{name}.txt") for name in FILES}
+        for name, path in drafts.items():
+            _write_locked(path, includes(name))
+        _write_locked(everything, TOGETHER)
         compile_lock(TOGETHER, uv, everything, *options)
-        full = {
-            name: blocks(
-                compile_lock([name], uv, os.path.join(folder, f"{name}.txt"), "--constraint", everything)
-            )
-            for name in FILES
-        }
+        options += ["--constraint", everything]
+        full = {name: blocks(compile_lock([name], uv, path, *options)) for name, path in drafts.items()}
     return {name: _own_part(name, full) for name in FILES}
+
+
+def _write_locked(path: str, names: Iterable[str]) -> None:
+    """What these locks and those that they include say now, which uv keeps."""
+    files = dict.fromkeys(file for name in names for file in includes(name))
+    lines = dict.fromkeys(block for name in files for block in blocks(read(path_of(name, "lock"))))
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(block + "\n" for block in lines)
 
 
 def _own_part(name: str, full: dict[str, list[str]]) -> str:

@@ -1,19 +1,21 @@
 """Where packages come from: pip's own configuration, handed on to uv.
 
-uv does not read pip's configuration, and many sites have their index, their certificates or a folder of wheels
-only there. What the user has set for uv itself (UV_...) wins.
+uv does not read pip's configuration, and many sites have their index, their certificates or a folder of
+wheels only there. What the user has set for uv itself (UV_...) wins.
 """
 
 from __future__ import annotations
 
+import ast
 import glob
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 
 PYPI = "pypi"
+# Of pip's configuration, the last one wins.
+SECTIONS = ("global", "install", ":env:")
 
 
 def pip_settings(python: str) -> dict[str, str]:
@@ -25,14 +27,15 @@ def pip_settings(python: str) -> dict[str, str]:
 def read_settings(text: str) -> dict[str, str]:
     """The output of `pip config list`, whose lines are like global.index-url='https://...'.
 
-    A setting for all commands; of the same in several places the environment's, which pip lists last, counts.
+    Of the same setting in several places the one counts that pip takes: the environment's (:env:), then that
+    of `pip install`, then that of all commands. A value of several lines becomes one of words.
     """
     settings = {}
-    for line in text.splitlines():
-        name, separator, value = line.partition("=")
-        section, _, option = name.rpartition(".")
-        if separator and section in ("global", "install", ":env:"):
-            settings[option] = " ".join(shlex.split(value))
+    for section in SECTIONS:
+        for line in text.splitlines():
+            name, _, value = line.partition("=")
+            if name.startswith(f"{section}."):
+                settings[name.removeprefix(f"{section}.")] = " ".join(ast.literal_eval(value).split())
     return settings
 
 
@@ -46,7 +49,12 @@ def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str]) 
         "UV_INDEX": settings.get("extra-index-url"),
         "UV_FIND_LINKS": ",".join(settings.get("find-links", "").split()),
         "UV_INSECURE_HOST": settings.get("trusted-host"),
-        "SSL_CERT_FILE": settings.get("cert"),
+        # pip's two other variables for certificates are those of the libraries that it is made of.
+        "SSL_CERT_FILE": settings.get("cert")
+        or environment.get("REQUESTS_CA_BUNDLE")
+        or environment.get("CURL_CA_BUNDLE"),
+        "SSL_CLIENT_CERT": settings.get("client-cert"),
+        "ALL_PROXY": settings.get("proxy"),
         # As pip does, look at all indexes for the locked version. Its hash is in the lock.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_HTTP_TIMEOUT": "180",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +18,7 @@ from typing import Generic, TypeVar
 PERCENT = re.compile(r"^\s*\[\s*(\d+)%\]")  # what make prints under CMake
 # What pip and uv print.
 PACKAGE = re.compile(
-    r"^\s*(?:Collecting|Installing collected packages|Building|Built|Downloading|Downloaded|Prepared|Installed)\b.*"
+    r"^\s*(?:Collecting|Installing collected packages|Installed|Building|Built|Download(?:ing|ed)|Prepared)\b"
 )
 Result = TypeVar("Result")
 NEWS_EVERY_S = 20.0  # where the output is no terminal
@@ -33,20 +36,46 @@ def say(text: str) -> None:
 
 
 class Background(Generic[Result]):
-    """Work in a thread of its own, whose steps show no progress while others show theirs."""
+    """Work in a thread of its own, whose steps show no progress while others show theirs.
+
+    A context: who leaves it has the work ended. What still runs then, with all that it started, is killed.
+    """
 
     def __init__(self, title: str, work: Callable[..., Result], *arguments) -> None:
         self.title, self.news = title, "working"
+        self._lock, self._stopped = threading.Lock(), False
+        self._process: subprocess.Popen | None = None
         self._pool = ThreadPoolExecutor(1)
         self._future = self._pool.submit(self._run, work, *arguments)
         self._pool.shutdown(wait=False)
+
+    def __enter__(self) -> Background[Result]:
+        return self
+
+    def __exit__(self, *_) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._process is not None and self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+        wait([self._future])
+
+    def start(self, command: list[str], **kwargs) -> subprocess.Popen:
+        """Popen in a process group of its own. Raises StepFailed once the context was left."""
+        with self._lock:
+            if self._stopped:
+                raise StepFailed(f"{self.title} was stopped.")
+            self._process = subprocess.Popen(command, start_new_session=True, **kwargs)
+            return self._process
 
     def _run(self, work: Callable[..., Result], *arguments) -> Result:
         _thread.background = self
         return work(*arguments)
 
     def result(self) -> Result:
-        """What the work returned, or raised; progress is shown from here on."""
+        """What the work returned, or raised; where it is not done, progress is shown from here on."""
+        if self._future.done():
+            return self._future.result()
         progress = Progress(self.title)
         progress.start()
         while not self._future.done():
@@ -109,7 +138,8 @@ def run_step(title: str, command: list[str], log_path: str, **kwargs) -> None:
     tail: list[str] = []
     with open(log_path, "a", encoding="utf-8") as log:
         log.write(f"\n$ {' '.join(command)}\n")
-        process = subprocess.Popen(
+        background = getattr(_thread, "background", None)
+        process = (background.start if background else subprocess.Popen)(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -10,10 +10,23 @@ shift 2
 if [ -z "$python" ]; then
     python=$(sh "$here/doctor.sh" --print-python) || python=
 fi
-if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
-    # The doctor knows set-up's groups; of the other scripts' options it knows none.
-    [ "$script" = install ] || set --
-    sh "$here/doctor.sh" --quiet ${python:+--python "$python"}
+# The versions that the doctor supports, without all its other questions: each target of make comes by here.
+supported=$(sed -n "s/^PYTHONS='\(.*\)'/\1/p" "$here/doctor.sh")
+is_supported='import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1].split())'
+if [ -z "$python" ] || ! "$python" -c "$is_supported" "$supported" 2>/dev/null; then
+    # Of the options of set-up, those that the doctor has too. It asks for more where they are not known.
+    groups='' horovod='' gpu=0
+    while [ "$script" = install ] && [ $# -gt 1 ]; do
+        case $1 in
+            --groups) groups=$2 ;;
+            --horovod) horovod=$2 ;;
+            --gpu) gpu=$2 ;;
+        esac
+        shift
+    done
+    [ "$gpu" = 1 ] || gpu=''
+    sh "$here/doctor.sh" --quiet ${python:+--python "$python"} ${groups:+--groups "$groups"} \
+        ${horovod:+--horovod "$horovod"} ${gpu:+--gpu}
     exit 1
 fi
 exec "$python" "$here/$script.py" "$@"

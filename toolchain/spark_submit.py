@@ -1,14 +1,15 @@
 """spark-submit of .venv, with Spark's classes in an archive: a job then starts in two thirds of the time.
 
 Java's class data sharing (JEP 350): the first job that loads most of Spark's classes writes them down as it
-ends, in .venv/spark/classes.jsa; later jobs map that file into memory. Where it does not fit (another Java, other
-jars) Java starts without it. The class path is part of what must fit, and may have no folder with anything in
-it: hence the empty .venv/spark/conf in the place of Spark's own.
+ends, in .venv/spark/classes.jsa; later jobs map that file into memory. Where it does not fit (another Java,
+other jars) Java starts without it. The class path is part of what must fit, and may have no folder with
+anything in it: hence the empty .venv/spark/conf in the place of Spark's own.
 With settings of the user's own (SPARK_CONF_DIR) nothing of this is done.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import signal
 import subprocess
@@ -33,6 +34,11 @@ def with_options(environment: Mapping[str, str], *options: str) -> dict[str, str
     }
 
 
+def with_archive(environment: Mapping[str, str]) -> dict[str, str]:
+    """with_options, and Java maps the archive, where there is one that fits."""
+    return with_options(environment, f'"-XX:SharedArchiveFile={CLASSES}" -Xlog:cds*=off')
+
+
 def may_record(arguments: list[str]) -> bool:
     """Whether these are the arguments of a job whose classes are worth keeping."""
     return any("spark_jobs/" in word and LOADS_FEW not in word for word in arguments)
@@ -40,10 +46,19 @@ def may_record(arguments: list[str]) -> bool:
 
 def run_and_record(command: list[str], environment: Mapping[str, str], classes: str = CLASSES) -> int:
     """Run a job that writes its classes, and keep them if it ends well; its exit status."""
+    remove_abandoned(classes)
     draft = f"{classes}.{os.getpid()}"
     option = f'"-XX:ArchiveClassesAtExit={draft}" -Xlog:cds*=off'
+    asked: list[int] = []
+    # nohup ignores the second, and so does the job.
+    passed_on = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    for number in passed_on:
+        signal.signal(number, lambda number, _: asked.append(number))
     process = subprocess.Popen(command, env=with_options(environment, option))
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    for number in passed_on:
+        signal.signal(number, lambda number, _: process.send_signal(number))
+    for number in asked:  # before the job was there
+        process.send_signal(number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal asks the job itself
     try:
         status = process.wait()
@@ -55,15 +70,33 @@ def run_and_record(command: list[str], environment: Mapping[str, str], classes: 
     return status if status >= 0 else 128 - status
 
 
+def remove_abandoned(classes: str) -> None:
+    """Remove what jobs left whose wrapper was killed."""
+    folder, name = os.path.split(classes)
+    for draft in glob.glob(f"{glob.escape(name)}.*", root_dir=folder):
+        number = draft.rpartition(".")[2]
+        if number.isdigit() and not _runs(int(number)):
+            os.remove(os.path.join(folder, draft))
+
+
+def _runs(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def main() -> int:
     command = [os.path.join(SPARK, "home", "bin", "spark-submit"), *sys.argv[1:]]
-    environment = dict(os.environ)
-    if "SPARK_CONF_DIR" in environment:
+    environment = os.environ | {"SPARK_HOME": os.path.join(SPARK, "home")}
+    if environment.get("SPARK_CONF_DIR"):
         os.execve(command[0], command, environment)
     if not os.path.exists(CLASSES) and may_record(command):
         return run_and_record(command, environment)
-    option = f'"-XX:SharedArchiveFile={CLASSES}" -Xlog:cds*=off'
-    os.execve(command[0], command, with_options(environment, option))
+    os.execve(command[0], command, with_archive(environment))
 
 
 if __name__ == "__main__":

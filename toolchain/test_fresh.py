@@ -1,16 +1,18 @@
 """Set-up, a small demo and some tests on fresh Debian machines: `make test-fresh`, as root.
 
-Each machine is a folder made by debootstrap (Debian's package of that name) and entered with chroot: a minimal
-system, a user of its own, an empty HOME, the project as a clean clone of what is committed here. On it:
+Each machine is a folder made by debootstrap (Debian's package of that name) and entered with chroot: a
+minimal system, a user of its own, an empty HOME, the project as a clean clone of what is committed here.
 
-- the doctor names what is missing; exactly that command is run, and then the doctor must be content;
-- `make setup` is killed in the middle, then must complete without downloading again what it has; again, it must
-  find nothing to do; `make demo` and some tests;
-- on a second machine, without a compiler and as root: group spark alone, `make claims preprocess`; then group
-  torch, where Horovod is left out and `NP=2` says so; a target whose group is missing.
+- On the first the doctor names what is missing; exactly that command is run, and then the doctor must be
+  content. `make setup` is killed in the middle, then must complete without downloading again what it has;
+  again, it must find nothing to do. Then `make demo` and some tests.
+- On the second the Dockerfile's own steps run, and some stages as the image's user.
+- On the third, without a compiler and as root, group spark alone and `make claims preprocess`; then group
+  torch, where Horovod is left out and `NP=2` says so; and a target whose group is missing.
 
-It prints the sizes and times that README.md quotes. FRESH_ARGS: --suites bookworm, --patients 500, --tests
-"tests/schemas", --keep. An index, a proxy or certificates that this machine's environment sets are handed on.
+It prints the sizes and times that README.md quotes. FRESH_ARGS: --suites bookworm, --parts spark,
+--patients 500, --tests "tests/schemas", --keep. An index, a proxy or certificates that this machine's
+environment sets are handed on.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -27,13 +28,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dockerfile_steps import PATH, in_root, run_steps
+from install import COMPILING
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 MIRROR = "http://deb.debian.org/debian"
 USER = "newcomer"
 HANDED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX")
 CERTIFICATES = "/etc/ssl/of-this-site.crt"
-SOME_TESTS = "tests/toolchain tests/schemas tests/spark_jobs/sources tests/trainer/torch_backend tests/distributed"
+SOME_TESTS = (
+    "tests/toolchain tests/schemas tests/spark_jobs/sources tests/trainer/torch_backend tests/distributed"
+)
 MB = 10**6
 
 
@@ -48,6 +54,7 @@ class Machine:
     root: str
     user: str = USER
     numbers: dict[str, str] = field(default_factory=dict)
+    received: dict[str, int] = field(default_factory=dict)
 
     @property
     def home(self) -> str:
@@ -61,15 +68,22 @@ class Machine:
         """Where a path of the machine is on this one."""
         return self.root + path
 
-    def command(self, words: str, user: str) -> list[str]:
+    def handed_on(self) -> dict[str, str]:
+        """What of this machine's environment is the site's: its proxy, index and certificates."""
         environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
-        environment |= {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
         if os.environ.get("SSL_CERT_FILE"):
             environment |= {"SSL_CERT_FILE": CERTIFICATES, "PIP_CERT": CERTIFICATES}
+        return environment
+
+    def command(self, words: str, user: str) -> list[str]:
+        environment = self.handed_on() | {
+            "PATH": PATH,
+            "LANG": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+        }
         folder, home = ("/", "/root") if user != self.user else (self.project, self.home)
-        settings = [f"{name}={value}" for name, value in (environment | {"HOME": home, "USER": user}).items()]
-        shell = ["sh", "-c", f"cd {folder} && {words}"]
-        return ["chroot", f"--userspec={user}", self.root, "env", "-i", *settings, *shell]
+        environment |= {"HOME": home, "USER": user}
+        return in_root(self.root, user, environment, folder, ["sh", "-c", words])
 
     def run(self, words: str, *, user: str | None = None, fails: bool = False, quiet: bool = False) -> str:
         """Run a line of shell, by the machine's user unless another is named; its output, which is shown too.
@@ -100,14 +114,23 @@ class Machine:
         start, received = time.monotonic(), received_bytes()
         output = self.run(words)
         self.numbers[name] = f"{time.monotonic() - start:.0f} s"
-        self.numbers[f"{name}: downloaded"] = f"{(received_bytes() - received) / MB:,.0f} MB"
+        self.note_received(name, received)
         return output
+
+    def note_received(self, name: str, before: int) -> None:
+        """Note what this machine has received since it had received `before` bytes."""
+        self.received[name] = received_bytes() - before
+        self.numbers[f"{name}: downloaded"] = f"{self.received[name] / MB:,.0f} MB"
 
     def kill_in_the_middle(self, words: str, at: str) -> None:
         """Start a command, and kill -9 all its processes as soon as a line of its output has `at` in it."""
         print(f"\n[{os.path.basename(self.root)}, {self.user}] $ {words}   (killed at: {at})", flush=True)
         process = subprocess.Popen(
-            self.command(words, self.user), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            self.command(words, self.user),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         for line in process.stdout:
             print(f"    {line}", end="", flush=True)
@@ -138,7 +161,9 @@ def fresh_machine(folder: str, suite: str, name: str, user: str, keep: bool) -> 
     if not os.path.exists(f"{base}/etc/debian_version"):
         print(f"Making a minimal system: debootstrap {suite}", flush=True)
         shutil.rmtree(base, ignore_errors=True)
-        subprocess.run(["debootstrap", "--variant=minbase", suite, base, MIRROR], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", suite, base, MIRROR], check=True, stdout=subprocess.DEVNULL
+        )
     unmount(root)
     subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)
     subprocess.run(["cp", "-a", base, root], check=True)
@@ -159,6 +184,10 @@ def prepare(machine: Machine) -> None:
         subprocess.run(["mount", "-t", kind, kind, machine.inside(path)], check=True)
     os.chmod(machine.inside("/dev/shm"), 0o1777)
     shutil.copy("/etc/resolv.conf", machine.inside("/etc/resolv.conf"))
+    with open(machine.inside("/etc/hosts"), "w", encoding="ascii") as file:
+        file.write("127.0.0.1 localhost\n")
+    with open(machine.inside("/etc/apt/apt.conf.d/99unattended"), "w", encoding="ascii") as file:
+        file.write('APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\nquiet "2";\n')
     if os.environ.get("SSL_CERT_FILE"):
         os.makedirs(os.path.dirname(machine.inside(CERTIFICATES)), exist_ok=True)
         shutil.copy(os.environ["SSL_CERT_FILE"], machine.inside(CERTIFICATES))
@@ -176,51 +205,53 @@ def unmount(root: str) -> None:
 
 def install_what_the_doctor_names(machine: Machine, options: str = "") -> None:
     """Run the one command that the doctor names; then it must be content."""
-    advice = machine.run(f"sh toolchain/doctor.sh {options}", fails=True)
-    found = re.search(r"apt install ([\w.+ -]+)$", advice, re.MULTILINE)
-    if not found:
-        raise Failed(f"The doctor names no command:\n{advice}")
-    apt = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends"
-    machine.run(f"apt-get update --quiet=2 && {apt} {found.group(1)}", user="root", quiet=True)
-    if options:
-        machine.run(f"sh toolchain/doctor.sh {options}")
-    else:
-        machine.run("make doctor")
+    doctor = f"sh toolchain/doctor.sh {options}"
+    machine.run(doctor, fails=True)
+    command = machine.run(f"{doctor} --print-command", quiet=True).strip().replace("sudo ", "")
+    if not command:
+        raise Failed("The doctor names no command.")
+    machine.run(command, user="root", quiet=True)
+    machine.run(doctor if options else "make doctor")
     versions = machine.run("python3 --version; java -version 2>&1 | head -1", quiet=True)
     machine.numbers["system"] = "; ".join(versions.split("\n")[:2])
 
 
-def whole_way(machine: Machine, patients: int, tests: str) -> None:
+def whole_way(machine: Machine, options: argparse.Namespace) -> None:
     """Set-up, killed and completed; the demo; tests."""
     install_what_the_doctor_names(machine)
     received = received_bytes()
-    machine.kill_in_the_middle("make setup", at="Compiling horovod")
-    machine.numbers["set-up, killed: downloaded"] = f"{(received_bytes() - received) / MB:,.0f} MB"
+    # When all is downloaded, and Horovod half compiled.
+    machine.kill_in_the_middle("make setup", at=f"{COMPILING} ...")
+    machine.note_received("set-up, killed", received)
     machine.timed("set-up after the kill", "make setup")
     machine.run(f"rm -rf .venv {machine.home}/.cache")
     machine.timed("set-up, no caches", "make setup")
+    if machine.received["set-up after the kill"] > machine.received["set-up, no caches"] / 20:
+        raise Failed("the set-up after the kill downloaded again what the killed one had")
     machine.numbers[".venv of spark,torch"] = machine.size(f"{machine.project}/.venv")
     machine.numbers["caches of spark,torch"] = machine.size(f"{machine.home}/.cache")
     machine.timed("set-up, nothing to do", "make setup")
-    machine.timed("demo", f"make demo PATIENTS={patients}")
-    machine.run(f"make report embed RUN=runs/demo && ls runs/demo/report.html", quiet=True)
-    machine.timed("tests, with their set-up", f'make test PYTEST_ARGS="{tests}"')
+    machine.timed("demo", f"make demo PATIENTS={options.patients}")
+    machine.run("make report embed RUN=runs/demo && ls runs/demo/report.html", quiet=True)
+    machine.timed("tests, with their set-up", f'make test PYTEST_ARGS="{options.tests}"')
     machine.numbers[".venv of all groups"] = machine.size(f"{machine.project}/.venv")
     machine.run("rm -rf .venv")
-    machine.timed("set-up of all groups, from the caches", "make setup GROUPS=spark,torch,tensorflow,serve,dev")
+    machine.timed(
+        "set-up of all groups, from the caches", "make setup GROUPS=spark,torch,tensorflow,serve,dev"
+    )
 
 
-def spark_alone(machine: Machine, patients: int) -> None:
+def spark_alone(machine: Machine, options: argparse.Namespace) -> None:
     """Without a compiler: group spark, then torch without Horovod."""
     install_what_the_doctor_names(machine, "--groups spark")
     machine.run("command -v g++ c++ clang++ gcc cc", fails=True)
     machine.timed("set-up of spark", "make setup GROUPS=spark")
     machine.numbers[".venv of spark"] = machine.size(f"{machine.project}/.venv")
-    machine.timed("claims, preprocess", f"make claims preprocess PATIENTS={patients}")
+    machine.timed("claims, preprocess", f"make claims preprocess PATIENTS={options.patients}")
     said = machine.run("make pretrain", fails=True)
     if "make setup GROUPS=spark,torch" not in said:
         raise Failed("make pretrain does not say which group to add")
-    machine.run("apt-get install --yes --quiet=2 --no-install-recommends patch", user="root", quiet=True)
+    machine.run("apt install patch", user="root", quiet=True)
     machine.timed("set-up of spark,torch without a compiler", "make setup GROUPS=spark,torch")
     train = 'make pretrain CONFIG=configs/demo.yaml TRAIN_ARGS="--steps 5"'
     machine.run(train)
@@ -228,11 +259,31 @@ def spark_alone(machine: Machine, patients: int) -> None:
         raise Failed("NP=2 does not say that Horovod is missing")
 
 
+def image(machine: Machine, options: argparse.Namespace) -> None:
+    """The Dockerfile's steps, then what `docker run` would start."""
+    handed_on = machine.handed_on()
+    made = run_steps(os.path.join(ROOT, "Dockerfile"), machine.root, {"GROUPS": "spark,torch"}, handed_on)
+    machine.numbers["the image's /opt/medbert-lake"] = machine.size("/opt/medbert-lake")
+    for words in ("make setup", f"make claims preprocess PATIENTS={options.patients}"):
+        print(f"\n[{os.path.basename(machine.root)}, the image's user] $ {words}", flush=True)
+        command = made.start(["sh", "-c", words], handed_on)
+        if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
+            raise Failed(f"{words} failed in the image")
+
+
+# Part → what the table calls it, who works on the machine, what is done.
+PARTS = {
+    "whole": ("as a user", USER, whole_way),
+    "image": ("the image's steps", "root", image),
+    "spark": ("as root, no compiler", "root", spark_alone),
+}
+
+
 def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--folder", default="/var/tmp/medbert-fresh", help="where the machines are made")
     parser.add_argument("--suites", nargs="+", choices=SUITES, default=list(SUITES))
-    parser.add_argument("--parts", nargs="+", choices=("whole", "spark"), default=["whole", "spark"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--patients", type=int, default=2000)
     parser.add_argument("--tests", default=SOME_TESTS, help="what pytest is given")
     parser.add_argument("--keep", action="store_true", help="do not remove the machines at the end")
@@ -242,20 +293,20 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     options = arguments_of(words)
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        print("make test-fresh must be run as root (chroot), with Debian's package debootstrap.", file=sys.stderr)
+        print(
+            "make test-fresh must be run as root (chroot), with Debian's package debootstrap.",
+            file=sys.stderr,
+        )
         return 1
     os.makedirs(options.folder, exist_ok=True)
     tables = {}
     try:
         for suite in options.suites:
-            if "whole" in options.parts:
-                with fresh_machine(options.folder, suite, suite, USER, options.keep) as machine:
-                    tables[f"{SUITES[suite]}, as a user"] = machine.numbers
-                    whole_way(machine, options.patients, options.tests)
-            if "spark" in options.parts:
-                with fresh_machine(options.folder, suite, f"{suite}-spark", "root", options.keep) as machine:
-                    tables[f"{SUITES[suite]}, as root, no compiler"] = machine.numbers
-                    spark_alone(machine, options.patients)
+            for part in options.parts:
+                title, user, work = PARTS[part]
+                with fresh_machine(options.folder, suite, f"{suite}-{part}", user, options.keep) as machine:
+                    tables[f"{SUITES[suite]}, {title}"] = machine.numbers
+                    work(machine, options)
     except Failed as error:
         print(f"\nFAILED: {error}", file=sys.stderr)
         return 1

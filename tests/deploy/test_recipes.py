@@ -151,5 +151,7 @@ def test_the_script_writes_what_kubectl_reads(project_root):
 
 
 def test_the_host_file_is_one_of_horovods(project_root):
-    found = hosts.parse_hosts(hosts.parse_host_files(os.path.join(project_root, "deploy", "hostfile.example")))
+    found = hosts.parse_hosts(
+        hosts.parse_host_files(os.path.join(project_root, "deploy", "hostfile.example"))
+    )
     assert [(host.hostname, host.slots) for host in found] == [("node-1", 4), ("node-2", 4)]

@@ -1,7 +1,7 @@
-"""The README's lists of what executors and Spark's driver need are whole: Pythons with nothing else do.
+"""Executors need requirements/executors.in and no more; Spark's driver what docs/executors.md lists besides.
 
-On an executor the project comes in the zip, pyspark from Spark, and anything else was installed by somebody
-who read that list.
+Pythons with nothing else show it. On an executor the project comes in the zip, pyspark from Spark, and the
+rest in the archive of `make executors`.
 """
 
 import os
@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from schemas.manifest import read_manifest
-from tests.spark_jobs.pipeline import write_extract
-from tests.spark_jobs.stages import GENERATED, command_lines
+from tests.spark_jobs.every_task import every_task
 from tests.submitted_run import SubmittedRun
 
 OF_SPARK_AND_OURS = {"pyspark", "py4j", "medbert-lake"}
@@ -37,12 +37,20 @@ sys.meta_path[:] = [NothingElse if finder is PathFinder else finder for finder i
 
 @pytest.fixture(scope="module")
 def listed(project_root) -> tuple[list[str], list[str]]:
-    """What the README asks for: on executors, and for the driver besides."""
-    with open(f"{project_root}/README.md", encoding="utf-8") as stream:
-        text = stream.read()
-    (executors,) = re.findall(r"the executors need Python 3\.11 with (.+?)\.", text)
-    (driver,) = re.findall(r"Spark's driver needs these, (.+?)\.", text)
-    return re.split(r", | and ", executors), re.split(r", | and ", driver)
+    """The packages of executors, and of the driver besides."""
+    executors = asked_for(Path(project_root, "requirements", "executors.in"))
+    text = Path(project_root, "docs", "executors.md").read_text(encoding="utf-8")
+    (driver,) = re.findall(r"The driver needs, besides the executors' packages, (.+?)\.", text)
+    return executors, re.findall(r"`([^`]+)`", driver)
+
+
+def asked_for(file: Path) -> list[str]:
+    """The requirements of a file and of those that it includes."""
+    lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    found = []
+    for line in filter(None, lines):
+        found += asked_for(file.parent / line.removeprefix("-r ")) if line.startswith("-r ") else [line]
+    return found
 
 
 def write_python(folder: str, packages: Iterable[str]) -> str:
@@ -87,25 +95,14 @@ def test_the_driver_s_list(listed, project_root, tmp_path):
 
 @pytest.mark.spark
 @pytest.mark.slow
-def test_workers_import_nothing_that_the_readme_does_not_name(listed, package, project_root, tmp_path):
-    os.mkdir(tmp_path / "landing")
-    lines = [f"{n} 2014-03-0{day} 2014-03-0{day} ICD10_C1{n % 3} 1 1 1" for n in range(30) for day in (1, 2)]
-    write_extract(tmp_path / "landing" / "x.tsv", *lines)
-    jobs = {"generate_claims": (*GENERATED, "--output", "claims"), **command_lines()}
-    jobs["map_codes"] = ("--diagnoses", "diagnoses", "--roll_up", "three", "--output", "mapped")
-    jobs["profile_stage"] = ("--input", "diagnoses", "--output", "profile")
-    jobs["preprocess"] = (
-        *("--ingest.source", "medbert", "--ingest.input", "landing", "--ingest.output", "grown/diagnoses"),
-        *("--ingest.follow", "now", "--vocabulary.diagnoses", "grown/diagnoses"),
-        *("--vocabulary.output", "grown/vocabulary", "--vocabulary.min_patients", "2"),
-        *("--sequences.diagnoses", "grown/diagnoses", "--sequences.vocabulary", "grown/vocabulary"),
-        *("--sequences.min_codes", "1", "--sequences.output", "grown/sequences"),
-    )
+def test_workers_import_nothing_else(listed, package, project_root, tmp_path):
     settings = {
         "spark.pyspark.python": write_python(f"{tmp_path}/worker", listed[0]),
         "spark.pyspark.driver.python": sys.executable,
     }
     run = SubmittedRun(package, project_root, str(tmp_path), settings=settings)
-    run.run_in_turn(jobs)
+    run.run_in_turn(every_task(tmp_path))
     assert read_manifest(f"{tmp_path}/shards/train", "shards").num_rows > 0
     assert read_manifest(f"{tmp_path}/grown/sequences", "sequences").num_rows == 30
+    for source in ("medbert", "omop", "meds"):
+        assert read_manifest(f"{tmp_path}/from_{source}/diagnoses", "diagnoses").num_rows == 60

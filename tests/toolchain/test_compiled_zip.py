@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 
+import pyspark
 import pytest
 
 
@@ -48,6 +49,6 @@ def test_a_second_time_nothing_changes(toolchain, package):
     assert os.stat(package).st_mtime_ns == before.st_mtime_ns
 
 
-def test_pysparks_own_has_been_compiled(toolchain):
-    archive = toolchain("install").PYSPARK_ZIP
+def test_pysparks_own_has_been_compiled():
+    archive = os.path.join(os.path.dirname(pyspark.__file__), "python", "lib", "pyspark.zip")
     assert "pyspark/worker.pyc" in names(archive)

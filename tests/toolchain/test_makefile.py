@@ -21,6 +21,7 @@ PARSERS = {
     "conversion": conversion.__main__._parser,
     "reports": reports.__main__._parser,
 }
+PACKAGE = "dist/medbert_lake.zip"
 STAGES = ("claims", "ingest", "vocabulary", "sequences", "shards", "pretrain", "convert", "report")
 
 
@@ -116,7 +117,7 @@ def test_the_python_that_made_the_environment_is_remembered(run_make, project_ro
     """Another that comes first on PATH does not take its place."""
     for name in ("Makefile", "toolchain"):
         os.symlink(f"{project_root}/{name}", tmp_path / name)
-    python = tmp_path / "python3.11"
+    python = tmp_path / "python3.12"
     python.touch()
 
     def started(*arguments: str) -> str:
@@ -124,14 +125,126 @@ def test_the_python_that_made_the_environment_is_remembered(run_make, project_ro
         return done.stdout.partition('"')[2].partition('"')[0]
 
     on_path = started()
-    assert on_path != str(python)
+    assert on_path == "", "the doctor chooses"
     for folder in (".venv.old", ".venv"):  # it is aside while another is made
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "pyvenv.cfg").write_text(f"home = x\nexecutable = {python}\nversion = 3.11.7\n")
+        (tmp_path / folder / "pyvenv.cfg").write_text(f"home = x\nexecutable = {python}\nversion = 3.12.1\n")
         assert started() == str(python)
         assert started("PYTHON=another") == "another"
     python.unlink()
     assert started() == on_path
+
+
+NEEDS = {
+    "setup": "",
+    "claims": "spark",
+    "ingest map vocabulary sequences shards": "spark",
+    "preprocess": "spark",
+    "refresh": "spark",
+    "profile": "spark",
+    "pretrain": "torch",
+    "pretrain BACKEND=tensorflow": "tensorflow",
+    "pretrain BACKEND=jax": "",  # the trainer says that there is none
+    "convert": "torch",
+    "convert BACKEND=tensorflow": "torch tensorflow",
+    "convert CHECKPOINT=a/model.ckpt-300": "torch tensorflow",
+    "extend-vocabulary": "torch",
+    "shrink": "torch",
+    "embed": "torch",
+    "release-check": "torch",
+    "export-onnx": "serve",
+    "report": "",
+    "lock": "",
+    "preprocess pretrain": "spark torch",
+    "lint": "spark torch tensorflow serve dev",
+    "bench-train": "torch tensorflow dev",
+}
+ADD_THEIRS = {
+    "demo": "spark torch",
+    "demo BACKEND=tensorflow": "spark torch tensorflow",
+    "test": "spark torch tensorflow serve dev",
+    "test-cluster": "spark dev",
+}
+
+
+@pytest.fixture(scope="module")
+def set_ups(make):
+    """What set-up would be asked for before a target, once for each time that it would run."""
+
+    def plan(*arguments: str) -> list[list[str]]:
+        lines = make("-n", *arguments).replace("\\\n", " ").splitlines()
+        return [shlex.split(line)[2:] for line in lines if "toolchain/run.sh" in line and " install " in line]
+
+    return plan
+
+
+@pytest.mark.parametrize("target", [*NEEDS, *ADD_THEIRS])
+def test_the_groups_that_a_target_needs(set_ups, toolchain, target):
+    first = set_ups(*target.split())[0]
+    asked = toolchain("install").arguments_of(first[2:])
+    assert sorted(set(asked.need.split())) == sorted((NEEDS | ADD_THEIRS)[target].split())
+    assert asked.add is (target in ADD_THEIRS) and asked.verbose is (target == "setup")
+    assert (asked.groups, asked.horovod, asked.gpu, asked.torch_index) == ("", None, None, None)
+
+
+def test_the_demo_s_own_targets_need_no_more_than_it_adds(set_ups):
+    for backend in ("torch", "tensorflow"):
+        outer, inner = set_ups("demo", f"BACKEND={backend}")
+        needed = [set(words[words.index("--need") + 1].split()) for words in (outer, inner)]
+        assert needed[1] <= needed[0]
+
+
+def test_what_set_up_is_to_choose(set_ups, toolchain):
+    variables = ("GROUPS=spark dev", "HOROVOD=0", "GPU=1", "TORCH_INDEX=/a folder", "PYTHON=/a python")
+    for target in ("setup", "claims", "demo"):
+        first = set_ups(target, *variables)[0]
+        assert first[:2] == ["/a python", "install"]
+        asked = toolchain("install").arguments_of(first[2:])
+        assert (asked.groups, asked.horovod, asked.gpu) == ("spark dev", "0", "1")
+        assert asked.torch_index == "/a folder"
+
+
+def test_every_target_that_runs_something_is_set_up_first(project_root, set_ups):
+    with open(f"{project_root}/Makefile") as file:
+        targets = re.findall(r"^\.PHONY: ([\w-]+)", file.read(), re.MULTILINE)
+    without = ("help", "doctor", "package", "clean", "test-fresh")
+    assert [target for target in targets if not set_ups(target)] == [t for t in targets if t in without]
+
+
+def test_jobs_start_by_way_of_spark_submit_of_the_environment(commands, make, project_root):
+    for command in commands("claims", "preprocess", "profile", "SPARK_ARGS=--conf a=b")[:3]:
+        assert command[:2] == [f"{project_root}/.venv/bin/python", "toolchain/spark_submit.py"]
+        assert command[2:8] == [
+            *("--master", "local[*]"),
+            *("--driver-memory", "4g"),
+            *("--py-files", PACKAGE),
+        ]
+        assert command[8:10] == ["--conf", "a=b"] and command[10].startswith("spark_jobs/")
+    assert f"SPARK_HOME := {project_root}/.venv/spark/home" in make("-np", "claims").splitlines()
+
+
+def test_the_demo_trains_with_one_process_where_horovod_was_left_out(run_make, project_root, tmp_path):
+    for name in os.listdir(project_root):
+        if not name.startswith("."):
+            os.symlink(f"{project_root}/{name}", tmp_path / name)
+
+    def processes(*arguments: str) -> str:
+        done = run_make("-C", str(tmp_path), "-n", "demo", *arguments)
+        assert done.returncode == 0, done.stderr
+        found = re.search(r"trainer\.launch -np (\d)", done.stdout)
+        return found[1] if found else "1"
+
+    assert processes() == "1" and processes("NP=3") == "3"
+    (tmp_path / ".venv/lib/python3.12/site-packages/horovod").mkdir(parents=True)
+    assert processes() == "2" and processes("NP=1") == "1"
+
+
+def test_help_shows_no_inner_workings_as_a_default(make):
+    text = make("help")
+    assert re.findall(r"\[\$\([a-z].*", text) == []
+    for name in ("GROUPS", "PYTHON", "HOROVOD", "GPU", "TORCH_INDEX"):
+        assert re.search(rf"^  {name} +\S.*[^\]]$", text, re.MULTILINE)
+    assert re.search(r"^  NP .*\[1\]$", text, re.MULTILINE) and "[$(RUN)/claims]" in text
 
 
 def test_a_checkpoint_from_anywhere(commands):

@@ -112,7 +112,7 @@ check_disks() {
     if [ "$update" = 1 ]; then
         venv_mb=$UPDATE_MB cache_mb=$UPDATE_MB
     else
-        for group in spark torch tensorflow serve dev; do
+        for group in $ALL_GROUPS; do
             in_group "$group" || continue
             # shellcheck disable=SC2046
             set -- $(disk_mb "$(disk_row "$group")")
@@ -157,8 +157,9 @@ check_disk() {
     remedy='Free some, or move it to a larger disk.'
     if [ "$2" = "$cache" ]; then remedy='Free some, or name a folder on a larger disk: UV_CACHE_DIR=FOLDER.'; fi
     if [ "$update" = 0 ] && in_group torch && [ "$(disk_row torch)" = torch ]; then
-        remedy="$remedy Without a GPU the small build of torch does, $(in_gb 1100) in place of $(in_gb 6200): \
-make setup TORCH_INDEX=URL, the index of torch's builds for CPUs."
+        large=$(disk_mb torch) small=$(disk_mb torch-cpu)
+        remedy="$remedy Without a GPU the small build of torch does, $(in_gb "${small#* }") in place of \
+$(in_gb "${large#* }"): make setup TORCH_INDEX=cpu."
     fi
     missing "$name" "$2 has $(in_gb "$3"). $remedy"
 }

@@ -143,3 +143,13 @@ limit_to_files() {
         group=${group%/*}
     done
 }
+
+# Spark's and Horovod's processes talk over it. (Without getent it cannot be asked.)
+check_localhost() {
+    if ! program=$(path_of getent); then return; fi
+    if "$program" hosts localhost >/dev/null 2>&1; then
+        ok 'the name localhost' 'known'
+    else
+        missing 'the name localhost' 'its address is not known. Add this line to /etc/hosts: 127.0.0.1 localhost'
+    fi
+}

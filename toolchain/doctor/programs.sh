@@ -138,21 +138,23 @@ check_horovod() {
     fi
 }
 
+# Set-up compiles for CUDA, also where there is no GPU, as when an image is built; training needs the driver.
 check_gpu() {
-    for program in nvcc nvidia-smi; do
-        path=$(path_of "$program") || path=''
-        case $program in
-            nvcc) why="GPU=1 compiles Horovod for CUDA. Install NVIDIA's CUDA toolkit, and put its bin on PATH" option=--version ;;
-            *) why="it comes with NVIDIA's driver. Install that" option=-L ;;
-        esac
-        if [ -z "$path" ]; then
-            missing "$program" "$why."
-        elif ! "$path" $option >/dev/null 2>&1; then
-            missing "$program" "$path does not run; $why."
-        else
-            ok "$program" "$path"
-        fi
-    done
+    check_gpu_program missing nvcc --version "GPU=1 compiles Horovod for CUDA. Install NVIDIA's CUDA toolkit, \
+and put its bin on PATH."
+    check_gpu_program warning nvidia-smi -L "it comes with NVIDIA's driver. Set-up does without; training on GPUs needs it."
+}
+
+# check_gpu_program missing|warning NAME OPTION WHY
+check_gpu_program() {
+    path=$(path_of "$2") || path=''
+    if [ -z "$path" ]; then
+        "$1" "$2" "$4"
+    elif ! "$path" "$3" >/dev/null 2>&1; then
+        "$1" "$2" "$path does not run; $4"
+    else
+        ok "$2" "$path"
+    fi
 }
 
 # Commands that some tests skip without.
