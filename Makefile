@@ -24,6 +24,8 @@ METRICS ?= $(RUN)/pretrain/metrics.jsonl
 SOURCE ?= claims
 #: ingest: take in only files that were not there before: now, or an interval to go on with, e.g. "10 minutes"
 FOLLOW ?=
+#: ingest: take only this number of patients, the same ones in every run (not with FOLLOW)
+MAX_PATIENTS ?=
 #: claims: how many patients
 PATIENTS ?= 20000
 #: claims, shards, pretrain: seed of everything random
@@ -153,6 +155,7 @@ submit = "$(BIN)/python" toolchain/spark_submit.py --master "$(SPARK_MASTER)" --
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
 # A stage's options, in its own program and, with $(1) the stage's prefix, in preprocess.py.
 of_ingest = --$(1)source $(SOURCE) --$(1)input "$(INPUT)" $(if $(FOLLOW),--$(1)follow "$(FOLLOW)") \
+	$(if $(MAX_PATIENTS),--$(1)max_patients $(MAX_PATIENTS)) \
 	--$(1)output "$(RUN)/diagnoses"
 of_vocabulary = $(if $(TYPES),--$(1)types "$(TYPES)",--$(1)diagnoses "$(DIAGNOSES)" --$(1)min_patients $(MIN_PATIENTS)) \
 	$(if $(EXTEND),--$(1)extend "$(EXTEND)") --$(1)output "$(RUN)/vocabulary"

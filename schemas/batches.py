@@ -5,11 +5,14 @@ into how many parts its patients are divided. The rows of the k-th batch, from 0
 `batch=00000k/`, whose part numbers are those of the parts; a patient may have rows in several batches.
 `earlier [fingerprint]`: the k-th is that of the folder when it had k + 1 batches. So whoever has read the
 folder before can tell which rows came since.
+
+A batch that was read again is part of a later one, and has no input_files and no rows of its own any more;
+the fingerprints of the states that had its rows are null, as what was made of them cannot go on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from schemas.errors import ContractError
@@ -53,13 +56,35 @@ def _num_partitions(manifest: Manifest, batch: int) -> int:
 
 
 def batches_details(
-    before: Manifest | None, input_files: Sequence[str], num_partitions: int
+    before: Manifest | None,
+    input_files: Sequence[str],
+    num_partitions: int,
+    replaced: Collection[int] = (),
 ) -> dict[str, Any]:
-    """The manifest's details after one more batch. before: the folder's manifest until then."""
-    batches = list(before.details[BATCHES]) if before else []
+    """The manifest's details after one more batch.
+
+    before: the folder's manifest until then. replaced: numbers of batches whose files are read again in it.
+    """
+    batches = [
+        known | {INPUT_FILES: []} if number in replaced else known
+        for number, known in enumerate(before.details[BATCHES] if before else ())
+    ]
     batch = {INPUT_FILES: list(input_files), NUM_PARTITIONS: num_partitions}
-    earlier = [*before.details[EARLIER], before.fingerprint] if before else []
+    states = [*before.details[EARLIER], before.fingerprint] if before else []
+    first = min(replaced, default=len(states))
+    earlier = [state if number < first else None for number, state in enumerate(states)]
     return {BATCHES: [*batches, batch], EARLIER: earlier}
+
+
+def live_batches(manifest: Manifest) -> dict[int, tuple[str, ...]]:
+    """Number → raw files, of the batches that were not read again in a later one."""
+    batches = enumerate(manifest.details[BATCHES])
+    return {number: tuple(batch[INPUT_FILES]) for number, batch in batches if batch[INPUT_FILES]}
+
+
+def was_read_again(manifest: Manifest) -> bool:
+    """Whether an earlier state had rows that are no longer there."""
+    return None in manifest.details.get(EARLIER, ())
 
 
 def files_since(manifest: Manifest, fingerprint: str) -> tuple[ManifestFile, ...] | None:

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from schemas.code_maps import Entry, parse_gem, plain_bytes, resolve
 from schemas.codes import SEPARATOR, normalise_code
 from schemas.errors import ContractError
+from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.code_maps import CODE, OUTCOME, TARGETS
 
@@ -45,8 +46,8 @@ def read_two_columns(
 ) -> CodeMap:
     """A table with the columns `from` and `to`: CSV with a header, plain or gzipped, or Parquet.
 
-    A code is `SYSTEM//CODE`, or a code of from_system or to_system. Several targets of a code are in order of
-    code, and a cluster is all of them. Raises ContractError.
+    A code is `SYSTEM//CODE`, or a code of from_system or to_system (by any of their names). Several targets
+    of a code are in order of code, and a cluster is all of them. Raises ContractError.
     """
     folder = _require_file(spark, uri, "roll_up")
     is_parquet = folder.is_folder() or uri.lower().endswith(".parquet")
@@ -65,7 +66,7 @@ def read_two_columns(
 
 
 def _read_parquet(spark: SparkSession, uri: str) -> list[tuple[str | None, str | None]]:
-    rows = spark.read.parquet(uri)
+    rows = spark.read.parquet(literal(uri))
     _require_columns(rows.columns, uri)
     found = rows.select(FROM, TO).toArrow()
     sources, targets = (found[name].cast(pa.string()).to_pylist() for name in (FROM, TO))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 
 from schemas import diagnoses
 from schemas.applied_maps import CATEGORIES, GEM, TABLE, AppliedMap, code_maps_details, read_code_maps
 from schemas.code_maps import KEEP, POLICIES
-from schemas.codes import ICD9CM, ICD10CM
+from schemas.codes import ICD9CM, ICD10CM, system_named
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
 from schemas.rules import check_diagnoses
@@ -63,6 +63,7 @@ class MapCodes:
 
 def main(spark: SparkSession, config: MapCodes) -> None:
     _check(config)
+    config = _with_system_names(config)
     source = read_published(spark, config.diagnoses, diagnoses.KIND)
     maps = _read_maps(spark, config)
     output = start_output(spark, config.output, [config.diagnoses])
@@ -104,6 +105,14 @@ def _check(config: MapCodes) -> None:
             "codes are mapped by a GEM, rolled up, or both",
             "give --map, --roll_up or both (MAP, ROLL_UP)",
         )
+
+
+def _with_system_names(config: MapCodes) -> MapCodes:
+    """Each code system by the name that schemas.codes has for it."""
+    names = ("from_system", "to_system", "roll_up_from", "roll_up_to")
+    return replace(
+        config, **{name: system_named(found) for name in names if (found := getattr(config, name))}
+    )
 
 
 def _read_maps(spark: SparkSession, config: MapCodes) -> dict[str, CodeMap | None]:

@@ -7,12 +7,14 @@ the next time.
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass, replace
 
 from pyspark.sql import SparkSession
 
-from schemas import sequences, vocabulary
+from schemas import diagnoses, sequences, vocabulary
+from schemas.batches import files_since, was_read_again
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME
 from spark_jobs import build_sequences, build_vocabulary, ingest_claims, write_shards
@@ -20,11 +22,14 @@ from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.checks import check_choice
 from spark_jobs.config import run_job
+from spark_jobs.files.publish import read_published
 from spark_jobs.files.replacing import take_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import NOW
 from spark_jobs.ingest_options import IngestClaims
 from spark_jobs.write_shards import WriteShards
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ def main(spark: SparkSession, config: Preprocess) -> None:
 
     _show(spark, "sequences")
     grows = bool(follows) and _is_published(spark, patients.output, sequences.KIND)
+    if grows and _was_read_again(spark, config):
+        log.info("a file of the diagnoses was read again: all sequences are assembled again")
+        grows = False
     build_sequences.main(spark, replace(patients, refresh=grows))
 
     if config.shards:
@@ -91,6 +99,13 @@ def _show(spark: SparkSession, stage: str) -> None:
 def _is_published(spark: SparkSession, uri: str, kind: str) -> bool:
     take_over(spark, uri, kind)
     return Folder(spark, uri).exists(MANIFEST_NAME)
+
+
+def _was_read_again(spark: SparkSession, config: Preprocess) -> bool:
+    """Whether the sequences were made with rows that are no longer among the diagnoses."""
+    source = read_published(spark, config.ingest.output, diagnoses.KIND).manifest
+    made = read_published(spark, config.sequences.output, sequences.KIND).manifest
+    return was_read_again(source) and files_since(source, made.inputs[diagnoses.KIND]) is None
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     # Overflow and bad casts raise. Where a bad value is expected, the code says so with try_cast.
     "spark.sql.ansi.enabled": "true",
+    # Nanoseconds in Parquet, as pandas writes them: Spark reads them so, or not (sources.parquet_tables).
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Text in any encoding that Java knows; Spark alone takes seven, windows-1252 not among them.
+    "spark.sql.legacy.javaCharsets": "true",
     # Joins small enough are broadcast and small shuffle partitions merged at run time. The result does not
     # depend on it: partitions whose number is part of the contract are asked for by number, and those it
     # leaves alone.

@@ -78,7 +78,8 @@ def parse() -> argparse.Namespace:
 
 def refresh(chain: Chain, name: str, landing: str, folder: str) -> StageResult:
     """What `make refresh` does."""
-    return chain.submit(name, "preprocess", [*in_one_program(landing, folder), "--ingest.follow", "now"])
+    followed = ("--ingest.follow", "now", "--ingest.settle", "0")
+    return chain.submit(name, "preprocess", [*in_one_program(landing, folder), *followed])
 
 
 def full_build(chain: Chain, landing: str, folder: str, vocabulary: str) -> StageResult:

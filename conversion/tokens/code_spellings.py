@@ -18,12 +18,7 @@ from schemas.codes import ICD9CM, ICD10CM, SEPARATOR, SYSTEMS
 if TYPE_CHECKING:
     from tokenizers.normalizers import Normalizer
 
-# The forms of schemas.codes with the dot where it belongs, or none. ICD-9-CM's E codes are E000 to E030 and
-# E800 to E999 only: so that E119 has one reading.
-_BARE = {
-    ICD9CM: r"(?:E(?:0[0-3]|[89][0-9])[0-9](?:\.?[0-9])?|[0-9V][0-9]{2}(?:\.?[0-9]{1,2})?)",
-    ICD10CM: r"[A-Z][0-9A][0-9A-Z](?:\.?[0-9A-Z]{1,4})?",
-}
+_BARE = {system: f"(?:{SYSTEMS[system].pattern})" for system in (ICD9CM, ICD10CM)}
 _LONGEST_CODE = 8
 _WORD_START, _WORD_END = r"(?<!\S)", r"(?!\S)"
 
@@ -40,11 +35,13 @@ def one_spelling(tokens: Iterable[str]) -> Normalizer | None:
     rules += [(_bare_code(system, systems), system + SEPARATOR) for system in systems]
     inside = rf"(?<=(?:{'|'.join(systems)}){SEPARATOR}\S{{0,{_LONGEST_CODE - 1}}})"
     rules += [(inside + small, small.upper()) for small in string.ascii_lowercase]
-    rules.append((inside + r"\.", ""))
-    rules += [
-        (rf"(?<={system}{SEPARATOR}(?:{SYSTEMS[system].category_pattern}))(?=[0-9A-Z])", ".")
-        for system in systems
-    ]
+    for system in systems:
+        # A dot anywhere else than after the category or at the end stays, and makes an unknown code.
+        category = rf"(?<={system}{SEPARATOR}(?:{SYSTEMS[system].category_pattern})"
+        rules.append((rf"(?<={system}{SEPARATOR}[0-9A-Z]{{3,{_LONGEST_CODE - 1}}})\.{_WORD_END}", ""))
+        if system == ICD10CM:
+            rules.append((rf"{category})\.?X+{_WORD_END}", ""))
+        rules.append((rf"{category})(?=[0-9A-Z])", "."))
     return normalizers.Sequence([normalizers.Replace(Regex(rule), text) for rule, text in rules])
 
 

@@ -21,6 +21,7 @@ from schemas.shards import PARQUET
 from schemas.small_cells import in_words
 from schemas.table import TableSchema
 from spark_jobs.files.clearing import STAGING, UNFINISHED, check_apart, clear
+from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.part_files import Output, Part, PassOn, Task, write_part_files
 from spark_jobs.files.storage import Folder
 
@@ -177,6 +178,7 @@ def read_table(
     ]
     if not wanted:
         return spark.createDataFrame([], schema.ddl)
-    rows = spark.read.option("basePath", source.uri).parquet(*(join(source.uri, path) for path in wanted))
+    paths = (literal(join(source.uri, path)) for path in wanted)
+    rows = spark.read.option("basePath", source.uri).parquet(*paths)
     schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
     return rows.select(*schema.column_names)

@@ -10,6 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from schemas.manifest import join
@@ -17,11 +20,12 @@ from schemas.manifest import join
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or folder found. path: relative to the folder that was listed."""
+    """One file or folder found. path: relative to the folder that was listed. modified: ms since 1970."""
 
     path: str
     is_folder: bool
     bytes: int
+    modified: int = 0
 
 
 class Folder:
@@ -54,7 +58,12 @@ class Folder:
             return []
         prefix = f"{name}/" if name else ""
         found = (
-            Entry(prefix + status.getPath().getName(), status.isDirectory(), status.getLen())
+            Entry(
+                prefix + status.getPath().getName(),
+                status.isDirectory(),
+                status.getLen(),
+                status.getModificationTime(),
+            )
             for status in self._filesystem.listStatus(self._path(name))
         )
         return sorted(found, key=lambda entry: entry.path)
@@ -78,22 +87,29 @@ class Folder:
         finally:
             stream.close()
 
-    def first_line(self, name: str = "", most_bytes: int = 1 << 20) -> bytes:
-        """The first line of a text file that is not blank, or its first bytes; b"" where there is none.
+    def head(self, name: str = "", most_bytes: int = 1 << 16) -> bytes | None:
+        """A file's first bytes, uncompressed where its extension says that it is compressed.
 
-        Compressed files are read as Hadoop reads them, by their extension.
+        None where there is no codec for that extension on this machine.
         """
         hadoop, path = self._jvm.org.apache.hadoop, self._path(name)
+        if path.getName().lower().endswith(".zst"):
+            return _unpacked(self._head_as_stored(path, most_bytes), "zstd", most_bytes)
         codec = hadoop.io.compress.CompressionCodecFactory(self._filesystem.getConf()).getCodec(path)
         stream = self._filesystem.open(path)
         try:
-            lines = hadoop.util.LineReader(codec.createInputStream(stream) if codec else stream)
-            text = hadoop.io.Text()
-            while lines.readLine(text, most_bytes, most_bytes):
-                line = bytes(text.copyBytes())
-                if line.strip():
-                    return line
-            return b""
+            return bytes((codec.createInputStream(stream) if codec else stream).readNBytes(most_bytes))
+        except (Py4JJavaError, PySparkException):
+            if codec is None:
+                raise
+            return None
+        finally:
+            stream.close()
+
+    def _head_as_stored(self, path: Any, most_bytes: int) -> bytes:
+        stream = self._filesystem.open(path)
+        try:
+            return bytes(stream.readNBytes(most_bytes))
         finally:
             stream.close()
 
@@ -134,6 +150,18 @@ class Folder:
 
     def _path(self, name: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(join(self.uri, name) if name else self.uri)
+
+
+def _unpacked(stored: bytes, codec: str, most_bytes: int) -> bytes:
+    """The first bytes of what was compressed, of which `stored` may be the beginning."""
+    found = b""
+    with pa.CompressedInputStream(pa.BufferReader(stored), codec) as stream:
+        try:
+            while len(found) < most_bytes and (block := stream.read(1 << 12)):
+                found += block
+        except OSError:  # it ends in the middle
+            pass
+    return found
 
 
 def _resolved(qualified: str) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.sources.claim_lines import CLAIM, LINE, ROW, matches
-from spark_jobs.sources.claims_map import Status, plain
+from spark_jobs.sources.claim_lines import CLAIM, LINE, ROW, filled, matches
+from spark_jobs.sources.claims_map import ClaimsMap, Status, plain
 from spark_jobs.sources.columns import column
-from spark_jobs.transforms.codes import empty_as_null
 from spark_jobs.transforms.diagnoses import ADMIT, DISCHARGE, ORDERS, PATIENT, SET_ASIDE, SYSTEM
 
 
@@ -23,12 +22,12 @@ def set_aside_duplicates(lines: DataFrame) -> DataFrame:
     return _mark(lines.withColumn("__n", F.row_number().over(equal)), F.col("__n") > 1, "duplicate_line")
 
 
-def set_aside_undone(lines: DataFrame, status: Status) -> DataFrame:
+def set_aside_undone(lines: DataFrame, status: Status, claims_map: ClaimsMap) -> DataFrame:
     """Reversals with the claims that they take back, as `claim_reversed`; what was replaced, as
     `claim_replaced`. A replacement stays, unless a reversal or another replacement names it in turn.
     """
-    value = empty_as_null(column(plain(status.column)).cast("string"))
-    target = empty_as_null(column(plain(status.original)).cast("string")) if status.original else F.col(CLAIM)
+    value = filled(column(plain(status.column)), claims_map)
+    target = filled(column(plain(status.original)), claims_map) if status.original else F.col(CLAIM)
     lines = lines.withColumns(
         {
             "__reverses": matches(value, status.reversed),

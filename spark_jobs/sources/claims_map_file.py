@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 import fsspec
@@ -9,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from schemas.errors import ContractError
-from spark_jobs.sources.claims_map import GENERATED, ClaimsMap
+from spark_jobs.sources.claims_map import GENERATED, SINCE, ClaimsMap, System, expand
 
 _NESTED = re.compile(r"\bmap\.")
 
@@ -50,20 +51,26 @@ def parse_claims_map(text: str, where: str) -> ClaimsMap:
 
 def _check(claims_map: ClaimsMap, where: str) -> None:
     """Raise ContractError for keys that do not go together."""
-    system, dates, status = claims_map.system, claims_map.dates, claims_map.status
-    by_column = system.column is not None and bool(system.values)
-    by_constant = system.constant is not None
+    dates, status = claims_map.dates, claims_map.status
     both = bool(claims_map.admit) and bool(claims_map.discharge)
-    columns = claims_map.diagnosis_columns
+    columns = claims_map.code_columns
     rules = [
-        (by_column != by_constant, "system", "it has a constant, or a column and values, not both"),
+        *(rule for of_codes, system in claims_map.codes for rule in _rules_of_system(system, len(of_codes))),
         (
             both != (dates is not None) and bool(claims_map.admit) == bool(claims_map.discharge),
             "admit, discharge, dates",
             "it has admit and discharge, or else dates",
         ),
-        (bool(columns) and len(set(columns)) == len(columns), "diagnoses.columns", "one or more, each once"),
-        (not claims_map.diagnoses.order or len(columns) == 1, "diagnoses.order", "only for a single column"),
+        (
+            all(of_codes for of_codes, _ in claims_map.codes) and len(set(columns)) == len(columns),
+            "diagnoses.columns, procedures, drugs",
+            "one or more columns, each once",
+        ),
+        (
+            not claims_map.diagnoses.order or len(columns) == 1,
+            "diagnoses.order",
+            "only for a single column of codes",
+        ),
         (
             bool(claims_map.claim) or not claims_map.diagnoses.repeat_on_lines,
             "diagnoses.repeat_on_lines",
@@ -81,6 +88,11 @@ def _check(claims_map: ClaimsMap, where: str) -> None:
             "it is a date, YYYY-MM-DD",
         ),
         (dates is None or dates.gap_days >= 0, "dates.gap_days", "it is 0 or more"),
+        (
+            " since " not in (claims_map.date_format or "") or _is_since(claims_map.date_format or ""),
+            "date_format",
+            "it is a pattern of Spark's, `days since YYYY-MM-DD` or `seconds since YYYY-MM-DD`",
+        ),
     ]
     for holds, key, rule in rules:
         if not holds:
@@ -94,6 +106,30 @@ def _check(claims_map: ClaimsMap, where: str) -> None:
                 "values of status and inpatient and patterns of repairs are regular expressions",
                 "mend the file",
             ) from error
+
+
+def _rules_of_system(system: System, num_columns: int) -> list[tuple[bool, str, str]]:
+    ways = [system.constant, system.column, system.columns]
+    return [
+        (
+            sum(way is not None for way in ways) == 1 and not (system.constant and system.values),
+            "system",
+            "it has a constant, or a column and values, or columns and values, not both",
+        ),
+        (
+            system.columns is None or len(expand(system.columns)) == num_columns,
+            "system.columns",
+            "a column for each column of codes",
+        ),
+    ]
+
+
+def _is_since(date_format: str) -> bool:
+    found = SINCE.fullmatch(date_format)
+    try:
+        return found is not None and bool(datetime.date.fromisoformat(found[2]))
+    except ValueError:
+        return False
 
 
 def _patterns(claims_map: ClaimsMap) -> list[str]:

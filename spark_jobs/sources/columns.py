@@ -38,7 +38,12 @@ def column(name: str) -> Column:
 
 def plain_names(rows: DataFrame) -> DataFrame:
     """The same columns, names trimmed and in lower case."""
-    return rows.toDF(*(name.strip().lstrip("\ufeff").lower() for name in rows.columns))
+    return rows.toDF(*map(plain_name, rows.columns))
+
+
+def plain_name(name: str) -> str:
+    """A column's name as sources name it: trimmed, in lower case."""
+    return name.strip().lstrip("\ufeff").lower()
 
 
 def row_hash(table: DataFrame) -> Column:

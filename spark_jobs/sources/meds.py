@@ -1,12 +1,14 @@
 """MEDS, the Medical Event Data Standard: one row an event (subject_id, time, code, numeric_value), Parquet.
 
-Events whose code begins with a known system, `ICD10CM//E11.9`, are read; all others are counted. Where the
-data have a visit's id, the visit lasts from the first to the last day of its events, of any code; an event
-of no visit is a visit of one day. The birth date is that of the event MEDS_BIRTH.
+Events whose code begins with a system that is read, `ICD10CM//E11.9` or `ICD10CM/E11.9`, are read; all others
+are counted. A time is its own zone's, or UTC's. Where the data have a visit's id, the visit lasts from the
+first to the last day of its events, of any code; an event of no visit is a visit of one day. The birth date
+is that of the event MEDS_BIRTH.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
@@ -15,16 +17,35 @@ from meds import DataSchema, birth_code, data_subdirectory
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_type
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, TimestampNTZType, TimestampType
 
-from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
+from schemas.codes import ICD9CM, ICD10CM
 from schemas.errors import ContractError
 from spark_jobs.sources.columns import column
-from spark_jobs.sources.raw import RawDiagnoses, raw_diagnoses, require_columns
+from spark_jobs.sources.raw import (
+    RawDiagnoses,
+    id_unreadable,
+    raw_diagnoses,
+    require_columns,
+    row_unreadable,
+    with_plain_ids,
+)
 from spark_jobs.sources.tables import RawInput
-from spark_jobs.transforms.codes import empty_as_null
-from spark_jobs.transforms.diagnoses import ADMIT, BIRTH_DATE, DISCHARGE, PATIENT, SOURCE_ROWS, SYSTEM, VISIT
+from spark_jobs.transforms.codes import empty_as_null, trim
+from spark_jobs.transforms.diagnoses import (
+    ADMIT,
+    BIRTH_DATE,
+    CODES,
+    DISCHARGE,
+    PATIENT,
+    SET_ASIDE,
+    SOURCE_ROWS,
+    SYSTEM,
+    VISIT,
+)
+from spark_jobs.transforms.ids import named_visit
 
+COLUMNS = ("subject_id", "time", "code")
 VISIT_COLUMNS = ("visit_id", "hadm_id", "encounter_id")
 NO_VISIT = "day_is_visit"
 
@@ -34,8 +55,10 @@ class MedsOptions:
     """Options of source meds.
 
     Args:
-        systems: what a code begins with, before its last `//`, and the code system that this means, e.g.
-            {DIAGNOSIS//ICD//10: ICD10CM}.
+        systems: what a code begins with, letter by letter, and the code system that this means, e.g.
+            {DIAGNOSIS//ICD//10//: ICD10CM, PROCEDURE//ICD//10//: ICD10PCS, "ICD10CM:": ICD10CM}; any system
+            of schemas.codes, with its form checked, or another name. Slashes that follow are no part of the
+            code. Of several beginnings the longest counts.
         visit: column with the visit's id; without it visit_id, hadm_id or encounter_id, if there.
     """
 
@@ -49,17 +72,20 @@ def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
     Raises ContractError where the columns are not those of MEDS. Flag: `day_is_visit`, events of no visit.
     Count: `rows_of_other_codes`.
     """
-    table = _read(raw)
+    table = _read(raw, [*COLUMNS, options.visit.lower()] if options.visit else COLUMNS)
     _check_schema(table, raw.uri)
     if options.visit:
         require_columns(table, [options.visit.lower()], raw.uri)
     there = [name for name in VISIT_COLUMNS if name in table.columns]
     visit = options.visit.lower() if options.visit else there[0] if there else None
 
+    table = with_plain_ids(table, ["subject_id", *([visit] if visit else [])])
     events = table.withColumns(
         {
             "patient_id": F.col("subject_id").cast("string"),
-            "visit": empty_as_null(column(visit).cast("string")) if visit else F.lit(None).cast("string"),
+            "visit": named_visit(empty_as_null(column(visit).cast("string")))
+            if visit
+            else F.lit(None).cast("string"),
             "day": F.col("time").cast("date"),
         }
     )
@@ -79,32 +105,49 @@ def read(raw: RawInput, options: MedsOptions = MedsOptions()) -> RawDiagnoses:
         BIRTH_DATE: F.col(BIRTH_DATE),
         NO_VISIT: F.col("visit").isNull(),
     }
-    shown = ["subject_id", "time", "code", *([visit] if visit else [])]
+    shown = [*COLUMNS, *([visit] if visit else [])]
+    said[SET_ASIDE] = F.coalesce(row_unreadable(rows, shown), id_unreadable("subject_id", visit))
     parameters = {"meds": asdict(options)}
     codes = {"code": "own_code"}
-    return raw_diagnoses(rows, said, codes, shown, (counts,), (NO_VISIT,), parameters=parameters)
+    saying = {
+        PATIENT: ("subject_id",),
+        VISIT: (visit,) if visit else (),
+        ADMIT: ("time",),
+        DISCHARGE: ("time",),
+        CODES: ("code",),
+    }
+    return raw_diagnoses(
+        rows, said, codes, shown, (counts,), (NO_VISIT,), parameters=parameters, columns=saying
+    )
 
 
-def _read(raw: RawInput) -> DataFrame:
+def _read(raw: RawInput, needed: Collection[str]) -> DataFrame:
     raw.require()
     if not raw.is_path:
-        return raw.read()
+        return raw.read(needed=needed)
     inner = data_subdirectory if raw.folder.is_folder(data_subdirectory) else None
     # MEDS keeps shards in folders of any depth, e.g. data/train/0.parquet.
-    return replace(raw, options={"recursiveFileLookup": "true", **raw.options}).read(inner)
+    return replace(raw, options={"recursiveFileLookup": "true", **raw.options}).read(inner, needed=needed)
 
 
 def _check_schema(table: DataFrame, where: str) -> None:
-    """The columns against the schema of the package meds. Spark has one type of text, Arrow has several."""
+    """The columns against the schema of the package meds.
+
+    Spark has one type of text, Arrow has several; and of times a zone and a unit are Spark's own, not the
+    file's.
+    """
     wanted = DataSchema.schema()
     fields = []
     for found in table.schema:
         if found.name not in wanted.names:  # MEDS lets a table have more columns, of any type
             continue
-        text = isinstance(found.dataType, StringType)
-        kind = wanted.field(found.name).type if text else to_arrow_type(found.dataType)
-        # A time zone is Spark's own, not the file's.
-        fields.append(pa.field(found.name, pa.timestamp("us") if pa.types.is_timestamp(kind) else kind))
+        if isinstance(found.dataType, StringType):
+            kind = wanted.field(found.name).type
+        elif isinstance(found.dataType, (TimestampType, TimestampNTZType)):
+            kind = pa.timestamp("us")
+        else:
+            kind = to_arrow_type(found.dataType)
+        fields.append(pa.field(found.name, kind))
     try:
         DataSchema.validate(pa.schema(fields))
     except SchemaValidationError as error:
@@ -116,16 +159,15 @@ def _check_schema(table: DataFrame, where: str) -> None:
 
 
 def _system_and_code(options: MedsOptions) -> tuple[Column, Column]:
-    """The system that a code's beginning means, null for another one, and the rest of the code."""
-    text = F.trim("code")
+    """The system that a code's beginning means, null for another one, and the rest without its slashes."""
+    text = trim(F.col("code"))
     system, code = F.lit(None).cast("string"), F.lit(None).cast("string")
     # Longer beginnings last, so that they win.
     for start, name in sorted(options.systems.items(), key=lambda item: len(item[0])):
-        begins = F.startswith(text, F.lit(start + SEPARATOR))
+        begins = F.startswith(text, F.lit(start))
+        rest = F.ltrim(F.substring(text, F.lit(len(start) + 1), F.length(text)), F.lit("/"))
         system = F.when(begins, F.lit(name)).otherwise(system)
-        code = F.when(begins, F.substring(text, F.lit(len(start + SEPARATOR) + 1), F.length(text))).otherwise(
-            code
-        )
+        code = F.when(begins, rest).otherwise(code)
     return system, code
 
 

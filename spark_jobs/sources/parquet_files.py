@@ -10,7 +10,8 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 
@@ -18,13 +19,17 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.errors import ContractError
 from spark_jobs.grouping import groups_of
+from spark_jobs.sources.columns import plain_name
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_TASK = 500_000
 _ROWS_PER_BATCH = 1 << 17
 _FOOTERS_AT_ONCE = 16
+NANOSECONDS = "timestamp[ns"
+INT96 = " of INT96"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,12 @@ class ParquetFiles:
     names: tuple[str, ...]
     tasks: tuple[tuple[RowGroups, ...], ...]
     num_rows: int
+
+    def only(self, columns: Iterable[str]) -> ParquetFiles:
+        """The same rows, of only these columns, by their plain names."""
+        places = [self.schema.get_field_index(name) for name in columns]
+        schema = pa.schema([self.schema.field(n) for n in places])
+        return replace(self, schema=schema, names=tuple(self.names[n] for n in places))
 
     def read(self, task: int) -> Iterator[pa.RecordBatch]:
         """The rows of one task, ROWS_PER_TASK at most in a batch."""
@@ -79,11 +90,12 @@ def open_parquet_files(uris: Sequence[str], wanted: Iterable[str], cores: int) -
     """
     if not uris or any("=" in uri for uri in uris):  # it may be a partition's folder
         return None
-    try:
-        with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-            footers = list(pool.map(_footer, uris))
-    except (OSError, ImportError, ValueError, pa.ArrowException) as error:
-        log.info("Spark reads the files: a worker could not (%s)", type(error).__name__)
+    found = read_footers(uris)
+    if found is None:
+        return None
+    footers = [footer for footer in found.values() if footer]
+    if len(footers) < len(found):
+        log.info("Spark reads the files: some are no Parquet")
         return None
     fields = _fields(footers[0], wanted)
     if fields is None or any(_fields(footer, wanted) != fields for footer in footers):
@@ -97,22 +109,80 @@ def open_parquet_files(uris: Sequence[str], wanted: Iterable[str], cores: int) -
 
 
 @dataclass(frozen=True)
-class _Footer:
+class Footer:
+    """What a file says of itself at its end."""
+
     schema: pa.Schema
     metadata: pq.FileMetaData
 
+    @cached_property
+    def kinds(self) -> Mapping[str, str]:
+        """Plain name → type, kinds of text as one; INT96, which Spark reads, is marked."""
+        return {plain_name(name): kind for name, kind in self._kinds()}
 
-def _footer(uri: str) -> _Footer:
+    @property
+    def signature(self) -> tuple[tuple[str, str], ...]:
+        """What files have in common that Spark reads as one."""
+        return tuple(sorted((name.lower(), kind) for name, kind in self._kinds()))
+
+    def _kinds(self) -> Iterator[tuple[str, str]]:
+        leaves = (self.metadata.schema.column(n) for n in range(self.metadata.num_columns))
+        old_times = {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}
+        for field in self.schema:
+            yield field.name, f"{_kind(field.type)}{INT96 if field.name in old_times else ''}"
+
+    @property
+    def zones(self) -> Mapping[str, str]:
+        """Plain name → time zone, of times that have one."""
+        return {
+            plain_name(field.name): field.type.tz
+            for field in self.schema
+            if pa.types.is_timestamp(field.type) and field.type.tz
+        }
+
+
+def _kind(of: pa.DataType) -> str:
+    while pa.types.is_dictionary(of):
+        of = of.value_type
+    is_text = pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)
+    return "string" if is_text else str(of)
+
+
+def read_footers(uris: Sequence[str]) -> dict[str, Footer | None] | None:
+    """File → its footer, None for what is no Parquet. All is None where fsspec cannot reach the files."""
+    try:
+        with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+            return dict(zip(uris, pool.map(_footer, uris), strict=True))
+    except (OSError, ImportError, ValueError) as error:
+        log.info("Spark reads the files: a worker could not (%s)", type(error).__name__)
+        return None
+
+
+def no_parquet(uris: Sequence[str]) -> ContractError:
+    """The error that names files that are not what their folder holds."""
+    further = f", nor are {len(uris) - 1} others beside it" if len(uris) > 1 else ""
+    return ContractError(
+        f"{uris[0]} is not a Parquet file{further}",
+        "all files of a table are of its format, but for those whose names begin with `_` or `.`, "
+        "which are passed over",
+        "move it out of the folder; copy it again where it was cut short",
+    )
+
+
+def _footer(uri: str) -> Footer | None:
     with fsspec.open(uri, "rb") as file:
-        parquet = pq.ParquetFile(file)
-        return _Footer(parquet.schema_arrow, parquet.metadata)
+        try:
+            parquet = pq.ParquetFile(file)
+        except pa.ArrowInvalid:
+            return None
+        return Footer(parquet.schema_arrow, parquet.metadata)
 
 
-def _fields(footer: _Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | None:
+def _fields(footer: Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | None:
     """Plain name → the file's field, without its writer's notes; None where one is not there, or twice."""
     found: dict[str, pa.Field] = {}
     for field in footer.schema:
-        plain = field.name.strip().lower()
+        plain = plain_name(field.name)
         if plain in found:
             return None
         found[plain] = field.with_nullable(True).remove_metadata()
@@ -120,7 +190,7 @@ def _fields(footer: _Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | 
 
 
 def _tasks(
-    uris: Sequence[str], footers: Sequence[_Footer], rows_per_task: int
+    uris: Sequence[str], footers: Sequence[Footer], rows_per_task: int
 ) -> Iterator[tuple[RowGroups, ...]]:
     row_groups = (
         ((uri, number), footer.metadata.row_group(number).num_rows)

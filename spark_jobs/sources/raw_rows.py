@@ -9,12 +9,14 @@ from typing import Protocol
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from spark_jobs.grouping import numbers_in, task_numbers
 from spark_jobs.sources.parquet_files import ParquetFiles
 from spark_jobs.transforms.diagnoses import PATIENT, VISIT
 from spark_jobs.transforms.layout import by_patient, partitions_of
 from spark_jobs.transforms.scattering import PIECES_DDL, gather, scatter, shuffled
+from spark_jobs.transforms.subset import HASH, HASH_DDL, Subset, hashes_of_rows, subset_hash
 from spark_jobs.transforms.visits import whole_patients
 
 # A task looks at its whole partition at once, up to so many rows.
@@ -26,8 +28,12 @@ TakePatients = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 class RawRows(Protocol):
     """Rows with the columns of transforms.diagnoses, wherever they are."""
 
-    def by_patient(self, num_partitions: int) -> tuple[DataFrame, TakePatients]:
+    def by_patient(self, num_partitions: int, subset: Subset | None = None) -> tuple[DataFrame, TakePatients]:
         """(partitions of whole patients, what a task makes of one: batches of whole patients)."""
+        ...
+
+    def subset_hashes(self) -> DataFrame:
+        """transforms.subset.HASH of each row that has a patient."""
         ...
 
 
@@ -37,13 +43,23 @@ class FrameRows:
 
     frame: DataFrame
 
-    def by_patient(self, num_partitions: int) -> tuple[DataFrame, TakePatients]:
-        together = by_patient(self.frame, num_partitions, PATIENT, VISIT)
+    def by_patient(self, num_partitions: int, subset: Subset | None = None) -> tuple[DataFrame, TakePatients]:
+        rows = self.frame.where(subset.has_row(F.col(PATIENT))) if subset else self.frame
+        together = by_patient(rows, num_partitions, PATIENT, VISIT)
         return together, partial(whole_patients, patient=PATIENT)
+
+    def subset_hashes(self) -> DataFrame:
+        patient = F.col(PATIENT)
+        return self.frame.where(patient != "").select(subset_hash(patient).alias(HASH))
 
 
 class Meaning(Protocol):
     """What rows of a file say, on Arrow."""
+
+    @property
+    def id_columns(self) -> list[str]:
+        """The columns that patients_and_visits looks at."""
+        ...
 
     def patients_and_visits(self, rows: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """((N,) ids, "" for none; (N,) ids, null for none)."""
@@ -62,17 +78,31 @@ class FileRows:
     files: ParquetFiles
     meaning: Meaning
 
-    def by_patient(self, num_partitions: int) -> tuple[DataFrame, TakePatients]:
+    def by_patient(self, num_partitions: int, subset: Subset | None = None) -> tuple[DataFrame, TakePatients]:
         files, meaning = self.files, self.meaning
 
         def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for number in numbers_in(numbers):
                 for rows in files.read(number):
-                    of_rows = partitions_of(*meaning.patients_and_visits(rows), num_partitions)
+                    patients, visits = meaning.patients_and_visits(rows)
+                    of_rows = partitions_of(patients, visits, num_partitions)
+                    if subset:
+                        chosen = subset.has(patients)
+                        rows, of_rows = rows.filter(pa.array(chosen)), of_rows[chosen]
                     yield from scatter(rows, of_rows)
 
         pieces = task_numbers(self.spark, len(files.tasks)).mapInArrow(read, PIECES_DDL)
         return shuffled(pieces, num_partitions), partial(_patients_in, said=meaning.said)
+
+    def subset_hashes(self) -> DataFrame:
+        files, meaning = self.files.only(self.meaning.id_columns), self.meaning
+
+        def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for number in numbers_in(numbers):
+                for rows in files.read(number):
+                    yield hashes_of_rows(meaning.patients_and_visits(rows)[0])
+
+        return task_numbers(self.spark, len(files.tasks)).mapInArrow(read, HASH_DDL)
 
 
 def _patients_in(

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.errors import ContractError
 from schemas.manifest import join
+from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.storage import Folder
 from spark_jobs.sources.columns import plain_names
 from spark_jobs.sources.delimited import read_delimited
+from spark_jobs.sources.parquet_tables import read_parquet
 from spark_jobs.transforms.diagnoses import CORRUPT
 
 CSV = "csv"
 PARQUET = "parquet"
 CATALOG_TABLE = "table"
 JDBC = "jdbc"
+# Formats that Spark reads as files, and whose paths are patterns.
+FILE_FORMATS = (CSV, PARQUET, "orc", "json", "text", "xml", "avro")
 TEXT_FILE = re.compile(r"\.(csv|tsv|txt)(\.(gz|bz2|zst))?$", re.IGNORECASE)
 EXTENSIONS = {"parquet": PARQUET, "orc": "orc", "json": "json", "jsonl": "json"}
 TABLE_ENDING = r"(\.(csv|tsv|txt)(\.(gz|bz2|zst))?|\.parquet|\.orc|\.json)?"
@@ -60,12 +64,20 @@ class RawInput:
                 f"{self.uri} does not exist", "the input is a file or folder", "check --input, and --format"
             )
 
-    def read(self, name: str | None = None, separator: str = ",") -> DataFrame:
+    def read(
+        self,
+        name: str | None = None,
+        separator: str = ",",
+        needed: Collection[str] = (),
+        tabs_are_plain: bool = False,
+    ) -> DataFrame:
         """One table: columns by name in lower case, and `_corrupt_record`.
 
         CSV: every column is text. Other formats keep their types. name: a table below uri; None is uri
-        itself. separator: of text files, unless the extension is .tsv, or the options say another (sep).
-        Raises ContractError for what cannot be read.
+        itself. needed: plain names of columns that will be read: files that do not agree on them are an
+        error (parquet_tables), and they tell the separator of text files (delimited). separator: the one in
+        doubt, unless the extension is .tsv; the options may say another (sep). tabs_are_plain: see
+        delimited. Raises ContractError for what cannot be read.
         """
         self.require()
         where = self._where(name)
@@ -80,11 +92,15 @@ class RawInput:
         options = {"basePath": where} | dict(self.options) if self.files else self.options
         try:
             if chosen == CSV:
-                return read_delimited(self.spark, paths, separator_found or separator, options)
+                usual = separator_found or separator
+                return read_delimited(self.spark, paths, usual, options, needed, tabs_are_plain)
+            if chosen == PARQUET and self.is_path:
+                return _typed(read_parquet(self.spark, paths, options, needed))
             if self.files:
-                return _typed(self.spark.read.format(chosen).options(**options).load(paths))
+                reader = self.spark.read.format(chosen).options(**options)
+                return _typed(reader.load([literal(path) for path in paths]))
             return _typed(self._load(chosen, where))
-        except (AnalysisException, Py4JJavaError) as error:
+        except (PySparkException, Py4JJavaError) as error:
             raise ContractError(
                 f"{where} cannot be read as {chosen} ({_cause(error)})",
                 "Spark must find and understand the table",
@@ -103,21 +119,27 @@ class RawInput:
         table = Folder(self.spark, self._where(name))
         if not table.is_folder():
             return [table.qualified] if table.exists() and _is_parquet(table.uri) else []
-        entries = [entry for entry in table.list() if not _is_hidden(entry.path)]
+        entries = [entry for entry in table.list() if not is_hidden(entry.path)]
         if any(entry.is_folder or not _is_parquet(entry.path) for entry in entries):
             return []
         return [join(table.qualified, entry.path) for entry in entries]
 
-    def tables(self, names: Iterable[str]) -> dict[str, DataFrame]:
+    def tables(
+        self, needed: Mapping[str, Collection[str]], tabs_are_plain: bool = False
+    ) -> dict[str, DataFrame]:
         """Several tables of one folder or schema, by name in any case, with or without an extension.
 
-        Raises ContractError where one is missing, or there twice.
+        needed: table → the columns that will be read (`read`). Raises ContractError where one is missing, or
+        there twice.
         """
-        wanted = list(names)
         if not self.is_path:
-            return {name: self.read(name) for name in wanted}
+            return {name: self.read(name) for name in needed}
         self.require()
-        return {name: self.read(self._find(name, wanted)) for name in wanted}
+        found = {name: self._find(name, list(needed)) for name in needed}
+        return {
+            name: self.read(found[name], needed=columns, tabs_are_plain=tabs_are_plain)
+            for name, columns in needed.items()
+        }
 
     def has_table(self, name: str) -> bool:
         """Whether a folder holds that table; False for what is no folder."""
@@ -151,15 +173,11 @@ class RawInput:
             # A query or table among the options is the user's own choice.
             named = {"query", "dbtable"} & {option.lower() for option in self.options}
             return reader.load() if named else reader.option("dbtable", where).load()
-        return reader.load(where)
-
-
-def read_parquet(spark: SparkSession, paths: list[str]) -> DataFrame:
-    """Parquet: columns in their own types, names trimmed and in lower case, `_corrupt_record` null."""
-    return _typed(spark.read.parquet(*paths))
+        return reader.load(literal(where) if chosen in FILE_FORMATS else where)
 
 
 def _typed(rows: DataFrame) -> DataFrame:
+    """With `_corrupt_record`, null: rows that are typed came whole."""
     return plain_names(rows).withColumn(CORRUPT, F.lit(None).cast("string"))
 
 
@@ -180,21 +198,23 @@ def _form_of(folder: Folder) -> tuple[str, str | None]:
 
 def _names_in(folder: Folder) -> Iterator[str]:
     yield folder.uri
-    yield from (entry.path for entry in folder.list() if not entry.is_folder and not _is_hidden(entry.path))
-    yield from (entry.path for entry in folder.files() if not any(map(_is_hidden, entry.path.split("/"))))
+    yield from (entry.path for entry in folder.list() if not entry.is_folder and not is_hidden(entry.path))
+    yield from (entry.path for entry in folder.files() if not any(map(is_hidden, entry.path.split("/"))))
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether Spark passes over a file or folder."""
-    return name[0] == "." or (name[0] == "_" and "=" not in name)
+    return name[0] == "." or (name[0] == "_" and "=" not in name) or name.endswith("._COPYING_")
 
 
 def _is_parquet(path: str) -> bool:
     return path.lower().endswith(".parquet")
 
 
-def _cause(error: AnalysisException | Py4JJavaError) -> str:
+def _cause(error: PySparkException | Py4JJavaError) -> str:
     """The kind of error by name; never its message, which may show options or data."""
     if isinstance(error, AnalysisException):
         return error.getCondition() or "no such table"
+    if isinstance(error, PySparkException):
+        return error.getCondition() or type(error).__name__
     return error.java_exception.getClass().getSimpleName()

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.code_maps import EXACT, OUTCOMES, UNMAPPED
-from schemas.codes import SEPARATOR, SYSTEMS
+from schemas.codes import ICD9CM, ICD10CM, SEPARATOR
 from schemas.diagnoses import DIAGNOSES, DISCHARGE_DATE
 
 CODE, TARGETS, OUTCOME = "code", "targets", "outcome"
@@ -36,8 +36,11 @@ def look_up(diagnoses: DataFrame, table: DataFrame, systems: Sequence[str]) -> D
 
 
 def look_up_category(diagnoses: DataFrame) -> DataFrame:
-    """As look_up, for the category (three characters, four of ICD-9-CM's E codes): what is before the dot."""
-    has_category = _system().isin(list(SYSTEMS))
+    """As look_up, for the category (three characters, four of ICD-9-CM's E codes): what is before the dot.
+
+    Only diagnoses have one.
+    """
+    has_category = _system().isin(ICD9CM, ICD10CM)
     category = F.when(has_category, F.substring_index(CODE, ".", 1)).otherwise(F.col(CODE))
     return diagnoses.withColumns(
         {

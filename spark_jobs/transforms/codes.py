@@ -8,10 +8,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.codes import normalise_code
+from schemas.missing import LONGEST_MISSING_WORD, MISSING_WORDS
 
 # Python's notion of white space; Spark's own trim knows blanks only.
 WHITE_SPACE = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
@@ -30,14 +32,32 @@ def trim(text: Column) -> Column:
 
 
 def empty_as_null(text: Column) -> Column:
-    """Trimmed; null where nothing is left."""
-    return F.nullif(trim(text), F.lit(""))
+    """Trimmed; null where nothing is left, or a word that stands for a missing value (schemas.missing)."""
+    trimmed = trim(text)
+    return F.when((trimmed != "") & ~is_missing_word(trimmed), trimmed)
+
+
+def is_missing_word(trimmed: Column) -> Column:
+    """Whether the text, which is not null, is one of schemas.missing.MISSING_WORDS."""
+    return (F.char_length(trimmed) <= LONGEST_MISSING_WORD) & F.lower(trimmed).isin(*MISSING_WORDS)
+
+
+def present(column: pa.Array) -> pa.Array:
+    """As empty_as_null, of text on Arrow."""
+    trimmed = pc.utf8_trim(column, characters=WHITE_SPACE)
+    short = pc.less_equal(pc.binary_length(trimmed), LONGEST_MISSING_WORD).fill_null(False)
+    if not pc.any(short).as_py():
+        return trimmed
+    # Only a few are short, as a rule: the others are not looked at again.
+    words = pc.is_in(pc.utf8_lower(trimmed.filter(short)), pa.array(["", *MISSING_WORDS]))
+    missing = pc.replace_with_mask(short, short, words)
+    return pc.if_else(missing, pa.scalar(None, trimmed.type), trimmed)
 
 
 def normalised_code(system: Column, code: Column) -> Column:
     """`SYSTEM//CODE`, one spelling a code; null where the code does not have the form of its system.
 
-    system: one of SYSTEMS, or another name, whose codes keep their form. code: trimmed, not empty.
+    system: any name of one of SYSTEMS, or another, whose codes keep their form. code: trimmed, not missing.
     """
 
     def normalise(systems: pa.Array, codes: pa.Array) -> pa.Array:

@@ -18,16 +18,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codes import SEPARATOR
-from schemas.diagnoses import DIAGNOSES, ORDER_COLUMNS, REASONS, REJECTED, SAME_DAY
+from schemas.diagnoses import (
+    DIAGNOSES,
+    ENCODING_UNREADABLE,
+    ORDER_COLUMNS,
+    ORDERS_UNREADABLE,
+    REASONS,
+    REJECTED,
+    SAME_DAY,
+)
+from schemas.missing import is_missing
 from spark_jobs.transforms.codes import distinct_tokens, numbers_of
-from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, whole_numbers
+from spark_jobs.transforms.encoding import REPLACED
+from spark_jobs.transforms.parse import MISSING, UNREADABLE, days, orders
 from spark_jobs.transforms.sorting import sorted_by
 
 # The columns that say what a source's row means (sources.raw), beside those that the source has. Text as the
-# source spells it, or a date or whole number where the source has the type. SYSTEM: ICD9CM, ICD10CM or
-# another name, null if unknown. SET_ASIDE: a reason (schemas.diagnoses.REASONS) that only the source can
-# know, e.g. a line that could not be split into fields, or a claim that another reverses. BIRTH_DATE: the
-# patient's, a date.
+# source spells it, or a date or whole number where the source has the type. SYSTEM: any name of a code system
+# (schemas.codes), null if unknown; or an array of one for each of the row's codes. SET_ASIDE: a reason
+# (schemas.diagnoses.REASONS) that only the source can know, e.g. a line that could not be split into fields,
+# or a claim that another reverses. BIRTH_DATE: the patient's, a date.
 PATIENT, VISIT, ADMIT, DISCHARGE = "__patient", "__visit", "__admit", "__discharge"
 SYSTEM, BIRTH_DATE = "__system", "__birth"
 ORDERS = tuple(f"__{name}" for name in ORDER_COLUMNS)
@@ -40,11 +50,29 @@ MAYBE_ABSENT = {
     BIRTH_DATE: pa.date32(),
 }
 
+# Reason → which of the above it is about; the others are about codes, or about the row.
+ABOUT = {
+    "patient_unreadable": PATIENT,
+    "visit_unreadable": VISIT,
+    "patient_missing": PATIENT,
+    "admit_date_missing": ADMIT,
+    "admit_date_unreadable": ADMIT,
+    "discharge_date_missing": DISCHARGE,
+    "discharge_date_unreadable": DISCHARGE,
+    "discharge_before_admit": DISCHARGE,
+    "before_birth": ADMIT,
+    "in_future": DISCHARGE,
+    "code_system_unknown": SYSTEM,
+}
+_ABOUT_CODES = ("code_missing", "code_system_unknown", "code_malformed", "repeated_on_line")
+
 GOOD, ASIDE = "diagnoses", "rejected"  # the task's outputs
 SOURCE_ROWS, ROWS_IN = "source_rows", "rows_in"
 NUMBER_OF = {reason: number for number, reason in enumerate(REASONS)}
 _NONE = len(REASONS)
 DIAGNOSIS_COLUMN = "diagnosis_column"
+# Among the columns of sources.raw.RawDiagnoses: those with codes, where a row has one.
+CODES = "__codes"
 # Raw column with a line that could not be split into fields; null for all others.
 CORRUPT = "_corrupt_record"
 
@@ -52,11 +80,13 @@ Ints = npt.NDArray[np.int64]
 
 
 class ParseDiagnoses:
-    """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, and SAME_DAY.
+    """The task. Counts SOURCE_ROWS, ROWS_IN (diagnoses), each reason and flag by its name, SAME_DAY, and
+    ORDERS_UNREADABLE.
 
-    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags:
-    see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns. as_of: the
-    last day on which a discharge may be; None: any, since de-identified data may lie in the future.
+    take_patients: makes batches of whole patients of a partition; rows are in any order. codes, raw, flags,
+    columns: see sources.raw.RawDiagnoses. Of several codes the order in a visit is that of their columns.
+    as_of: the last day on which a discharge may be; None: any, since de-identified data may lie in the
+    future.
     """
 
     def __init__(
@@ -66,9 +96,11 @@ class ParseDiagnoses:
         raw: tuple[str, ...],
         flags: tuple[str, ...] = (),
         as_of: datetime.date | None = None,
+        columns: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.take_patients = take_patients
         self.codes, self.raw, self.flags, self.as_of = dict(codes), raw, flags, as_of
+        self.columns = dict(columns or {})
         self.counts: Counter[str] = Counter()
 
     def pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, pa.RecordBatch]]:
@@ -81,16 +113,18 @@ class ParseDiagnoses:
     def parse(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """(diagnoses, sorted; rejected, in order of patient, reason and raw) of whole patients' rows."""
         row, column, code, codes = _diagnoses_in([rows[name] for name in self.codes.values()])
-        systems = rows[SYSTEM].dictionary_encode()
-        tokens, token = distinct_tokens(numbers_of(systems)[row], systems.dictionary.to_pylist(), code, codes)
+        system, systems = _systems_of(rows[SYSTEM], row, column)
+        tokens, token = distinct_tokens(system, systems, code, codes)
         of_rows = {ADMIT: days(rows[ADMIT]), DISCHARGE: days(rows[DISCHARGE])}
-        of_rows |= {name: whole_numbers(rows[name]) for name in ORDERS}
+        of_rows |= {name: orders(rows[name]) for name in ORDERS}
         values = {name: of[row] for name, of in of_rows.items()}
         if len(self.codes) > 1:
             values[ORDERS[0]] = column + 1
         reason = np.minimum(
             _first_reason(self._reasons_of_rows(rows, of_rows))[row],
-            _first_reason({"code_missing": code < 0, "code_malformed": token < 0}),
+            _first_reason(
+                {"code_missing": code < 0, "code_system_unknown": system < 0, "code_malformed": token < 0}
+            ),
         )
         good = reason == _NONE
         self._count(rows, row, column, reason, values)
@@ -105,7 +139,6 @@ class ParseDiagnoses:
         dated = (admit < MISSING) & (discharge < MISSING)
         aside = rows[SET_ASIDE].dictionary_encode()
         of_source = numbers_of(aside)
-        unreadable = [values[name] == UNREADABLE for name in ORDERS]
         born = days(rows[BIRTH_DATE])
         last = (self.as_of - datetime.date(1970, 1, 1)).days if self.as_of else MISSING
         return {
@@ -118,8 +151,6 @@ class ParseDiagnoses:
             "discharge_before_admit": dated & (discharge < admit),
             "before_birth": (born < MISSING) & (admit < born),
             "in_future": (discharge < MISSING) & (discharge > last),
-            "code_system_unknown": pc.is_null(rows[SYSTEM]).to_numpy(zero_copy_only=False),
-            "order_unreadable": unreadable[0] | unreadable[1] | unreadable[2],
         }
 
     def _count(
@@ -134,6 +165,8 @@ class ParseDiagnoses:
             counts[flag] += int(np.count_nonzero(_marked(rows[flag], row, column) & (reason == _NONE)))
         same_day = values[ADMIT] == values[DISCHARGE]
         counts[SAME_DAY] += int(np.count_nonzero(same_day & (reason == _NONE)))
+        unreadable = np.any([values[name] == UNREADABLE for name in ORDERS], axis=0)
+        counts[ORDERS_UNREADABLE] += int(np.count_nonzero(unreadable & (reason == _NONE)))
 
     def _rejected(
         self, rows: pa.RecordBatch, row: Ints, patient: Ints, column: Ints, reason: Ints
@@ -145,12 +178,28 @@ class ParseDiagnoses:
         for line, n in zip(raw, column.tolist(), strict=True):
             if len(names) > 1:
                 line[DIAGNOSIS_COLUMN] = names[n]
-        found = [(reasons[n], _as_json(line)) for n, line in zip(reason.tolist(), raw, strict=True)]
+        found = [
+            (reasons[n], self._in_question(reasons[n], line), _as_json(line))
+            for n, line in zip(reason.tolist(), raw, strict=True)
+        ]
         of_patient = patient[row].tolist()
-        order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n]))
+        order = sorted(range(len(found)), key=lambda n: (of_patient[n], found[n][0], found[n][2]))
         return pa.RecordBatch.from_pylist(
             [dict(zip(REJECTED.column_names, found[n], strict=True)) for n in order], schema=REJECTED.arrow
         )
+
+    def _in_question(self, reason: str, line: Mapping[str, Any]) -> str | None:
+        """The columns that a reason is about: of several those that are filled, if any is."""
+        if reason == ENCODING_UNREADABLE:
+            names = tuple(name for name in self.raw if REPLACED in str(line[name]))
+        elif about := self.columns.get(ABOUT.get(reason, "")):
+            names = about
+        elif reason in _ABOUT_CODES:
+            names = (line[DIAGNOSIS_COLUMN],) if DIAGNOSIS_COLUMN in line else self.columns.get(CODES, ())
+        else:
+            names = ()
+        filled = [name for name in names if line.get(name) not in (None, "")]
+        return ", ".join(filled or names) or None
 
 
 def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -159,6 +208,17 @@ def _with_absent(rows: pa.RecordBatch) -> pa.RecordBatch:
         if name not in rows.schema.names:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
     return rows
+
+
+def _systems_of(column: pa.Array, row: Ints, place: Ints) -> tuple[Ints, list[str]]:
+    """((N,) each diagnosis' system as a number into the systems, -1 for none; the systems).
+
+    column: (rows,) systems, or arrays of one for each code column. place: (N,) of each one's code column.
+    """
+    of_each = pa.types.is_list(column.type)
+    encoded = (column.flatten() if of_each else column).dictionary_encode()
+    numbers, systems = numbers_of(encoded), encoded.dictionary.to_pylist()
+    return numbers.reshape(len(column), -1)[row, place] if of_each else numbers[row], systems
 
 
 def _marked(flag: pa.Array, row: Ints, column: Ints) -> npt.NDArray[np.bool_]:
@@ -175,7 +235,7 @@ def _diagnoses_in(columns: list[pa.Array]) -> tuple[Ints, Ints, Ints, list[str]]
     """
     encoded = pa.concat_arrays([column.cast(pa.string()) for column in columns]).dictionary_encode()
     codes = [text.strip() for text in encoded.dictionary.to_pylist()]
-    number = np.array([*(n if text else -1 for n, text in enumerate(codes)), -1], np.int64)
+    number = np.array([*(-1 if is_missing(text) else n for n, text in enumerate(codes)), -1], np.int64)
     number = number[numbers_of(encoded)].reshape(len(columns), -1)
     is_diagnosis = number >= 0
     is_diagnosis[0] = True
@@ -203,9 +263,9 @@ def _contract(
 
     patient: (rows,) rank of each row's; row, values, token: (N,) of each diagnosis.
     """
-    orders = [values[name] for name in ORDERS]
+    ranks = [np.where(values[name] == UNREADABLE, MISSING, values[name]) for name in ORDERS]
     visit = _ranks(rows[VISIT])
-    order = sorted_by(patient[row], values[DISCHARGE], *orders, token, values[ADMIT], visit[row])
+    order = sorted_by(patient[row], values[DISCHARGE], *ranks, token, values[ADMIT], visit[row])
     row = row[order]
     columns = [
         rows[PATIENT].take(row),
@@ -214,7 +274,7 @@ def _contract(
         pa.array(tokens, pa.string()).take(token[order]),
         *(
             pa.array(of[order].clip(max=2**31 - 1).astype(np.int32), mask=of[order] == MISSING)
-            for of in orders
+            for of in ranks
         ),
     ]
     assert all(token.count(SEPARATOR) for token in tokens)

@@ -7,10 +7,13 @@ from pyspark.sql import functions as F
 
 # Reason → the columns in question, by name; other reasons show no shape.
 _ADMIT, _DISCHARGE = r"admi|vadate|start|from", r"disch|vddate|end|thru|through"
+_PATIENT = r"patient|person|member|bene|subject"
 _CODE = r"^(?!.*(priority|type|date|concept|status|poa|_column$)).*(diag|dx|icd|code|source_value)"
 COLUMNS = {
     "row_malformed": "^_corrupt_record$",
-    "patient_missing": r"patient|person|member|bene|subject",
+    "patient_missing": _PATIENT,
+    "patient_unreadable": _PATIENT,
+    "visit_unreadable": r"visit|stay|encounter|hadm|claim",
     "admit_date_missing": _ADMIT,
     "admit_date_unreadable": _ADMIT,
     "discharge_date_missing": _DISCHARGE,
@@ -19,7 +22,6 @@ COLUMNS = {
     "code_missing": _CODE,
     "code_system_unknown": _CODE,
     "code_malformed": _CODE,
-    "order_unreadable": r"poa|priority|third|order|seq",
 }
 MOST_CHARACTERS = 40
 NOTHING = "(nothing)"

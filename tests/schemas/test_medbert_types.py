@@ -26,6 +26,16 @@ def test_spellings_become_ours_and_ids_stay():
     assert imported.unrecognised == (5,)
 
 
+def test_a_code_without_its_system_s_form_does_not_take_another_s_id():
+    types = {"empty_pad": 0, "ICD9_38.9": 1, "ICD9_389": 2, "ICD10_nan": 3, "ICD10_I10X": 4, "ICD10_I10": 5}
+    imported = import_types(types, "x.types")
+    assert imported.tokens == (
+        "[PAD]", "ICD9_38.9", "ICD9CM//389", "ICD10_nan", "ICD10CM//I10", "[MERGED_5]"
+    )  # fmt: skip
+    assert imported.unrecognised == (1, 3)
+    assert imported.merged == ((5, 4),)
+
+
 def test_export_and_import_again():
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[MASK]", "ICD10CM//E11.9", "ICD9CM//E881.0", "RXNORM//123")
     exported = parse_types(export_types(tokens), "x.types")

@@ -36,7 +36,7 @@ def main(landing: str, root: str, moment: str) -> None:
     growing.publish_over = publish_and_die
     if moment == "while writing":
         growing.GrowingDiagnoses.add = die
-    Run(spark, root).ingest("medbert", landing, follow="now")
+    Run(spark, root).ingest("medbert", landing, follow="now", settle="0")
 
 
 if __name__ == "__main__":

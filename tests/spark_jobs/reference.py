@@ -58,28 +58,36 @@ def split_of(salt: str, patient_id: str) -> str:
 def normalised_code(system: str, raw: str) -> str | None:
     """The token, or None for a code that has not its system's form."""
     trimmed = raw.strip()
-    code = [character for character in trimmed.upper() if character != "."]
-    digits, capitals = set(string.digits), set(string.ascii_uppercase)
-    if system == "ICD10CM":
-        category = 3
-        allowed = [capitals, digits | {"A"}, *[digits | capitals] * 5]
-    elif system == "ICD9CM" and code[:1] == ["E"]:
-        category = 4
-        allowed = [{"E"}, *[digits] * 4]
-    elif system == "ICD9CM":
-        category = 3
-        allowed = [digits | {"V"}, *[digits] * 4]
-    else:
+    if trimmed.lower() in ("", "nan", "none", "null", "na", "<na>", "nat", "\\n"):
+        return None
+    if system not in ("ICD9CM", "ICD10CM"):
         # Neither a control character nor a line or paragraph separator.
         token = f"{system}//{trimmed}"
         breaks_lines = any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in token)
-        return token if trimmed and not breaks_lines else None
+        return None if breaks_lines else token
+    written = trimmed.upper()
+    code = written.replace(".", "")
+    digits, capitals = set(string.digits), set(string.ascii_uppercase)
+    category = 3
+    if system == "ICD10CM":
+        allowed = [capitals, digits, *[digits | capitals] * 5]
+    elif code[:1] == "E":
+        category = 4
+        allowed = [{"E"}, *[digits] * 4]
+        if not (code[1:4] <= "030" or code[1:4] >= "800"):
+            return None
+    else:
+        allowed = [digits | {"V"}, *[digits] * 4]
     if not category <= len(code) <= len(allowed):
         return None
     if any(character not in may for character, may in zip(code, allowed, strict=False)):
         return None
+    if written not in (code, f"{code[:category]}.{code[category:]}", f"{code}."):
+        return None
     rest = code[category:]
-    return f"{system}//{''.join(code[:category])}" + (f".{''.join(rest)}" if rest else "")
+    if system == "ICD10CM" and set(rest) == {"X"}:
+        rest = ""
+    return f"{system}//{code[:category]}" + (f".{rest}" if rest else "")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def test_diagnoses_that_grew_are_counted_as_though_anew(run, tmp_path, min_patie
             for _ in range(80)
         ]
         write_extract(landing / f"{batch}.tsv", *lines)
-        run.ingest("medbert", str(landing), follow="now")
+        run.ingest("medbert", str(landing), follow="now", settle="0")
         extend = {"extend": run.path("vocabulary")} if batch else {}
         if batch:
             with monkeypatch.context() as patched:
@@ -187,7 +187,7 @@ def test_partitions_without_news_add_nothing(run, tmp_path):
     extend, found = {}, []
     for batch, patients in enumerate([TRAIN[:20], TRAIN[:1]]):
         write_extract(landing / f"{batch}.tsv", *(line.format(patient) for patient in patients))
-        run.ingest("medbert", str(landing), follow="now", num_partitions=4)
+        run.ingest("medbert", str(landing), follow="now", settle="0", num_partitions=4)
         for min_patients in (2, 3):
             run.vocabulary(min_patients=min_patients, **extend)
             extend = {"extend": run.path("vocabulary")}

@@ -162,7 +162,7 @@ def test_a_roll_up_through_any_table(ingested, tmp_path, form):
             file.write("from,to\n" + "".join(f"{a},{b}\n" for a, b in zip(*columns.values(), strict=True)))
     else:
         pq.write_table(pa.table(columns), path)
-    options = {"roll_up": path, "roll_up_from": "ICD9CM", "roll_up_to": "CCS"}
+    options = {"roll_up": path, "roll_up_from": "ICD-9-CM", "roll_up_to": "CCS"}
     manifest = _map(ingested, tmp_path, **options, one_to_many="first")
     table = AppliedMap(TABLE, "ICD9CM", "CCS", "first", manifest.inputs["roll_up"])
     assert read_code_maps(manifest.details, "") == (table,)
@@ -203,10 +203,14 @@ def test_the_log_has_no_small_cell(ingested, tmp_path, caplog):
         ({"roll_up": "good.csv"}, "names no code system.*--roll_up_to"),
         ({"roll_up": "good.csv", "roll_up_from": "ICD9CM", "roll_up_to": "CCS"}, "form of ICD9CM"),
         ({"map": "bad.txt"}, "line 8"),
+        ({"roll_up": "dots.csv", "roll_up_from": "ICD-9", "roll_up_to": "CCS"}, "row 2: '38.9' .*ICD9CM"),
+        ({"roll_up": "words.csv", "roll_up_to": "CCS"}, "row 1: 'nan' .*stands for a missing"),
     ],
 )
 def test_a_user_s_mistake(ingested, tmp_path, options, message):
     (tmp_path / "bad.csv").write_text("from,to\nE119,49\nE118,\n")
+    (tmp_path / "dots.csv").write_text("from,to\n038.9,2\n38.9,2\n")
+    (tmp_path / "words.csv").write_text("from,to\nE119,nan\n")
     (tmp_path / "short.csv").write_text("from\nE119\n")
     (tmp_path / "good.csv").write_text("from,to\nI109,49\n")
     (tmp_path / "bad.txt").write_text(GEM + "oops\n")

@@ -70,7 +70,7 @@ def test_an_imported_vocabulary_grows_with_the_claims_that_are_followed(run, tmp
     (tmp_path / "landing").mkdir()
     write_extract(tmp_path / "landing" / "x.tsv", *LINES)
     (tmp_path / "old.types").write_bytes(pickle.dumps({"empty_pad": 0, "ICD10_C11": 1}))
-    config = config_of(run, str(tmp_path / "landing"), follow="now")
+    config = config_of(run, str(tmp_path / "landing"), follow="now", settle="0")
     build_vocabulary.main(
         run.spark, BuildVocabulary(config.vocabulary.output, types=str(tmp_path / "old.types"))
     )
@@ -81,3 +81,11 @@ def test_an_imported_vocabulary_grows_with_the_claims_that_are_followed(run, tmp
         after = stream.read().splitlines()
     assert after[: len(before)] == before and len(after) > len(before) > 0
     assert run.manifest("sequences").num_rows == 60
+
+
+def test_a_subset_of_the_patients(spark, run, tmp_path):
+    raw = write_extract(tmp_path / "extract.tsv", *LINES)
+    preprocess.main(spark, config_of(run, raw, max_patients=12))
+    assert run.manifest("sequences").num_rows == 12
+    counts = run.manifest("diagnoses").counts
+    assert (counts["rows_in"], counts["rows_of_patients_left_out"]) == (12 * 4, 48 * 4)

@@ -3,12 +3,14 @@
 import itertools
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
 from schemas.batches import files_since
 from schemas.diagnoses import CODE, PATIENT_ID
 from schemas.errors import ContractError
+from schemas.vocabulary import read_vocabulary
 from spark_jobs import preprocess, refresh_sequences
 from spark_jobs.build_sequences import BuildSequences
 from spark_jobs.build_vocabulary import BuildVocabulary
@@ -39,7 +41,7 @@ class Lake:
 
     def land(self, name: str, lines: list[str]) -> None:
         self.write(name, lines)
-        self.run.ingest("medbert", str(self.landing), follow="now", num_partitions=2)
+        self.run.ingest("medbert", str(self.landing), follow="now", settle="0", num_partitions=2)
 
     def extend(self, **options) -> None:
         old = self.run.path("vocabulary")
@@ -226,7 +228,9 @@ def replace_options(lake: Lake, **options) -> Lake:
 def test_one_program_follows_extends_and_refreshes_the_first_time_and_later(run, tmp_path):
     lake = Lake(run, tmp_path)
     config = preprocess.Preprocess(
-        IngestClaims("medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2, follow="now"),
+        IngestClaims(
+            "medbert", str(lake.landing), run.path("diagnoses"), num_partitions=2, follow="now", settle="0"
+        ),
         BuildVocabulary(run.path("vocabulary"), run.path("diagnoses"), min_patients=3),
         BuildSequences(run.path("diagnoses"), run.path("vocabulary"), run.path("sequences"), **lake.options),
     )
@@ -237,3 +241,21 @@ def test_one_program_follows_extends_and_refreshes_the_first_time_and_later(run,
         assert run.manifest("sequences").fingerprint == lake.full(f"full{number}").fingerprint
     assert len(run.manifest("diagnoses").details["batches"]) == 2
     assert len(run.manifest("vocabulary").details["extends"]) == 1
+
+    # A file that has changed, of the first batch: there is nothing to go on from.
+    old = list(read_tokens_of(run))
+    lake.write("0.tsv", lines_of(7, 120))
+    lake.write("2.tsv", lines_of(2, 100))
+    again = replace(config, ingest=replace(config.ingest, changed_files="reingest"))
+    for _ in range(2):
+        preprocess.main(run.spark, again)
+        assert run.manifest("sequences").fingerprint == lake.full("again").fingerprint
+        assert run.manifest("diagnoses").counts["rows_in"] == 320
+    assert read_tokens_of(run)[: len(old)] == old
+    lake.write("3.tsv", lines_of(3, 100))
+    preprocess.main(run.spark, again)
+    assert run.manifest("sequences").fingerprint == lake.full("after").fingerprint
+
+
+def read_tokens_of(run) -> list[str]:
+    return list(read_vocabulary(run.path("vocabulary")).tokens)

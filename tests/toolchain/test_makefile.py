@@ -357,6 +357,7 @@ STAGE_OPTIONS = {
     "SOURCE=medbert": {"ingest.source": "medbert"},
     "INPUT=in put": {"ingest.input": "in put"},
     "FOLLOW=now": {"ingest.follow": "now"},
+    "MAX_PATIENTS=500": {"ingest.max_patients": 500},
     "TYPES=a.types": {"vocabulary.types": "a.types"},
     "MIN_PATIENTS=12": {"vocabulary.min_patients": 12},
     "EXTEND=o/vocabulary": {"vocabulary.extend": "o/vocabulary"},

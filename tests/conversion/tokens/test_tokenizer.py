@@ -107,6 +107,19 @@ def test_an_example_is_a_code_that_the_vocabulary_has_in_spellings_that_are_it(i
     assert all(ids_of(codes, spelling) == [found[-1]] for spelling in found)
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("ICD10CM//I10X ICD10CM//i10.x I10X", ["ICD10CM//I10"] * 3),
+        ("ICD10CM//E119. ICD9CM//25000. ICD9CM//401.", ["ICD10CM//E11.9", "ICD9CM//250.00", "ICD9CM//401"]),
+        ("ICD9CM//2.5000 ICD9CM//25.000 ICD9CM//40.1 ICD9CM//E88.10 ICD10CM//E1.19", ["[UNK]"] * 5),
+        ("ICD10CM//E11.9. ICD10CM//E11..9 ICD9CM//2500.0", ["[UNK]"] * 3),
+    ],
+)
+def test_a_dot_in_a_wrong_place_makes_no_other_code(ids_of, text, tokens):
+    assert ids_of((*ICD10, *ICD9), text) == tokens
+
+
 def test_other_systems_and_special_tokens_are_left_as_they_are(ids_of):
     found = ids_of((*ICD10, *ICD9, *OWN), "LOCAL//aB.c1 LOCAL//ab.c1 LOCAL//E119 LOCAL//e11.9 [MASK] [PAD] x")
     assert found == ["LOCAL//aB.c1", "[UNK]", "[UNK]", "LOCAL//e11.9", "[MASK]", "[PAD]", "[UNK]"]

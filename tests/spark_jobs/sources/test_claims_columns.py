@@ -259,6 +259,62 @@ def test_codes_that_were_mended_count_once_each_where_they_are_used(run, ingest)
     assert ingest(wide, files).counts["codes_repaired"] == 3
 
 
+EVERY_KIND = """\
+patient: patient
+claim: claim
+line: line
+admit: [from]
+discharge: [to]
+system: {columns: 'version_{1..2}', values: {'': ICD9CM, '9': ICD9CM, '0': ICD10CM}}
+diagnoses: {columns: 'dx_{1..2}'}
+procedures:
+  - {columns: 'pcs_{1..2}', system: {column: kind, values: {'0': ICD-10-PCS, '9': ICD9Proc}}}
+  - {columns: hcpcs, system: {constant: HCPCS}}
+drugs:
+  - {columns: ndc, system: {constant: NDC}}
+  - {columns: atc, system: {constant: ATC}}
+repairs:
+  - {pattern: '^(\\d\\d)(?=\\.|$)', replacement: '0$1', system: icd9}
+  - {pattern: '[- ]..$', replacement: '', system: HCPCS}
+"""
+KINDS = "patient,from,to,claim,line,dx_1,version_1,dx_2,version_2,pcs_1,pcs_2,kind,hcpcs,ndc,atc"
+OF_EVERY_KIND = [
+    "c,1,E8791,0,E8791,9,0SRD0J9,nan,0,99213-25,0093-1015-10,a10ba02",
+    "c,2,25000,,38.9,,7869,99282,9,J1234,0093101510,",
+    "d,1,E119,ICD-10,E119,2,0SRD0J9,,1,NULL,123,A1",
+]
+
+
+@pytest.mark.parametrize("rule", ["", "{columns: 'dx_{1..2}', repeat_on_lines: true}"])
+def test_codes_of_every_kind_each_in_its_own_system(run, ingest, rule):
+    columns = EVERY_KIND.replace("{columns: 'dx_{1..2}'}", rule) if rule else EVERY_KIND
+    text = "".join(f"p,2010-01-01,2010-01-02,{line}\n" for line in OF_EVERY_KIND)
+    manifest = ingest(columns, {"x.csv": f"{KINDS}\n{text}"})
+    assert sorted((r["visit_id"], r["code"], r["order_1"]) for r in run.rows("diagnoses")) == [
+        ("c", "ATC//A10BA02", 7),
+        ("c", "HCPCS//99213", 5),
+        ("c", "HCPCS//J1234", 5),
+        ("c", "ICD10CM//E87.91", 1),
+        ("c", "ICD10PCS//0SRD0J9", 3),
+        ("c", "ICD9CM//038.9", 2),
+        ("c", "ICD9CM//250.00", 1),
+        ("c", "ICD9CM//E879.1", 2),
+        ("c", "ICD9PROC//78.69", 3),
+        ("c", "NDC//00093101510", 6),
+        ("d", "ICD10CM//E11.9", 1),
+    ]
+    assert manifest.counts["rejected"] == {"code_system_unknown": 2, "code_malformed": 4}
+    assert manifest.counts["codes_repaired"] == 2
+    assert manifest.counts["rows_in"] == 17
+    columns = Counter(
+        (row["reason"], json.loads(row["raw"])["diagnosis_column"]) for row in run.rows("diagnoses_rejected")
+    )
+    assert columns == {
+        ("code_system_unknown", "dx_2"): 1, ("code_system_unknown", "pcs_1"): 1,
+        ("code_malformed", "pcs_2"): 1, ("code_malformed", "ndc"): 2, ("code_malformed", "atc"): 1,
+    }  # fmt: skip
+
+
 def test_a_column_of_several_values_is_refused(run, ingest, spark, tmp_path):
     columns = ["patient", "claim", "code", "kind", "from", "to"]
     rows = spark.createDataFrame([("p", "c", "250", "0", "2010-01-01", "2010-01-02")], columns)

@@ -4,6 +4,8 @@ import glob
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.errors import ContractError
 from spark_jobs.sources.claims_map import GENERATED, expand
@@ -29,10 +31,41 @@ def test_a_map_in_full():
     assert found.drop_duplicate_lines is True
 
 
+def test_systems_of_each_column():
+    text = GOOD.replace("{constant: ICD9CM}", "{columns: 'v_{1..3}', values: {'': ICD-9, '0': ICD-10}}")
+    text += (
+        "procedures: [{columns: p, system: {constant: cpt}}]\ndrugs: [{columns: d, system: {column: k}}]\n"
+    )
+    found = parse_claims_map(text, "m.yaml")
+    assert found.code_columns == ["diag_1", "diag_2", "diag_3", "p", "d"]
+    assert found.columns == ["patient", "v_1", "v_2", "v_3", "k", *found.code_columns, "a", "b"]
+    meant = {None: "ICD9CM", " nan": "ICD9CM", "0 ": "ICD10CM", "ICD-10-cm": "ICD10CM", "7": None}
+    assert {value: found.system.meaning(value) for value in meant} == meant
+
+
 def test_patterns_of_columns():
     assert expand("DX{9..11}_code") == ["dx9_code", "dx10_code", "dx11_code"]
     assert expand(["Main", "other_{1..2}"]) == ["main", "other_1", "other_2"]
     assert len(GENERATED.diagnosis_columns) == 12
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 3))
+def test_padded_patterns_are_the_shell_s(first, length, width):
+    """Both numbers padded to one width: every name has it; without zeros none is padded."""
+    last = first + length
+    names = expand(f"DX{{{str(first).zfill(width)}..{str(last).zfill(width)}}}")
+    padded = len(str(first)) < width or len(str(last)) < width
+    digits = max(width, len(str(last))) if padded else 0
+    assert names == [f"dx{str(number).zfill(digits)}" for number in range(first, last + 1)]
+    assert expand("DIAG{01..12}")[8:10] == ["diag09", "diag10"]
+
+
+def test_a_system_for_each_diagnosis():
+    text = GOOD.replace("{constant: ICD9CM}", "{columns: 'v{1..3}', values: {'': ICD9CM, '0': ICD10CM}}")
+    found = parse_claims_map(text, "m.yaml")
+    assert found.system_columns == ["v1", "v2", "v3"]
+    assert found.system.values == {"": "ICD9CM", "0": "ICD10CM"}
+    assert found.columns[1:4] == ["v1", "v2", "v3"]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +75,17 @@ def test_patterns_of_columns():
         ("diagnoses: {columns: x, ordr: y}\n", "ordr"),
         ("system: {}\n", "a constant, or a column and values"),
         ("system: {constant: A, column: b, values: {x: y}}\n", "not both"),
+        ("system: {constant: A, columns: 'v_{1..3}'}\n", "not both"),
+        ("system: {columns: [a, b, c], column: b, values: {x: y}}\n", "not both"),
+        ("system: {columns: 'v_{1..2}'}\n", "a column for each column of codes"),
+        ("procedures: [{columns: diag_3, system: {constant: CPT}}]\n", "each once"),
+        ("procedures: [{columns: x, system: {}}]\n", "a constant, or a column and values"),
+        ("procedures: [{columns: x}]\n", "system"),
+        ("drugs: [{columns: [], system: {constant: NDC}}]\n", "one or more columns"),
+        (
+            "diagnoses: {columns: x, order: y}\ndrugs: [{columns: z, system: {constant: NDC}}]\n",
+            "only for a single column",
+        ),
         ("admit: []\n", "it has admit and discharge, or else dates"),
         ("dates: {order_by: x, length_of_stay: y}\n", "or else dates"),
         ("diagnoses: {columns: [x, X]}\n", "each once"),

@@ -31,6 +31,7 @@ def test_a_good_row_in_full(run, tmp_path):
         "rows_rejected": 0,
         "rejected": {},
         "same_day_rows": 1,
+        "orders_unreadable": 0,
     }
 
 
@@ -42,15 +43,23 @@ BAD = {
     "1 2014-3-1 2014-03-02 ICD9_250 6 1 0": "admit_date_unreadable",
     "1 0000-01-01 2014-03-02 ICD9_250 6 1 0": "admit_date_unreadable",
     "1 2014-03-01 - ICD9_250 6 1 0": "discharge_date_missing",
-    "1 2014-03-01 2014-03-02T00:00 ICD9_250 6 1 0": "discharge_date_unreadable",
+    "1 2014-03-01 2014-03-02T25:00 ICD9_250 6 1 0": "discharge_date_unreadable",
     "1 2014-03-03 2014-03-02 ICD9_250 6 1 0": "discharge_before_admit",
     "1 2014-03-01 2014-03-02 - 6 1 0": "code_missing",
     "1 2014-03-01 2014-03-02 ICD9_ 6 1 0": "code_missing",
     "1 2014-03-01 2014-03-02 250.00 6 1 0": "code_system_unknown",
     "1 2014-03-01 2014-03-02 _250.00 6 1 0": "code_system_unknown",
     "1 2014-03-01 2014-03-02 ICD9_A11.9 6 1 0": "code_malformed",
-    "1 2014-03-01 2014-03-02 ICD9_250 Y 1 0": "order_unreadable",
-    "1 2014-03-01 2014-03-02 ICD9_250 6 1 99999999999": "order_unreadable",
+    "1 2014-03-01 2014-03-02 ICD9_38.9 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 ICD10_NaN 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 NaN 6 1 0": "code_missing",
+    "1 2014-03-01 2014-03-02 \u3000_250 6 1 0": "code_system_unknown",
+    "1 2014-03-01 2014-03-02 \u3000ICD-9\u00a0_38.9 6 1 0": "code_malformed",
+    "1 2014-03-01 2014-03-02 LOCAL_None 6 1 0": "code_missing",
+    "null 2014-03-01 2014-03-02 ICD9_250 6 1 0": "patient_missing",
+    "1 NaT 2014-03-02 ICD9_250 6 1 0": "admit_date_missing",
+    "1.5 2014-03-01 2014-03-02 ICD9_250 6 1 0": "patient_unreadable",
+    "1.15967E+08 2014-03-01 2014-03-02 ICD9_250 6 1 0": "patient_unreadable",
     "1 2014-03-01 2014-03-02": "row_malformed",
     "1 2014-03-01 2014-03-02 ICD9_250 6 1 0 8": "row_malformed",
 }
@@ -74,11 +83,19 @@ def test_every_bad_row_is_set_aside_with_its_reason_and_nothing_is_lost(run, tmp
         "diagnosis_priority": "1", "third_party_ind": "0",
     }  # fmt: skip
     missing = next(json.loads(row["raw"]) for row in aside if row["reason"] == "admit_date_missing")
-    assert missing["vadate"] is None
+    assert missing["vadate"] in (None, "NaT")
     malformed = [
         json.loads(row["raw"])["_corrupt_record"] for row in aside if row["reason"] == "row_malformed"
     ]
     assert "1\t2014-03-01\t2014-03-02" in malformed
+
+
+def test_the_prefix_is_any_name_of_a_system(run, tmp_path):
+    lines = [f"1 2014-03-01 2014-03-02 {diag} 6 NA 0" for diag in ("icd-10-cm_E119", "I9_250", "LOCAL_a.b")]
+    manifest = run.ingest("medbert", write_extract(tmp_path / "x.tsv", *lines))
+    assert {row["code"] for row in run.rows("diagnoses")} == {"ICD10CM//E11.9", "ICD9CM//250", "LOCAL//a.b"}
+    assert {row["order_3"] for row in run.rows("diagnoses")} == {None}
+    assert manifest.counts["rows_rejected"] == 0
 
 
 def test_a_missing_column_is_named_with_the_table_and_what_was_found(run, tmp_path):
@@ -134,3 +151,36 @@ def test_errors_hold_nothing_of_a_single_patient(run, tmp_path):
     with pytest.raises(ContractError) as caught:
         run.ingest("medbert", raw)
     assert not any(part in str(caught.value) for part in ("secret-id", "1999", "042"))
+
+
+def test_an_order_costs_no_row(run, tmp_path):
+    """POA as billing writes it, and a priority that is no number of 32 bits."""
+    orders = ["Y", "N", "1", "U", "2", "W", "??"]
+    lines = [f"1 2014-03-01 2014-03-02 ICD9_25{n} {poa} 1 0" for n, poa in enumerate(orders)]
+    manifest = run.ingest(
+        "medbert", write_extract(tmp_path / "x.tsv", *lines, GOOD.replace(" 1 0", " 99999999999 0"))
+    )
+    assert manifest.counts["rejected"] == {}
+    assert manifest.counts["orders_unreadable"] == 2
+    rows = run.rows("diagnoses")
+    of_codes = ["ICD9CM//252", "ICD9CM//254", "ICD9CM//250.00", "ICD9CM//251", "ICD9CM//253", "ICD9CM//255"]
+    assert [row["code"] for row in rows] == [*of_codes, "ICD9CM//250", "ICD9CM//256"]
+    assert rows[2]["order_3"] is None and rows[-1]["order_1"] is None
+    run.vocabulary()
+    run.sequences()
+    assert [*run.patients()["1"]["codes"]] == [row["code"] for row in rows]
+
+
+def test_an_id_and_a_day_in_any_spelling(run, tmp_path):
+    lines = [
+        "7 2014-03-01 2014-03-02",
+        "7.0 2014-03-01T13:45:00 2014-03-02T00:00",
+        "7.0E0 2014-03-01 2014-03-02",
+    ]
+    lines = [f"{line} ICD9_250 {n} 1 0" for n, line in enumerate([*lines, "007 2014-03-01 2014-03-02"])]
+    run.ingest("medbert", write_extract(tmp_path / "x.tsv", *lines))
+    rows = run.rows("diagnoses")
+    assert Counter(row["patient_id"] for row in rows) == {"7": 3, "007": 1}
+    assert {(str(row["admit_date"]), str(row["discharge_date"])) for row in rows} == {
+        ("2014-03-01", "2014-03-02")
+    }

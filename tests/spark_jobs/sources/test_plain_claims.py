@@ -33,6 +33,29 @@ discharge: [discharged]
 system: {constant: ICD10CM}
 diagnoses: {columns: dx_1, order: place}
 """
+SEVERAL = """\
+patient: member
+claim: claim
+admit: [admitted]
+discharge: [to]
+system: {columns: [version, other], values: {'': ICD-9, '9': ICD9CM, '10': ICD10CM}}
+diagnoses: {columns: 'dx_{1..2}'}
+procedures: [{columns: dx_3, system: {constant: icd-10}}]
+drugs: [{columns: place, system: {column: version, values: {'10': RxNorm}}}]
+"""
+NAMED = """\
+patient: member
+visit: stay
+admit: [admitted]
+discharge: [to]
+system: {column: other, values: {'': ICD-9, x: ICD9}}
+diagnoses: {columns: [dx_1, dx_2]}
+"""
+
+
+EACH = MAP.replace(
+    "column: version, values: {", "columns: [version, place, other], values: {'': ICD9CM, '2.0': ICD10CM, "
+)
 SPARK = {"format_options": {"mergeSchema": False}}
 """Options make Spark read the files."""
 COLUMNS = {
@@ -51,16 +74,21 @@ def _rows(number: int) -> list[dict]:
 
     return [
         {
-            "member ": chance.choice(["p1", "p2", " p2", "p\u3000", "ümläut", "p3", "", " \x1f", None]),
-            "claim": chance.choice(["c1", "c1 ", "c2", "", None]),
-            "STAY": chance.choice(["s1", "s2", " ", None]),
+            "member ": chance.choice(
+                ["p1", "p2", " p2", "p\u3000", "ümläut", "p\ufffd", "", " \x1f"]
+                + ["NULL", " nan", "NaNa", None]
+                + ["p1", "p2", "p3"] * 5
+                + ["7", "7.0", " 7.0E0", "7.5", "1.2E+1", "\ufffd1.5"]
+            ),
+            "claim": chance.choice(["c1", "c1 ", "c2", "", "None", None] * 3 + ["0", "3.25", "4.0"]),
+            "STAY": chance.choice(["s1", "s2", " ", "<NA>", None] * 3 + ["-1.0", "00", "8.0", "8", "8.5"]),
             "admitted": day(1, 0.2), "from": day(3, 0.2), "discharged": day(10, 0.4), "to": day(5, 0.1),
             "version": chance.choice([9, 10, 10, 10, 3, None]),
             "dx_1": chance.choice(["E119", "e11.9 ", "4019", "??", "", None]),
-            "dx_2": chance.choice(["I10", "I10", "V58", None, " "]),
+            "dx_2": chance.choice(["I10", "I10X", "V58", None, " ", "nan"]),
             "dx_3": chance.choice([None, None, "Z00.0"]),
-            "place": chance.choice(["1", "2.0", " 3", "first", "", None]),
-            "other": "x",
+            "place": chance.choice(["1", "2.0", " 3", "first", "", "NA", None]),
+            "other": chance.choice(["ICD-10", "icd9cm", "9", "", "NaN", "x", None]),
         }
         for _ in range(number)
     ]  # fmt: skip
@@ -96,7 +124,11 @@ def _ingested(run, name: str, **options):
     return manifest.to_json(), rejected.to_json()
 
 
-@pytest.mark.parametrize("text", [MAP, LONG], ids=["wide", "long"])
+@pytest.mark.parametrize(
+    "text",
+    [MAP, LONG, NAMED, SEVERAL, EACH],
+    ids=["wide", "long", "named", "several", "a system for each code"],
+)
 def test_the_same_bytes_as_through_spark(spark, run, tmp_path, claims_map, text):
     raw, options = _write(tmp_path / "raw", _rows(300)), claims_map(text)
     assert _is_read_from_files(spark, raw, options)
@@ -106,7 +138,10 @@ def test_the_same_bytes_as_through_spark(spark, run, tmp_path, claims_map, text)
     through_spark = _ingested(run, "spark", **asked, **SPARK)
     assert ours == through_spark
     manifest = json.loads(ours[0])
-    assert manifest["counts"]["rejected"].keys() >= {"patient_missing", "code_malformed"}
+    reasons = {"patient_missing", "code_malformed", "encoding_unreadable"}
+    assert manifest["counts"]["rejected"].keys() >= reasons
+    if text == EACH:
+        assert manifest["counts"]["rejected"]["code_system_unknown"] > 10
     assert manifest["counts"]["rows_out"] > 20
     if text == MAP:
         assert manifest["counts"]["discharge_date_fallback"] > 10

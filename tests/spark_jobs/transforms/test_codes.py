@@ -10,7 +10,7 @@ from spark_jobs.transforms.codes import WHITE_SPACE, empty_as_null, normalised_c
 from tests.spark_jobs import reference
 from tests.spark_jobs.raw_codes import raw_codes
 
-SYSTEMS = ("ICD9CM", "ICD10CM", "CCS", "RXNORM")
+SYSTEMS = ("ICD9CM", "ICD10CM", "CCS", "LOCAL")
 NASTY = [
     "", " ", "\t\n", "\u00a0E11.9\u3000", "\u2003250.00\u2028", "e11.9\n", "E11\n9", "E11.9\x00",
     "ı10", "ſ72", "K25", "ＥＡ１", "٢٥٠", "E1١.9", "...", "E.1.1.9", ".E119.", "E11.9;DROP",
