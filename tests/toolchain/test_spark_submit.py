@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ archive=$(printf '%s' "$SPARK_SUBMIT_OPTS" | sed -n 's/.*ArchiveClassesAtExit=\\
 [ -z "$archive" ] || echo "classes of $$" >"$archive"
 """
 JOB = "spark_jobs/preprocess.py"
+
+
+@pytest.fixture(autouse=True)
+def hangups_are_not_ignored():
+    """These tests, too, may run under nohup, whose children all ignore a hangup."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
 
 
 @pytest.fixture
@@ -129,7 +138,7 @@ def test_under_nohup_a_hangup_stops_nothing(project):
 
 def wait_until(there) -> None:
     while not there():
-        pass
+        time.sleep(0.01)
 
 
 def test_what_killed_jobs_left_goes_and_what_runs_stays(project):
