@@ -8,12 +8,14 @@ checkpoint that aborts TensorFlow does not abort the conversion. The child is
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape, glob
 from os.path import getsize
+from typing import Any
 
 import numpy as np
 
@@ -77,11 +79,19 @@ def _damaged(prefix: str, what: str) -> ContractError:
     )
 
 
+def _tensorflow() -> Any:
+    """Without Keras, half of its start: asked for an older Keras that is not there, it loads none."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tensorflow
+
+    return tensorflow
+
+
 def _read_in_child(prefix: str, folder: str) -> None:
     """The child's part: TensorFlow in, safetensors out."""
-    import tensorflow as tf
     from safetensors.numpy import save_file
 
+    tf = _tensorflow()
     listing: dict[str, object]
     try:
         reader = tf.train.load_checkpoint(prefix)
@@ -103,9 +113,9 @@ def _read_in_child(prefix: str, folder: str) -> None:
 
 def _write_in_child(prefix: str, folder: str) -> None:
     """The child's part: safetensors in, TensorFlow out."""
-    import tensorflow as tf
     from safetensors.numpy import load_file
 
+    tf = _tensorflow()
     variables = load_file(f"{folder}/{_ARRAYS}")
     tf.raw_ops.SaveV2(
         prefix=prefix,
