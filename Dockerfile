@@ -13,7 +13,8 @@ ARG GPU=0
 # The user's number; that of who builds lets the container write to a folder of theirs: $(id -u)
 ARG USER_ID=1000
 
-ENV LANG=C.UTF-8
+# Modules are compiled as they are installed, not by each process of each container.
+ENV LANG=C.UTF-8 UV_COMPILE_BYTECODE=1
 WORKDIR /opt/medbert-lake
 
 # System packages, and the user medbert. (GROUPS is an array only in bash; RUN's shell is dash.)
