@@ -65,6 +65,7 @@ def test_the_folder_is_whole_and_says_how_it_was_made(converted):
         *("mlm_log_probs", "los_log_probs", "mlm_loss", "los_loss"),
     }
     assert max(parity["max_abs_error"].values()) < 2e-5
+    assert parity["limits"] == dict.fromkeys(parity["max_abs_error"], pytest.approx(2e-5))
     assert parity["erf_gelu_max_abs_difference"]["layer_1"] > 2e-5
     assert parity["bfloat16_max_abs_error"]["layer_1"] > 2e-5
 
