@@ -108,7 +108,7 @@ def _manifest(folder: str, source: Source, mapped: Mapped) -> Manifest:
         inputs["vocabulary"] = source.vocabulary.fingerprint
     return Manifest(
         kind=KIND,
-        parameters={"los_pooling": source.config.los_pooling},
+        parameters={"los_pooling": source.config.los_pooling, "use_ema": source.use_ema},
         inputs=inputs,
         files=tuple(describe_file(folder, name, rows.get(name, 0)) for name in names),
         counts={"variables_consumed": len(mapped.consumed), "variables_ignored": len(mapped.ignored)},

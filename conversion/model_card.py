@@ -75,7 +75,7 @@ is no medical device and must not decide on anybody's care.
 ## How it was made
 
 Converted by {created_by} from the {source} checkpoint `{name}`{step} (fingerprint `{fingerprint}`):
-{consumed} variables used, {ignored} deliberately left out. Source and target were run on the same
+{consumed} variables used{averages}, {ignored} deliberately left out. Source and target were run on the same
 patients, in separate processes, and agree in every layer, both heads and both losses;
 `conversion_report.json` has the differences. {activation}
 """
@@ -155,6 +155,7 @@ def model_card(source: Source, mapped: Mapped) -> str:
         step=f" of step {source.step}" if source.step is not None else "",
         fingerprint=source.fingerprint[:16],
         consumed=len(mapped.consumed),
+        averages=", each by its moving average" if source.use_ema else "",
         ignored=len(mapped.ignored),
     )
 

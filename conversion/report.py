@@ -29,6 +29,7 @@ def describe(
             "name": source.name,
             "naming": source.naming,
             "step": source.step,
+            "moving_averages": source.use_ema,
             "fingerprint": source.fingerprint,
         },
         "config": source.config.to_dict(),

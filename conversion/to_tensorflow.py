@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +16,11 @@ from conversion.bundle import staged_folder
 from conversion.checkpoints.safetensors_file import read_safetensors
 from conversion.checkpoints.tf_checkpoint import read_tensorflow_checkpoint, write_tensorflow_checkpoint
 from conversion.errors import VerificationFailed
+from schemas.checkpoint import TENSORFLOW_MODEL_KIND as KIND
 from schemas.checkpoint import tensorflow_prefix
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, describe_file, join, publish_manifest, read_manifest
-from schemas.model import CONFIG_FILE, WEIGHTS_FILE
+from schemas.model import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, read_model_tokens
 from schemas.model import KIND as MODEL_KIND
 from schemas.model_config import (
     MAX_SEQ_LENGTH,
@@ -31,7 +31,6 @@ from schemas.model_config import (
 )
 from schemas.vocabulary import VOCAB_FILE
 
-KIND = "tensorflow_model"
 BERT_CONFIG_FILE = "bert_config.json"
 _ERF_GELU = "gelu"
 
@@ -63,8 +62,9 @@ def to_tensorflow(config: ToTensorflowConfig) -> str:
         plain = {**bert_config.to_dict(), MAX_SEQ_LENGTH: length, "hidden_act": activation}
         with open(os.path.join(staging, BERT_CONFIG_FILE), "w", encoding="utf-8") as stream:
             stream.write(json.dumps(plain, indent=2, sort_keys=True) + "\n")
-        if os.path.exists(join(config.model, VOCAB_FILE)):
-            shutil.copyfile(join(config.model, VOCAB_FILE), os.path.join(staging, VOCAB_FILE))
+        if any(os.path.exists(join(config.model, name)) for name in (VOCAB_FILE, TOKENIZER_FILE)):
+            with open(os.path.join(staging, VOCAB_FILE), "w", encoding="utf-8") as stream:
+                stream.write("\n".join(read_model_tokens(config.model)) + "\n")
         files = tuple(describe_file(staging, name, 0) for name in sorted(os.listdir(staging)))
         inputs = {"model": manifest.fingerprint} if manifest else {}
         publish_manifest(staging, Manifest(kind=KIND, inputs=inputs, files=files, details={"step": step}))

@@ -110,7 +110,7 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
     `gelu_pytorch_tanh`, and no activation as `linear`. Keys that we do not know are ignored. Raises
     ContractError.
     """
-    plain = _read_object(uri)
+    plain = read_object(uri)
     known = {field.name for field in fields(BertConfig)}
     kept = {key: value for key, value in plain.items() if key in known}
     if "vocab_size" not in kept:
@@ -124,7 +124,7 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
 
 def read_max_seq_length(uri: str, config: BertConfig) -> int:
     """MAX_SEQ_LENGTH of the bert_config.json that `config` was read from. Raises ContractError."""
-    return max_seq_length_of(_read_object(uri), config, uri)
+    return max_seq_length_of(read_object(uri), config, uri)
 
 
 def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str) -> int:
@@ -139,8 +139,8 @@ def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str)
     return length
 
 
-def _read_object(uri: str) -> dict[str, Any]:
-    """Raises ContractError for what is no JSON object."""
+def read_object(uri: str) -> dict[str, Any]:
+    """A bert_config.json or config.json as it stands. Raises ContractError for what is no JSON object."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
         plain = json.loads(filesystem.cat_file(path))
