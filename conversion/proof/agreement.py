@@ -9,7 +9,7 @@ difference of its two runs is the rounding of that output.
 An output's limit is 2e-5, or 8 times its rounding where that is more. Two times are used up by two runs with
 their own rounding each; the rest is for frameworks that sum in another order, and for outputs of few values,
 whose rounding may happen to be small. For these it is never taken as less than 2^-22 of the output's largest
-value, four roundings; and never as more than 2^-13 of it, so that a network that computed in 16 bits by
+value, four roundings; and never as more than 2^-13 of it, so that a network that computed in bfloat16 by
 mistake is not called equal. The limit is thus 2e-5, or between 2^-19 and 2^-10 of the output's largest value.
 
 Measured at the paper's size (82,603 codes, hidden size 192, 6 layers) and at BERT's own (768, 12), with small

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.bert_names import (
@@ -43,6 +43,7 @@ SHAPES = tensorflow_shapes(CONFIG)
 names = st.text(st.characters(blacklist_characters="/", blacklist_categories=["Cs"]), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(
     scope=st.lists(names, max_size=2),
     variable=st.sampled_from(sorted(SHAPES)),

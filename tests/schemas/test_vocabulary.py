@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ContractError
@@ -20,6 +20,7 @@ def test_line_number_is_the_id():
     assert parse_vocab_txt("[PAD]\nlocal code 7", "v") == ("[PAD]", "local code 7")
 
 
+@settings(deadline=None)
 @given(
     tokens=st.lists(
         st.text(st.characters(blacklist_characters="\r\n\ufeff", blacklist_categories=["Cs"]), min_size=1),
