@@ -84,11 +84,6 @@ def test_other_activations_of_bert_s_own_code(tensorflow_checkpoints, source_com
         assert json.load(stream)["hidden_act"] == activation
     with open(f"{output}/README.md") as stream:
         assert f"The activation is `{activation}`." in stream.read()
-    wrong = VerifyConfig(
-        model=output, checkpoint=checkpoint, config=f"{os.path.dirname(checkpoint)}/bert_config.json"
-    )
-    with pytest.raises(VerificationFailed, match="layer_0"):
-        verify_folder(wrong, source_command=source_command)
 
 
 @pytest.mark.slow
