@@ -61,8 +61,11 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
         report = describe(staging, source, mapped, verification, time.monotonic() - started)
         write_report(staging, report)
         publish_manifest(staging, _manifest(staging, source, mapped))
+    output, difference = verification.agreement.worst
+    limit = verification.agreement.limits[output]
     _log.info(
-        "%s: converted and verified, largest error %.1e", config.output, max(verification.errors.values())
+        "%s: converted and verified; %s differs by %.1e, at most allowed %.1e",
+        *(config.output, output, difference, limit),
     )
     return report
 
@@ -105,7 +108,7 @@ def _manifest(folder: str, source: Source, mapped: Mapped) -> Manifest:
         inputs["vocabulary"] = source.vocabulary.fingerprint
     return Manifest(
         kind=KIND,
-        parameters={"los_pooling": source.config.los_pooling},
+        parameters={"los_pooling": source.config.los_pooling, "use_ema": source.use_ema},
         inputs=inputs,
         files=tuple(describe_file(folder, name, rows.get(name, 0)) for name in names),
         counts={"variables_consumed": len(mapped.consumed), "variables_ignored": len(mapped.ignored)},

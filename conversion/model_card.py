@@ -9,7 +9,7 @@ from conversion.checkpoints.source import Source
 from conversion.tokens.code_spellings import example_spellings
 from schemas.applied_maps import maps_in_words
 from schemas.manifest import CREATED_BY
-from schemas.model_config import LosPooling
+from schemas.model_config import TANH_GELU, LosPooling
 
 _CARD = """---
 library_name: transformers
@@ -75,11 +75,13 @@ is no medical device and must not decide on anybody's care.
 ## How it was made
 
 Converted by {created_by} from the {source} checkpoint `{name}`{step} (fingerprint `{fingerprint}`):
-{consumed} variables used, {ignored} deliberately left out. Source and target were run on the same
+{consumed} variables used{averages}, {ignored} deliberately left out. Source and target were run on the same
 patients, in separate processes, and agree in every layer, both heads and both losses;
-`conversion_report.json` has the differences. The activation is BERT's own tanh form of GELU
-(`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off.
+`conversion_report.json` has the differences. {activation}
 """
+
+_GELU = """The activation is BERT's own tanh form of GELU
+(`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off."""
 
 _SPELLINGS = """ {examples} are one code. A bare code that ICD-9-CM and
 ICD-10-CM write alike (V45.81, E8810) is unknown where the vocabulary has both: write its system."""
@@ -147,11 +149,13 @@ def model_card(source: Source, mapped: Mapped) -> str:
         tokens=unknown + shared,
         los=_los_section(config.los_pooling),
         created_by=CREATED_BY,
+        activation=_GELU if config.hidden_act == TANH_GELU else f"The activation is `{config.hidden_act}`.",
         source="TensorFlow" if source.naming == "tensorflow" else "PyTorch",
         name=source.name,
         step=f" of step {source.step}" if source.step is not None else "",
         fingerprint=source.fingerprint[:16],
         consumed=len(mapped.consumed),
+        averages=", each by its moving average" if source.use_ema else "",
         ignored=len(mapped.ignored),
     )
 

@@ -31,6 +31,8 @@ from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
 
 KIND = "checkpoint"
+TENSORFLOW_MODEL_KIND = "tensorflow_model"
+"""A TensorFlow checkpoint without optimiser slots, in a folder with its bert_config.json."""
 CHECKPOINTS_FOLDER = "checkpoints"
 CONFIG_FILE = "config.json"
 TRAINING_STATE_FILE = "training_state.json"

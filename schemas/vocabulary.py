@@ -81,8 +81,12 @@ class Vocabulary:
 
 
 def parse_vocab_txt(text: str, where: str) -> tuple[str, ...]:
-    """The tokens of a vocab.txt, checked: no empty line, no token twice. Raises ContractError."""
-    tokens = tuple(text.removesuffix("\n").split("\n"))
+    """The tokens of a vocab.txt, checked: no empty line, no token twice. Raises ContractError.
+
+    The ends of lines may be those of Windows, and a byte order mark may stand before the first.
+    """
+    lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
+    tokens = tuple(line.removesuffix("\r") for line in lines)
     if "" in tokens:
         raise ContractError(
             f"{where} line {tokens.index('') + 1} is empty",
