@@ -78,7 +78,11 @@ def first_patients(uri: str, most: int) -> Patients:
 
 
 def patient_losses(model: ModelFolder, patients: Patients, seed: int) -> np.ndarray:
-    """(P',) mean masked-code loss of each patient with a code, over several draws of masks."""
+    """(P',) mean masked-code loss of each patient with a code, over several draws of masks.
+
+    Only codes that the model reads are masked: the latest of a long patient.
+    """
+    patients = patients.latest(model.max_seq_length)
     network = _load(model.path)
     rng = np.random.default_rng(seed)
     sums, counts = np.zeros(len(patients)), np.zeros(len(patients))
@@ -114,20 +118,18 @@ def area_under_roc(lower: np.ndarray, higher: np.ndarray) -> Auc:
 def _mask(patients: Patients, model: ModelFolder, rng: np.random.Generator) -> tuple[Patients, Patients]:
     """The patients with some codes masked, and the same with the masked codes as tokens, all others -1.
 
-    Masked is a share of the codes that the model reads, one at least; never a special token.
+    Masked is a share of each patient's codes, one at least; never a special token.
     """
     lengths = np.diff(patients.offsets)
     patient = np.repeat(np.arange(len(patients)), lengths)
     place = np.arange(len(patient)) - np.repeat(patients.offsets[:-1], lengths)
-    read = place >= lengths[patient] - model.max_seq_length
-    draw = np.where(
-        read & ~np.isin(patients.token_ids, list(model.special.ids)), rng.random(len(patient)), 2.0
-    )
+    special = np.isin(patients.token_ids, list(model.special.ids))
+    draw = np.where(special, 2.0, rng.random(len(patient)))
     order = np.lexsort((draw, patient))
     rank = np.empty(len(patient), np.int64)
     rank[order] = place  # the smallest draw of each patient has rank 0
-    wanted = np.maximum(1, np.round(_SHARE_MASKED * np.minimum(lengths, model.max_seq_length)))
-    chosen = (rank < wanted[patient]) & (draw < 1)
+    wanted = np.maximum(1, np.round(_SHARE_MASKED * lengths))
+    chosen = (rank < wanted[patient]) & ~special
     masked = np.where(chosen, model.special.mask, patients.token_ids)
     labels = np.where(chosen, patients.token_ids, _NOT_MASKED)
     return (
