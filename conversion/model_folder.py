@@ -15,6 +15,7 @@ from conversion.folder_content import folder_content, write_files
 from conversion.release.card_part import without_part
 from conversion.report import write_report
 from schemas.applied_maps import AppliedMap, code_maps_details, read_code_maps
+from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import (
     ABOUT_FILES,
@@ -53,9 +54,16 @@ class ModelFolder:
         return read_safetensors(join(self.path, WEIGHTS_FILE))
 
     def read_text(self, name: str) -> str:
-        """One of its files."""
-        with open(join(self.path, name), encoding="utf-8") as stream:
-            return stream.read()
+        """One of its files. Raises ContractError where it is missing or no UTF-8."""
+        try:
+            with open(join(self.path, name), encoding="utf-8") as stream:
+                return stream.read()
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            raise ContractError(
+                f"{join(self.path, name)} cannot be read ({type(error).__name__})",
+                "a model folder has it, as text in UTF-8",
+                "copy the folder again whole, or convert again",
+            ) from error
 
 
 def open_model(path: str) -> ModelFolder:
