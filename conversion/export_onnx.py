@@ -11,7 +11,6 @@ import copy
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +19,10 @@ import numpy as np
 
 from conversion.bundle import staged_folder
 from conversion.errors import VerificationFailed
+from conversion.folder_content import folder_content, write_files
 from conversion.model_folder import ModelFolder, open_model
 from conversion.proof.agreement import RULE, compare, real_values
-from schemas.manifest import Manifest, describe_file, join, publish_manifest
+from schemas.manifest import Manifest, describe_file, publish_manifest
 from schemas.model import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from schemas.onnx_model import EXPORT_REPORT_FILE, INPUT_NAMES, KIND, ONNX_FILE, OUTPUT_NAMES
 from schemas.vocabulary import VOCAB_FILE
@@ -53,8 +53,8 @@ def export_onnx(config: ExportOnnxConfig) -> dict[str, Any]:
         encoder = _encoder(config.model)
         _export(encoder, model, path)
         report = _compare(encoder, model, path)
-        for name in COPIED:
-            shutil.copyfile(join(config.model, name), os.path.join(staging, name))
+        content = folder_content(model.config, model.max_seq_length, model.tokens, model.special)
+        write_files(staging, {name: content[name] for name in COPIED})
         names = sorted(os.listdir(staging))
         with open(os.path.join(staging, EXPORT_REPORT_FILE), "w", encoding="utf-8") as stream:
             stream.write(json.dumps(report, indent=2) + "\n")

@@ -4,8 +4,8 @@
 |---|---|
 | config.json | transformers' BertConfig; `los_pooling` and `max_seq_length` beside its keys |
 | model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
-| tokenizer.json, tokenizer_config.json | whole codes to ids |
-| encode_patient.py, los_head.py | copies of conversion's: visits to inputs, and the prolonged-stay head |
+| tokenizer.json, tokenizer_config.json | whole codes to ids; it states `type_vocab_size`, too |
+| encode_patient.py, los_head.py | conversion's, byte for byte: visits to inputs, prolonged-stay head |
 | vocab.txt | a token a line; the line number from 0 is the id |
 | README.md | the model card |
 | conversion_report.json, release_report.json | how the conversion and the release check went |
@@ -13,8 +13,8 @@
 
 A folder that transformers saved again has no vocab.txt: tokenizer.json has its tokens, too.
 
-`max_seq_length` is explained in schemas.model_config. Of mapped codes the manifest has `code_maps`
-(schemas.applied_maps).
+`max_seq_length` is explained in schemas.model_config; visit numbers are below `type_vocab_size`. Of mapped
+codes the manifest has `code_maps` (schemas.applied_maps).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import numpy as np
 
 from schemas import sequences, shards
 from schemas.errors import ContractError
+from schemas.latest_codes import latest_codes
 from schemas.manifest import Manifest, join, read_manifest
 
 ROWS_A_CHUNK = 20_000
@@ -32,6 +33,22 @@ class Patients:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def latest(self, max_codes: int) -> Patients:
+        """The latest `max_codes` codes of each patient, as training reads them: see schemas.latest_codes."""
+        latest = latest_codes(self.visit_numbers, self.offsets, max_codes)
+        return Patients(self.token_ids[latest.kept], latest.visit_numbers, latest.offsets, self.patient_ids)
+
+
+def patients_of(batch: Any) -> Patients:
+    """The patients of an Arrow record batch of sequences or shards; with ids where it has that column."""
+    tokens, visits = batch[shards.TOKEN_IDS], batch[shards.VISIT_NUMBERS]
+    return Patients(
+        token_ids=tokens.flatten().to_numpy(),
+        visit_numbers=visits.flatten().to_numpy(),
+        offsets=np.concatenate([[0], np.cumsum(tokens.value_lengths().to_numpy())]),
+        patient_ids=batch[PATIENT_ID].to_pylist() if PATIENT_ID in batch.schema.names else None,
+    )
+
 
 @dataclass(frozen=True)
 class PatientFile:
@@ -51,13 +68,7 @@ class PatientFile:
         filesystem, root = fsspec.core.url_to_fs(self.uri)
         with filesystem.open(join(root, self.path), "rb") as stream:
             for batch in pq.ParquetFile(stream).iter_batches(rows, columns=columns):
-                tokens, visits = batch[shards.TOKEN_IDS], batch[shards.VISIT_NUMBERS]
-                yield Patients(
-                    token_ids=tokens.flatten().to_numpy(),
-                    visit_numbers=visits.flatten().to_numpy(),
-                    offsets=np.concatenate([[0], np.cumsum(tokens.value_lengths().to_numpy())]),
-                    patient_ids=batch[PATIENT_ID].to_pylist() if self.split is not None else None,
-                )
+                yield patients_of(batch)
 
     def read_ids(self) -> Iterator[Any]:
         """The patients' ids alone, as Arrow text arrays. Of a sequences' file."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import numpy as np
 
+from conversion.patients.patient_files import patients_of
 from conversion.tokens.vocabulary_source import ModelVocabulary
 from schemas.errors import ContractError
 from schemas.manifest import join
@@ -50,7 +52,7 @@ def random_patients(config: BertConfig, special: SpecialTokens, num_tokens: int,
 def real_patients(
     shards: str, config: BertConfig, vocabulary: ModelVocabulary, max_seq_length: int
 ) -> list[Patient]:
-    """The first patients of one split's Parquet shards, the latest codes of each, as in training.
+    """The first patients of one split's Parquet shards, the latest codes of each as in training.
 
     Raises ContractError where the shards are of another vocabulary, or there is no Parquet among them.
     """
@@ -73,13 +75,23 @@ def real_patients(
         with filesystem.open(join(root, file.path), "rb") as stream:
             columns = [TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS]
             batch = next(pq.ParquetFile(stream).iter_batches(NUM_REAL - len(patients), columns=columns), None)
-        for row in batch.to_pylist() if batch is not None else ():
-            kept = slice(-max_seq_length, None)
-            visits = np.minimum(row[VISIT_NUMBERS][kept], config.type_vocab_size - 1)
-            patients.append(Patient(np.asarray(row[TOKEN_IDS][kept]), visits, row[PROLONGED_LOS]))
+        if batch is not None:
+            patients += _latest(batch, config, max_seq_length)
         if len(patients) >= NUM_REAL:
             break
     return patients
+
+
+def _latest(batch: Any, config: BertConfig, max_seq_length: int) -> list[Patient]:
+    """The patients of an Arrow record batch of shards, cut as in training.
+
+    Visit numbers that the model does not have become its last one: what is compared needs some number.
+    """
+    latest = patients_of(batch).latest(max_seq_length)
+    visits = np.minimum(latest.visit_numbers, config.type_vocab_size - 1)
+    ends, prolonged_los = latest.offsets[1:-1], batch[PROLONGED_LOS].to_pylist()
+    rows = zip(np.split(latest.token_ids, ends), np.split(visits, ends), prolonged_los, strict=True)
+    return [Patient(*row) for row in rows]
 
 
 def make_inputs(patients: list[Patient], special: SpecialTokens, seed: int) -> dict[str, np.ndarray]:
