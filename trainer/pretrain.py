@@ -17,7 +17,7 @@ from schemas.manifest import is_published, join
 from schemas.model import TOKENIZER_FILE
 from schemas.model_config import BertConfig
 from schemas.training_log import CONFIG_FILE
-from schemas.vocabulary import VOCAB_FILE, Vocabulary, parse_vocab_txt, read_vocabulary
+from schemas.vocabulary import VOCAB_FILE, Vocabulary, decode_vocab_txt, read_vocabulary
 from trainer.backends import backend_maker, make_tracer
 from trainer.config import DataConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
@@ -185,7 +185,7 @@ def _load_initial_weights(run: Run) -> None:
     if reading(source, lambda: _is_model_folder(source)):
         _check_tokens(source, run.vocabulary)
     elif reading(source, lambda: is_published(source)):
-        checkpoint = open_checkpoint(source)
+        checkpoint = open_checkpoint(source, verify=True)
         if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
             raise ContractError(
                 f"{source} was trained with vocabulary {checkpoint.vocabulary_fingerprint[:12]}…, "
@@ -206,8 +206,8 @@ def _is_model_folder(source: str) -> bool:
 def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
     """Raises ContractError for a model folder of other tokens."""
     filesystem, root = fsspec.core.url_to_fs(model)
-    text = filesystem.cat_file(join(root, VOCAB_FILE)).decode()
-    if parse_vocab_txt(text, join(model, VOCAB_FILE)) != vocabulary.tokens:
+    content = filesystem.cat_file(join(root, VOCAB_FILE))
+    if decode_vocab_txt(content, join(model, VOCAB_FILE)) != vocabulary.tokens:
         raise ContractError(
             f"{model} has other tokens than the vocabulary of the shards",
             "a model's ids mean the codes of its own vocabulary",
