@@ -121,7 +121,7 @@ def test_truncated_missing_and_altered_files_are_refused(folder):
 
 
 LEADING_OUT = ["../x", "/etc/passwd", "a/../../x", "s3://bucket/x", "a/..", ".."]
-MEANING_NOTHING = [
+NOT_PLAIN = [
     "",
     ".",
     "./x",
@@ -138,7 +138,7 @@ MEANING_NOTHING = [
 ]
 
 
-@pytest.mark.parametrize("path", [*LEADING_OUT, *MEANING_NOTHING])
+@pytest.mark.parametrize("path", [*LEADING_OUT, *NOT_PLAIN])
 def test_a_path_that_leaves_the_folder_or_is_no_plain_name_is_refused(folder, path):
     rewrite_manifest(str(folder), lambda plain: plain["files"][0].update(path=path))
     with pytest.raises(ContractError, match="stay inside the folder"):
@@ -200,7 +200,7 @@ def test_a_file_is_read_by_its_sha256(folder):
     (folder / path).unlink()
     with pytest.raises(ContractError, match="it is missing"):
         read_small(str(folder), manifest, path)
-    with pytest.raises(ContractError, match="does not list vocab.txt"):
+    with pytest.raises(ContractError, match=r"does not list vocab\.txt"):
         read_small(str(folder), manifest, "vocab.txt")
 
 
@@ -219,7 +219,7 @@ def test_values_of_another_type_are_refused(folder, key, value):
     elif (key, value) in (("inputs", {}), ("files", [])):
         assert not getattr(read_manifest(str(folder), "sequences"), key)
     else:
-        with pytest.raises(ContractError, match="cannot be read|holds|version"):
+        with pytest.raises(ContractError, match=r"cannot be read|holds|version"):
             read_manifest(str(folder), "sequences")
 
 
@@ -230,7 +230,7 @@ def test_an_entry_of_another_type_is_refused(folder, key, value):
     if key == "rows" and type(value) is int and value >= 0:
         assert read_manifest(str(folder), "sequences").num_rows == value
         return
-    with pytest.raises(ContractError, match="cannot be read|stay inside|hexadecimal|is missing|bytes, not"):
+    with pytest.raises(ContractError, match=r"cannot be read|stay inside|hexadecimal|missing|bytes"):
         read_manifest(str(folder), "sequences")
 
 
@@ -259,7 +259,9 @@ def test_details_of_another_type_are_refused(kind):
             for value in wrong:
                 plain = good(kind)
                 (plain if part == "details" else plain[part])[name] = value
-                with pytest.raises(ContractError, match=f"cannot be read: .*{name}"):
+                with pytest.raises(
+                    ContractError, match=f"cannot be read: .*{part if part == 'inputs' else name}"
+                ):
                     Manifest.from_json(with_fingerprint(plain), kind, "here")
             if not isinstance(form, OptionalKey):
                 plain = good(kind)
