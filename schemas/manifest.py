@@ -243,12 +243,15 @@ def check_file(uri: str, file: ManifestFile, *, verify: bool = False) -> None:
         raise damaged_file(uri, file, OTHER_CONTENT)
 
 
-def check_inside(uri: str, file: ManifestFile) -> None:
-    """Raises ContractError for a path that leads out of the folder through a link."""
+def check_inside(uri: str, file: ManifestFile, where: str | None = None) -> None:
+    """Raises ContractError for a path that leads out of the folder through a link.
+
+    where: the folder as messages name it; None: its URI.
+    """
     filesystem, root = fsspec.core.url_to_fs(uri)
     if not is_inside(filesystem, root, join(root, file.path)):
         raise ContractError(
-            f"{join(uri, file.path)} is a link that leads out of its folder",
+            f"{join(where or uri, file.path)} is a link that leads out of its folder",
             "a folder's files are in the folder itself",
             "copy the folder with what its links lead to (cp -rL), or run the stage that makes it",
         )
@@ -262,18 +265,19 @@ def check_content(uri: str, file: ManifestFile, content: bytes) -> None:
         raise damaged_file(uri, file, OTHER_CONTENT)
 
 
-def read_listed(uri: str, file: ManifestFile) -> bytes:
+def read_listed(uri: str, file: ManifestFile, where: str | None = None) -> bytes:
     """A listed file, whole, its SHA-256 compared with the manifest's.
 
-    What is hashed are the very bytes that are returned, so nothing can come between. Raises ContractError.
+    What is hashed are the very bytes that are returned, so nothing can come between. where: the folder as
+    messages name it; None: its URI. Raises ContractError.
     """
-    check_inside(uri, file)
+    check_inside(uri, file, where)
     filesystem, root = fsspec.core.url_to_fs(uri)
     try:
         content = filesystem.cat_file(join(root, file.path))
     except FileNotFoundError as error:
-        raise damaged_file(uri, file, "it is missing") from error
-    check_content(uri, file, content)
+        raise damaged_file(where or uri, file, "it is missing") from error
+    check_content(where or uri, file, content)
     return content
 
 

@@ -22,12 +22,15 @@ READ_OPTIONS: Mapping[str, Any] = {"page_checksum_verification": True}
 """Of each pyarrow.parquet reader. A file without checksums is read as it is."""
 
 
-def open_listed_parquet(uri: str, file: ManifestFile, **options: Any) -> pq.ParquetFile:
-    """A listed Parquet file, read whole and compared with its SHA-256. options: of pyarrow's ParquetFile.
+def open_listed_parquet(
+    uri: str, file: ManifestFile, where: str | None = None, **options: Any
+) -> pq.ParquetFile:
+    """A listed Parquet file, read whole and compared with its SHA-256.
 
-    Raises ContractError.
+    where: the folder as messages name it; None: its URI. options: of pyarrow's ParquetFile. Raises
+    ContractError.
     """
-    return open_parquet(read_listed(uri, file), join(uri, file.path), **options)
+    return open_parquet(read_listed(uri, file, where), join(where or uri, file.path), **options)
 
 
 def open_named_parquet(uri: str, manifest: Manifest, path: str) -> pq.ParquetFile:

@@ -31,6 +31,7 @@ from spark_jobs.transforms.code_maps import (
     report,
     shares,
 )
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class MapCodes:
     roll_up_to: str | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: MapCodes) -> None:
     _check(config)
     config = _with_system_names(config)

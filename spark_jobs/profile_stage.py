@@ -56,14 +56,14 @@ class ProfileStage:
     reference: str | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: ProfileStage) -> None:
     source = read_published(spark, config.input, _kind(spark, config.input))
     if config.reference:
         _check_reference(spark, config.reference, config.output)
     inputs = filter(None, (config.input, config.vocabulary, config.rejected))
     output = start_output(spark, config.output, inputs)
-    with errors_of_workers():
-        found = _PROFILERS[source.manifest.kind](spark, source, config)
+    found = _PROFILERS[source.manifest.kind](spark, source, config)
     content = found.to_json().encode()
     files = (write_file(output, profile.PROFILE_FILE, content, 1),)
     publish(output, Manifest(profile.KIND, {}, {source.manifest.kind: source.manifest.fingerprint}, files))

@@ -46,7 +46,7 @@ class ListedFile:
 
         Raises ContractError.
         """
-        return open_listed_parquet(self.root, self.file, **options)
+        return open_listed_parquet(self.root, self.file, self.where, **options)
 
     def check(self) -> None:
         """Compare the SHA-256 here, for a file that Spark's own reader will read. Raises ContractError.

@@ -172,7 +172,7 @@ def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
     sizes = {entry.path: entry.bytes for entry in folder.files()}
     for file in manifest.files:
         if folder.is_local:
-            check_inside(folder.qualified, file)
+            check_inside(folder.qualified, file, uri)
         if file.path not in sizes:
             raise damaged_file(uri, file, "it is missing")
         if sizes[file.path] != file.bytes:

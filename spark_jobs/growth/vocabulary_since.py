@@ -25,7 +25,6 @@ from spark_jobs.growth.grown_rows import GrownRows
 from spark_jobs.patient_partitions import IS_NEW, patient_partitions
 from spark_jobs.patient_rows import partitions_to_shuffle
 from spark_jobs.transforms.vocabulary import COUNTS, count_batch, count_codes
-from spark_jobs.worker_errors import errors_of_workers
 
 
 def count_since(
@@ -54,8 +53,7 @@ def count_since(
         grown = GrownRows(partitions.here(partition), source.uri)
         yield from _counted(_rows(grown, known), known, salt, only_training)
 
-    with errors_of_workers():
-        more = count_codes(frame, len(partitions.files), count).toArrow()
+    more = count_codes(frame, len(partitions.files), count).toArrow()
     both = pa.concat_tables([codes, more.cast(codes.schema)])
     added = both.group_by("token").aggregate([(name, "sum") for name in COUNTS])
     counted = added.rename_columns({f"{name}_sum": name for name in COUNTS})
