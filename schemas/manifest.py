@@ -22,6 +22,7 @@ from schemas.manifest_forms import DETAILS, FILE, HEAD, PARTS, misfit
 MANIFEST_NAME = "manifest.json"
 VERSION = 1
 CREATED_BY = "medbert-lake 0.1.0"
+OTHER_CONTENT = "its SHA-256 is another"
 _CHUNK_BYTES = 8 << 20
 _MANY_FILES = 20
 _NAME = re.compile(r"[A-Za-z0-9_.=-]+")
@@ -209,13 +210,15 @@ def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
     """Read and check a folder's manifest through fsspec: every file present and of its stated size.
 
     verify: also compare each file's SHA-256 (reads every byte). Without it, whoever opens a file compares its
-    SHA-256 then (`read_listed`, schemas.listed_parquet). Raises ContractError.
+    SHA-256 then (`read_listed`, schemas.parquet). Raises ContractError.
     """
     filesystem, root = fsspec.core.url_to_fs(uri)
     try:
         content = filesystem.cat_file(join(root, MANIFEST_NAME))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise no_manifest(uri, kind) from error
+    except IsADirectoryError as error:
+        raise _other_type(uri, "it is a folder") from error
     manifest = Manifest.from_json(content, kind, uri)
     if len(manifest.files) > _MANY_FILES:
         # Drivers of remote stores remember what they listed, and then need not ask for each file's size.
@@ -234,11 +237,13 @@ def check_file(uri: str, file: ManifestFile, *, verify: bool = False) -> None:
     path = join(root, file.path)
     check_inside(uri, file)
     try:
-        size = filesystem.size(path)
-    except FileNotFoundError as error:
+        info = filesystem.info(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise damaged_file(uri, file, "it is missing") from error
-    if size != file.bytes:
-        raise damaged_file(uri, file, f"it has {size} bytes, not {file.bytes}")
+    if info["type"] != "file":
+        raise damaged_file(uri, file, "it is no file")
+    if info["size"] != file.bytes:
+        raise damaged_file(uri, file, f"it has {info['size']} bytes, not {file.bytes}")
     if verify and sha256_of(filesystem, path) != file.sha256:
         raise damaged_file(uri, file, OTHER_CONTENT)
 
@@ -275,8 +280,10 @@ def read_listed(uri: str, file: ManifestFile, where: str | None = None) -> bytes
     filesystem, root = fsspec.core.url_to_fs(uri)
     try:
         content = filesystem.cat_file(join(root, file.path))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise damaged_file(where or uri, file, "it is missing") from error
+    except IsADirectoryError as error:
+        raise damaged_file(where or uri, file, "it is no file") from error
     check_content(where or uri, file, content)
     return content
 
@@ -296,9 +303,6 @@ def listed_file(uri: str, manifest: Manifest, path: str) -> ManifestFile:
 def read_small(uri: str, manifest: Manifest, path: str) -> bytes:
     """As `read_listed`, by its path."""
     return read_listed(uri, listed_file(uri, manifest, path))
-
-
-OTHER_CONTENT = "its SHA-256 is another"
 
 
 def damaged_file(uri: str, file: ManifestFile, what: str) -> ContractError:

@@ -190,6 +190,27 @@ def test_links_within_the_folder_and_to_it_are_followed(folder, tmp_path_factory
         assert read_listed(str(uri), manifest.files[0]) == b"some bytes"
 
 
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_refused_and_not_waited_for(folder):
+    part = folder / "split=train" / "part-00000.parquet"
+    listed = read_manifest(str(folder), "sequences").files[0]
+    part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(ContractError, match="it is no file"):
+        read_manifest(str(folder), "sequences", verify=True)
+    part.unlink()
+    part.mkdir()
+    for read in (lambda: read_manifest(str(folder), "sequences"), lambda: read_listed(str(folder), listed)):
+        with pytest.raises(ContractError, match="it is no file"):
+            read()
+    with pytest.raises(NotPublished):
+        read_manifest(str(folder / MANIFEST_NAME), "sequences")
+    (folder / MANIFEST_NAME).unlink()
+    (folder / MANIFEST_NAME).mkdir()
+    with pytest.raises(ContractError, match="it is a folder"):
+        read_manifest(str(folder), "sequences")
+
+
 def test_a_file_is_read_by_its_sha256(folder):
     manifest = read_manifest(str(folder), "sequences")
     path = "split=train/part-00000.parquet"
