@@ -26,7 +26,7 @@ import fsspec
 from schemas.errors import ContractError
 from schemas.files import exists
 from schemas.manifest import join
-from schemas.vocabulary import VOCAB_FILE, parse_vocab_txt
+from schemas.vocabulary import VOCAB_FILE, decode_vocab_txt
 
 KIND = "model"
 CONFIG_FILE = "config.json"
@@ -46,14 +46,9 @@ def read_model_tokens(uri: str) -> tuple[str, ...]:
     Raises ContractError, and OSError (or what its driver raises) when a store fails.
     """
     filesystem, root = fsspec.core.url_to_fs(uri)
-    for name, parse in ((VOCAB_FILE, parse_vocab_txt), (TOKENIZER_FILE, _parse_tokenizer)):
+    for name, parse in ((VOCAB_FILE, decode_vocab_txt), (TOKENIZER_FILE, _parse_tokenizer)):
         if exists(filesystem, join(root, name)):
-            where = join(uri, name)
-            try:
-                text = filesystem.cat_file(join(root, name)).decode()
-            except UnicodeDecodeError as error:
-                raise ContractError(f"{where} is not text", _TOKENS_RULE, _TOKENS_REMEDY) from error
-            return parse(text, where)
+            return parse(filesystem.cat_file(join(root, name)), join(uri, name))
     raise ContractError(f"{uri} has no {VOCAB_FILE} and no {TOKENIZER_FILE}", _TOKENS_RULE, _TOKENS_REMEDY)
 
 
@@ -61,10 +56,10 @@ _TOKENS_RULE = f"a model folder has its tokens in {VOCAB_FILE}, a token a line, 
 _TOKENS_REMEDY = "save the tokenizer into the folder, too (tokenizer.save_pretrained)"
 
 
-def _parse_tokenizer(text: str, where: str) -> tuple[str, ...]:
+def _parse_tokenizer(content: bytes, where: str) -> tuple[str, ...]:
     """The tokens of a tokenizer.json, by id. Raises ContractError."""
     try:
-        plain = json.loads(text)
+        plain = json.loads(content)
         ids = {**plain["model"]["vocab"], **{t["content"]: t["id"] for t in plain.get("added_tokens") or ()}}
         tokens = tuple(sorted(ids, key=ids.__getitem__))
         known = [ids[token] for token in tokens] == list(range(len(tokens)))

@@ -110,7 +110,15 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
     `gelu_pytorch_tanh`, and no activation as `linear`. Keys that we do not know are ignored. Raises
     ContractError.
     """
-    plain = read_object(uri)
+    return _bert_config(read_object(uri), uri, los_pooling)
+
+
+def parse_bert_config(content: bytes, where: str) -> BertConfig:
+    """As read_bert_config, of the file's bytes."""
+    return _bert_config(_object(content, where), where)
+
+
+def _bert_config(plain: Mapping[str, Any], uri: str, los_pooling: LosPooling | None = None) -> BertConfig:
     known = {field.name for field in fields(BertConfig)}
     kept = {key: value for key, value in plain.items() if key in known}
     if "vocab_size" not in kept:
@@ -143,11 +151,17 @@ def read_object(uri: str) -> dict[str, Any]:
     """A bert_config.json or config.json as it stands. Raises ContractError for what is no JSON object."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        plain = json.loads(filesystem.cat_file(path))
+        content = filesystem.cat_file(path)
     except FileNotFoundError as error:
         raise ContractError(
             f"{uri} does not exist", "a model has a bert_config.json", "check the path"
         ) from error
+    return _object(content, uri)
+
+
+def _object(content: bytes, uri: str) -> dict[str, Any]:
+    try:
+        plain = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ContractError(
             f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file"

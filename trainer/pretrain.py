@@ -13,8 +13,9 @@ import fsspec
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.files import exists, write_whole
-from schemas.manifest import is_published, join
+from schemas.manifest import is_published, join, read_manifest
 from schemas.model import CONFIG_FILE as MODEL_CONFIG_FILE
+from schemas.model import KIND as MODEL_KIND
 from schemas.model import TOKENIZER_FILE, read_model_tokens
 from schemas.model_config import BertConfig, read_object
 from schemas.training_log import CONFIG_FILE
@@ -184,10 +185,12 @@ def _load_initial_weights(run: Run) -> None:
     if source is None:
         return
     if reading(source, lambda: _is_model_folder(source)):
+        if reading(source, lambda: is_published(source)):
+            reading(source, lambda: read_manifest(source, MODEL_KIND, verify=True))
         _check_tokens(source, run.vocabulary)
         reading(source, lambda: _check_network(source, run.model))
     elif reading(source, lambda: is_published(source)):
-        checkpoint = open_checkpoint(source)
+        checkpoint = reading(source, lambda: open_checkpoint(source, verify=True))
         if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
             raise ContractError(
                 f"{source} was trained with vocabulary {checkpoint.vocabulary_fingerprint[:12]}…, "

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from conversion.patients.patient_files import patients_of
 from conversion.tokens.vocabulary_source import ModelVocabulary
 from schemas.errors import ContractError
-from schemas.manifest import join
 from schemas.model_config import BertConfig
+from schemas.parquet import open_listed_parquet
 from schemas.shards import PARQUET, PROLONGED_LOS, TOKEN_IDS, VISIT_NUMBERS, read_shard_set
 from schemas.vocabulary import SpecialTokens
 
@@ -56,8 +55,6 @@ def real_patients(
 
     Raises ContractError where the shards are of another vocabulary, or there is no Parquet among them.
     """
-    import pyarrow.parquet as pq
-
     shard_set = read_shard_set(shards, PARQUET)
     stated = (shard_set.vocabulary_size, shard_set.vocabulary_fingerprint)
     # A vocabulary that came without its folder has no fingerprint to compare.
@@ -69,12 +66,11 @@ def real_patients(
             "shards and checkpoint share one vocabulary",
             "give shards written with the checkpoint's vocabulary",
         )
-    filesystem, root = fsspec.core.url_to_fs(shards)
     patients: list[Patient] = []
     for file in shard_set.files:
-        with filesystem.open(join(root, file.path), "rb") as stream:
+        with open_listed_parquet(shards, file) as parquet:
             columns = [TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS]
-            batch = next(pq.ParquetFile(stream).iter_batches(NUM_REAL - len(patients), columns=columns), None)
+            batch = next(parquet.iter_batches(NUM_REAL - len(patients), columns=columns), None)
         if batch is not None:
             patients += _latest(batch, config, max_seq_length)
         if len(patients) >= NUM_REAL:

@@ -14,8 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from schemas.checkpoint import latest_checkpoint, list_checkpoints
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, describe_file, join, publish_manifest
+from schemas.model import KIND as MODEL_KIND
 from schemas.model import TOKENIZER_FILE
 from schemas.training_log import CONFIG_FILE, METRICS_FILE
+from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import random_patients, write_split, write_vocabulary
 from trainer.config import MaskingConfig, ModelConfig
@@ -224,11 +226,18 @@ def test_a_model_folder_starts_a_run_of_its_tokens(make_config, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(latest_checkpoint(first.output).uri, model)
     (model / TOKENIZER_FILE).write_text("{}")
+    (model / MANIFEST_NAME).unlink()
+    files = tuple(describe_file(str(model), path.name, 0) for path in sorted(model.iterdir()))
+    details = {"special_tokens": asdict(STANDARD_SPECIAL_TOKENS)}
+    publish_manifest(str(model), Manifest(MODEL_KIND, files=files, details=details))
     second = replace(first, output=str(tmp_path / "second"), init_checkpoint=str(model))
     (backend,) = run_ranks(second)
     with np.load(model / "weights.npz") as arrays:
         assert backend.weights["in"].shape == arrays["in"].shape
     (model / "vocab.txt").write_text("[PAD]\nother\n")
+    with pytest.raises(ContractError, match=r"vocab\.txt is not the file that was published"):
+        run_ranks(replace(second, output=str(tmp_path / "changed")))
+    (model / MANIFEST_NAME).unlink()
     with pytest.raises(ContractError, match="has other tokens than"):
         run_ranks(replace(second, output=str(tmp_path / "third")))
 
