@@ -55,7 +55,7 @@ DETAILS: Mapping[str, Mapping[str, Mapping[str, Form]]] = {
     "vocabulary": {
         "parameters": {"split_salt": OptionalKey(str)},
         "details": {
-            "special_tokens": _SPECIAL_TOKENS,
+            "special_tokens": OptionalKey(_SPECIAL_TOKENS),
             "min_patients": OptionalKey(int | None),
             "extends": OptionalKey([{"fingerprint": str, "size": int}]),
             "code_maps": _CODE_MAPS,
@@ -84,14 +84,14 @@ DETAILS: Mapping[str, Mapping[str, Mapping[str, Form]]] = {
             "step": int,
             "backend": str,
             "vocabulary_fingerprint": str,
-            "special_tokens": _SPECIAL_TOKENS,
+            "special_tokens": OptionalKey(_SPECIAL_TOKENS),
             "max_seq_length": OptionalKey(int),
             "code_maps": _CODE_MAPS,
         }
     },
     "model": {
         "details": {
-            "special_tokens": _SPECIAL_TOKENS,
+            "special_tokens": OptionalKey(_SPECIAL_TOKENS),
             "step": OptionalKey(int | None),
             "code_maps": _CODE_MAPS,
         }
@@ -103,7 +103,10 @@ DETAILS: Mapping[str, Mapping[str, Mapping[str, Form]]] = {
         "details": {"hidden_size": int},
     },
 }
-"""Kind → part of its manifest → forms. `details`: the kind's further top-level keys."""
+"""Kind → part of its manifest → forms. `details`: the kind's further top-level keys.
+
+A key that not every reader needs may be absent: the reader that needs it says so.
+"""
 
 
 def misfit(value: Any, form: Form, name: str = "", *, exact: bool = False) -> str:
