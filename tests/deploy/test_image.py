@@ -161,6 +161,8 @@ def test_what_git_ignores_is_not_copied(project_root, toolchain):
 def test_what_git_has_is_copied(project_root, toolchain):
     if not os.path.exists(os.path.join(project_root, ".git")):
         pytest.skip("this is no clone")
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     listed = subprocess.run(["git", "ls-files"], cwd=project_root, capture_output=True, text=True, check=True)
     ignored = toolchain("dockerfile_steps").ignore_rules(project_root)
     paths = listed.stdout.splitlines()
