@@ -248,7 +248,8 @@ def test_a_folder_that_transformers_saved_starts_a_run_of_its_tokens(make_config
     model = tmp_path / "model"
     shutil.copytree(latest_checkpoint(first.output).uri, model)
     tokens = (model / "vocab.txt").read_text().split()
-    (model / "vocab.txt").unlink()
+    for name in (MANIFEST_NAME, "vocab.txt"):
+        (model / name).unlink()
     ids = {token: token_id for token_id, token in enumerate(tokens)}
     special = [{"id": ids.pop(token), "content": token} for token in tokens[:2]]
     tokenizer = {"model": {"type": "WordLevel", "vocab": ids}, "added_tokens": special}
@@ -286,6 +287,7 @@ def test_weights_of_another_network_of_the_same_shapes_are_refused(
         files = tuple(describe_file(str(source), file.path, file.rows) for file in manifest.files)
         publish_manifest(str(source), replace(manifest, files=files))
     else:
+        (source / MANIFEST_NAME).unlink()
         (source / TOKENIZER_FILE).touch()
     second = replace(first, output=str(tmp_path / "second"), init_checkpoint=str(source))
     with pytest.raises(ContractError, match=f"states {name} {value}, and this run has {plain[name]}"):
