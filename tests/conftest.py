@@ -14,6 +14,8 @@ from fsspec.implementations.local import LocalFileSystem
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MOST_WORKERS = 4
 BYTES_A_WORKER = 4 * 2**30  # a Spark driver with its Python workers, or two ranks of a trainer
+# Spark's processes are short here: Java's second compiler takes more of the processor than it gives back.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
 
 def pytest_xdist_auto_num_workers() -> int:
