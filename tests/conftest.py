@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,8 @@ from fsspec.implementations.local import LocalFileSystem
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MOST_WORKERS = 4
 BYTES_A_WORKER = 4 * 2**30  # a Spark driver with its Python workers, or two ranks of a trainer
+# Else TensorBoard imports TensorFlow, which crashes in one process with triton (of torch for GPUs).
+sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
 # Spark's processes are short here: Java's second compiler takes more of the processor than it gives back.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
