@@ -19,6 +19,9 @@ BYTES_A_WORKER = 4 * 2**30  # a Spark driver with its Python workers, or two ran
 sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
 # Spark's processes are short here: Java's second compiler takes more of the processor than it gives back.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+# Hundreds of processes import TensorFlow or torch. Without files of bytecode each compiles all their modules.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from glob import escape, glob
 from os.path import getsize
+from typing import Any
 
 import numpy as np
 
@@ -92,11 +94,19 @@ def _without_averages(prefix: str, variables: list[str]) -> ContractError:
     )
 
 
+def _tensorflow() -> Any:
+    """Without Keras, half of its start: asked for an older Keras that is not there, it loads none."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tensorflow
+
+    return tensorflow
+
+
 def _read_in_child(prefix: str, folder: str, use_ema: bool = False) -> None:
     """The child's part: TensorFlow in, safetensors out."""
-    import tensorflow as tf
     from safetensors.numpy import save_file
 
+    tf = _tensorflow()
     listing: dict[str, object]
     try:
         reader = tf.train.load_checkpoint(prefix)
@@ -142,9 +152,9 @@ def _averages(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
 
 def _write_in_child(prefix: str, folder: str) -> None:
     """The child's part: safetensors in, TensorFlow out."""
-    import tensorflow as tf
     from safetensors.numpy import load_file
 
+    tf = _tensorflow()
     variables = load_file(f"{folder}/{_ARRAYS}")
     tf.raw_ops.SaveV2(
         prefix=prefix,

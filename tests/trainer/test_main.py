@@ -103,6 +103,16 @@ def test_forward_needs_a_configuration_for_a_prefix(capsys, tmp_path):
     assert "--config" in capsys.readouterr().err
 
 
+def test_tensorflow_starts_without_keras():
+    code = """
+import os, sys, trainer.tf_backend.backend
+found = [name for name in ("tensorflow", "keras") if name in sys.modules]
+print(found, os.environ.get("TF_USE_LEGACY_KERAS"))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "['tensorflow'] None\n"
+
+
 def test_core_and_readers_import_no_framework():
     code = """
 import json, pkgutil, sys, importlib

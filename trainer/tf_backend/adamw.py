@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainer.config import OptimizerConfig
 from trainer.core.backend_rules import is_decayed
 from trainer.tf_backend.moments import Moments
+from trainer.tf_backend.traced import traced
 
 
 class AdamW(Moments):
@@ -16,7 +17,7 @@ class AdamW(Moments):
 
     def __init__(self, weights: Mapping[str, tf.Variable], config: OptimizerConfig) -> None:
         super().__init__(weights, config)
-        self._update = tf.function(self._update_all)
+        self._update = traced(self._update_all)
 
     def apply(
         self, gradients: Mapping[str, tf.Tensor], norm: tf.Tensor, learning_rate: float, step: int

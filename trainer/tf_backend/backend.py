@@ -25,6 +25,7 @@ from trainer.tf_backend.lamb import Lamb
 from trainer.tf_backend.model import Bert, look_up_words
 from trainer.tf_backend.runtime import configure
 from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, packed_slots, row_widths, to_tensors
+from trainer.tf_backend.traced import traced
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 OPTIMIZERS = {"adamw": AdamW, "lamb": Lamb}
@@ -70,10 +71,10 @@ class TensorFlowBackend:
             config, self._weights, trained, self._head, self._towers, self._widths
         )
         self._optimizer = OPTIMIZERS[optimizer.name](self._weights, optimizer)
-        self._encode = tf.function(
+        self._encode = traced(
             self._encode_packed, input_signature=[SLOTS_SPEC, tf.TensorSpec([len(self._widths)], tf.int32)]
         )
-        self._norm = tf.function(tf.linalg.global_norm)
+        self._norm = traced(tf.linalg.global_norm)
 
     def pack(self, batch: MaskedBatch) -> PackedBatch:
         return pack_batch(batch, self._max_slots, self._towers.count)

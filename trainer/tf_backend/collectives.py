@@ -14,6 +14,7 @@ from trainer.config import Compression
 from trainer.core.backend_rules import float16_scale
 from trainer.core.together import RankLost
 from trainer.core.world import World
+from trainer.tf_backend.traced import traced
 
 
 class Collectives:
@@ -43,7 +44,7 @@ class Collectives:
             self._traced[name] = (
                 self._sum_as_float16(operation)
                 if compression == "fp16"
-                else tf.function(
+                else traced(
                     lambda values: self._horovod.grouped_allreduce(
                         values, op=self._horovod.Sum, name=operation
                     )
@@ -53,12 +54,12 @@ class Collectives:
             return self._traced[name](tensors)
 
     def _sum_as_float16(self, operation: str) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
-        @tf.function
+        @traced
         def largest_of(values: list[tf.Tensor]) -> tf.Tensor:
             largest = tf.reduce_max([tf.reduce_max(tf.abs(value)) for value in values])
             return self._horovod.allreduce(largest, op=self._horovod.Max, name=f"{operation}.largest")
 
-        @tf.function
+        @traced
         def sum_scaled(values: list[tf.Tensor], last: tf.Tensor, scale: tf.Tensor) -> list[tf.Tensor]:
             halves = [tf.cast(value * scale, tf.float16) for value in values]
             sums = self._horovod.grouped_allreduce(halves, op=self._horovod.Sum, name=f"{operation}.float16")
@@ -78,7 +79,7 @@ class Collectives:
             return values.copy()
         key = f"{name}/{values.dtype}"
         if key not in self._traced:
-            self._traced[key] = tf.function(
+            self._traced[key] = traced(
                 lambda tensor: self._horovod.allreduce(tensor, op=self._horovod.Sum, name=_graph_name(name)),
                 input_signature=[tf.TensorSpec(None, tf.as_dtype(values.dtype))],
             ).get_concrete_function()
@@ -90,7 +91,7 @@ class Collectives:
         if not self._horovod:
             return
 
-        @tf.function
+        @traced
         def broadcast_all() -> None:
             for name, variable in variables.items():
                 variable.assign(self._horovod.broadcast(variable, 0, name=_graph_name(name)))

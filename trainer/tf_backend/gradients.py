@@ -15,6 +15,7 @@ from trainer.tf_backend import table_gradient
 from trainer.tf_backend.model import Bert, look_up_words
 from trainer.tf_backend.slots import SLOTS_SPEC, Slots, hidden_by_width, packed_slots
 from trainer.tf_backend.towers import Towers
+from trainer.tf_backend.traced import traced
 from trainer.tf_backend.vocabulary_head import VocabularyHead
 
 
@@ -46,17 +47,17 @@ class StepGradients:
         self._network = network.traced(len(widths))
         words = tf.TensorSpec([None, config.hidden_size], tf.float32)
         counts = tf.TensorSpec([len(widths)], tf.int32)
-        self._hidden_slots = tf.function(
+        self._hidden_slots = traced(
             lambda patients, row_counts: hidden_by_width(patients, row_counts, widths),
             input_signature=[SLOTS_SPEC.patients, counts],
         )
-        self._los_loss = tf.function(
+        self._los_loss = traced(
             _los_loss, input_signature=[tf.TensorSpec([None, 2]), SLOTS_SPEC.prolonged_los]
         )
-        self._add_words = tf.function(
+        self._add_words = traced(
             table_gradient.add_rows, input_signature=[words, tf.TensorSpec([None], tf.int32), words]
         )
-        self._sum = tf.function(lambda towers: tf.nest.map_structure(lambda *found: tf.add_n(found), *towers))
+        self._sum = traced(lambda towers: tf.nest.map_structure(lambda *found: tf.add_n(found), *towers))
 
     def __call__(
         self, packed: PackedBatch, totals: StepTotals, seeds: Sequence[int]

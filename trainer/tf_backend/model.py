@@ -22,6 +22,7 @@ from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.layer_norm import layer_norm
 from trainer.tf_backend.products import dense, keep
 from trainer.tf_backend.slots import SLOTS_SPEC, Slots
+from trainer.tf_backend.traced import traced
 
 
 class Encoded(NamedTuple):
@@ -75,9 +76,9 @@ class Bert:
         bias = tf.TensorSpec([None, 1, None, None], self._precision)
         first, *layers, heads = self._pieces
         network._pieces = [
-            tf.function(first, input_signature=[SLOTS_SPEC, floats, numbers]),
-            *(tf.function(layer, input_signature=[hidden, [bias] * widths, numbers]) for layer in layers),
-            tf.function(heads, input_signature=[SLOTS_SPEC, hidden]),
+            traced(first, input_signature=[SLOTS_SPEC, floats, numbers]),
+            *(traced(layer, input_signature=[hidden, [bias] * widths, numbers]) for layer in layers),
+            traced(heads, input_signature=[SLOTS_SPEC, hidden]),
         ]
         return network
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from trainer.core.backend_rules import TOP_CODES, vocabulary_head_chunks, vocabulary_parts
 from trainer.tf_backend.table_gradient import add_distinct_rows, add_rows
 from trainer.tf_backend.towers import Towers
+from trainer.tf_backend.traced import traced
 
 _MATRIX = tf.TensorSpec([None, None], tf.float32)
 _VECTOR = tf.TensorSpec([None], tf.float32)
@@ -58,17 +59,17 @@ class VocabularyHead:
         self._table, self._bias, self._towers, self._precision = table, bias, towers, precision
         self._on_cpu = not tf.config.get_visible_devices("GPU")
         read = tf.TensorSpec([None, None], precision)
-        self._log_sums = tf.function(self._log_sums_of_share, input_signature=[_MATRIX, _INT, _INT, _INT])
-        self._loss = tf.function(self._loss_of, input_signature=[_MATRIX, _INTS, [_VECTOR] * towers.count])
-        self._gradients = tf.function(
+        self._log_sums = traced(self._log_sums_of_share, input_signature=[_MATRIX, _INT, _INT, _INT])
+        self._loss = traced(self._loss_of, input_signature=[_MATRIX, _INTS, [_VECTOR] * towers.count])
+        self._gradients = traced(
             self._gradients_of_share,
             input_signature=[_MATRIX, _VECTOR, _NUMBER, read, _VECTOR, _INT, _INT, _MATRIX],
         )
-        self._whole = tf.function(
+        self._whole = traced(
             self._whole_of,
             input_signature=[_MATRIX, _INTS, _NUMBER, [_Found(_MATRIX, _MATRIX, _VECTOR)] * towers.count],
         )
-        self._chunk_top_codes = tf.function(self._top_codes_of_chunk, input_signature=[_MATRIX, _INTS])
+        self._chunk_top_codes = traced(self._top_codes_of_chunk, input_signature=[_MATRIX, _INTS])
 
     def loss_and_gradients(
         self, hidden: tf.Tensor, labels: tf.Tensor, scale: float, table_gradient: tf.Tensor
