@@ -82,7 +82,7 @@ NP ?= 1
 HOROVOD_ARGS ?=
 #: more options of the trainer, e.g. "--steps 5000 --data.reader tfrecord"
 TRAIN_ARGS ?=
-#: convert: a checkpoint from anywhere, e.g. path/model.ckpt-300 (default: the run's own newest)
+#: convert: a checkpoint from anywhere, e.g. path/model.ckpt-300 or its folder (default: the run's own newest)
 CHECKPOINT ?=
 #: convert: what the stay head reads, first|mean|sum (default: what the run's settings say)
 LOS_POOLING ?=

@@ -24,5 +24,8 @@ def make_parser(program: str, description: str, commands: Mapping[str, Command])
     for name, command in commands.items():
         options = ArgumentParser(description=command.help)
         options.add_class_arguments(command.options)
+        for action in options._actions:
+            if action.default is False:  # a switch: --use_ema is --use_ema true
+                action.nargs, action.const = "?", True
         subcommands.add_subcommand(name, options, help=command.help)
     return parser

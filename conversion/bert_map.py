@@ -14,14 +14,12 @@ from typing import Literal
 import numpy as np
 
 from conversion.errors import ConversionRefused
-from schemas.bert_names import TABLE, TIED, Operation, Row, rows_for, sizes
-from schemas.bert_names import ignored_reason as reason_of_name
+from schemas.bert_names import TIED, Operation, Row, rows_for, sizes, training_state
 from schemas.model_config import BertConfig
 
 Naming = Literal["tensorflow", "transformers"]
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings", "type_vocab_size")
 _LAYER = re.compile(r"bert/encoder/layer_(\d+)/|bert\.encoder\.layer\.(\d+)\.")
-_VARIABLE = re.compile("|".join(re.escape(row.tensorflow).replace(r"\{\}", r"\d+") for row in TABLE))
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,6 @@ def map_arrays(
     )
 
 
-def ignored_reason(variable: str) -> str | None:
-    """Why a TensorFlow variable is deliberately not converted; None when it must be.
-
-    The slot of a variable that the table does not know is not ignored: it belongs to something that
-    would be lost.
-    """
-    reason = reason_of_name(variable)
-    base = variable.rpartition("/")[0]
-    return None if reason == "Adam slot" and not _VARIABLE.fullmatch(base) else reason
-
-
 def _layer_of(name: str) -> int | None:
     match = _LAYER.match(name)
     return int(match[1] or match[2]) if match else None
@@ -93,10 +80,9 @@ def _set_aside(
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """What is deliberately ignored, with the reasons, and the rest."""
     if source == "tensorflow":
-        reasons = {name: ignored_reason(name) for name in arrays}
+        ignored = training_state({name: array.shape for name, array in arrays.items()})
     else:
-        reasons = {name: "tied to another" if _is_tied_copy(name, arrays) else None for name in arrays}
-    ignored = {name: why for name, why in reasons.items() if why is not None}
+        ignored = {name: "tied to another" for name in arrays if _is_tied_copy(name, arrays)}
     return ignored, {name: array for name, array in arrays.items() if name not in ignored}
 
 

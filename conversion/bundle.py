@@ -45,7 +45,7 @@ def _check_replaceable(filesystem: fsspec.AbstractFileSystem, root: str, output:
             return
         marker = join(root, MANIFEST_NAME)
         if filesystem.exists(marker):
-            Manifest.from_json(filesystem.cat_file(marker).decode(), kind, output)  # raises for another kind
+            Manifest.from_json(filesystem.cat_file(marker), kind, output)  # raises for another kind
             return
     elif not filesystem.exists(root):
         return

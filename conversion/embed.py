@@ -20,6 +20,7 @@ from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, pat
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
 from schemas.onnx_model import KIND as ONNX_KIND
+from schemas.parquet import WRITE_OPTIONS
 from schemas.sequences import SPLITS
 
 _log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def _write_codes(folder: str, model: ModelFolder) -> int:
 
     rows = model.read_arrays()[WORDS][: len(model.tokens)]
     columns = [pa.array(range(len(rows)), pa.int32()), pa.array(model.tokens), _lists(rows)]
-    pq.write_table(pa.table(columns, schema=CODES.arrow), os.path.join(folder, CODES_FILE))
+    pq.write_table(pa.table(columns, schema=CODES.arrow), os.path.join(folder, CODES_FILE), **WRITE_OPTIONS)
     return len(rows)
 
 
@@ -129,7 +130,7 @@ def _write_patients(
     import pyarrow.parquet as pq
 
     num_patients = total_codes = 0
-    with pq.ParquetWriter(path, PATIENTS.arrow) as writer:
+    with pq.ParquetWriter(path, PATIENTS.arrow, **WRITE_OPTIONS) as writer:
         for patients in file.read():
             vectors, num_codes = encode_all(patients, model, encoder, config.slots)
             columns = {

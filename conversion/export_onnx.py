@@ -7,10 +7,10 @@ transformers 5.23.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +19,14 @@ import numpy as np
 
 from conversion.bundle import staged_folder
 from conversion.errors import VerificationFailed
+from conversion.folder_content import folder_content, write_files
 from conversion.model_folder import ModelFolder, open_model
-from schemas.manifest import Manifest, describe_file, join, publish_manifest
+from conversion.proof.agreement import RULE, compare, real_values
+from schemas.manifest import Manifest, describe_file, publish_manifest
 from schemas.model import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from schemas.onnx_model import EXPORT_REPORT_FILE, INPUT_NAMES, KIND, ONNX_FILE, OUTPUT_NAMES
 from schemas.vocabulary import VOCAB_FILE
 
-TOLERANCE = 1e-4
-"""Largest absolute difference of any value from PyTorch's, in float32."""
 COPIED = (CONFIG_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, VOCAB_FILE, "encode_patient.py")
 _SEED = 20201001
 _log = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ def export_onnx(config: ExportOnnxConfig) -> dict[str, Any]:
         encoder = _encoder(config.model)
         _export(encoder, model, path)
         report = _compare(encoder, model, path)
-        for name in COPIED:
-            shutil.copyfile(join(config.model, name), os.path.join(staging, name))
+        content = folder_content(model.config, model.max_seq_length, model.tokens, model.special)
+        write_files(staging, {name: content[name] for name in COPIED})
         names = sorted(os.listdir(staging))
         with open(os.path.join(staging, EXPORT_REPORT_FILE), "w", encoding="utf-8") as stream:
             stream.write(json.dumps(report, indent=2) + "\n")
@@ -131,29 +131,35 @@ def _compare(encoder: Any, model: ModelFolder, path: str) -> dict[str, Any]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     longest = model.config.max_position_embeddings
     shapes = [(1, 1), (1, longest), (4, longest), (7, max(1, longest // 3)), (2, min(5, longest))]
-    errors = []
+    runs: list[list[dict[str, np.ndarray]]] = []
+    exact_encoder = copy.deepcopy(encoder).double()
     for inputs in _batches(model, shapes):
+        mask = inputs["attention_mask"].astype(bool)
+        tensors = [torch.from_numpy(inputs[name]) for name in INPUT_NAMES]
         with torch.inference_mode():
-            expected = encoder(*(torch.from_numpy(inputs[name]) for name in INPUT_NAMES))
-        found = session.run(list(OUTPUT_NAMES), inputs)
-        real = inputs["attention_mask"].astype(bool)
-        errors.append(
-            max(
-                float(np.abs(found[0] - expected[0].numpy())[real].max()),
-                float(np.abs(found[1] - expected[1].numpy()).max()),
-            )
+            expected, exact = encoder(*tensors), exact_encoder(*tensors)
+        runs.append(
+            [
+                real_values(dict(zip(OUTPUT_NAMES, map(np.asarray, outputs), strict=True)), mask, "first")
+                for outputs in (session.run(list(OUTPUT_NAMES), inputs), expected, exact)
+            ]
         )
-    worst = max(errors)
-    if not worst <= TOLERANCE:
+    exported, expected, exact = (
+        {name: np.concatenate([outputs[name] for outputs in run]) for name in OUTPUT_NAMES}
+        for run in zip(*runs, strict=True)
+    )
+    agreement = compare(exported, expected, exact)
+    if agreement.failed:
         raise VerificationFailed(
-            f"the exported encoder differs from the model by {worst:.2e}",
-            f"no value may differ by more than {TOLERANCE:g}",
+            f"the exported encoder differs from the model: {agreement.failed_in_words()}",
+            RULE,
             "nothing is written; report it with the versions of torch, onnx and onnxruntime",
         )
     return {
-        "max_abs_error": worst,
-        "tolerance": TOLERANCE,
-        "shapes": {f"{rows} x {width}": error for (rows, width), error in zip(shapes, errors, strict=True)},
+        "max_abs_error": max(agreement.differences.values()),
+        "differences": dict(agreement.differences),
+        "limits": dict(agreement.limits),
+        "shapes": [f"{rows} x {width}" for rows, width in shapes],
         "bytes": os.path.getsize(path),
         "torch": torch.__version__,
         "onnxruntime": onnxruntime.__version__,

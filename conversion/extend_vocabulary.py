@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
-import pyarrow.parquet as pq
 
 from conversion.bundle import staged_folder
 from conversion.model_folder import WORD_BIAS, WORDS, ModelFolder, open_model, publish_changed, write_changed
 from conversion.proof.same_outputs import check_same_outputs
 from conversion.tokens.code_relatives import LEVELS, Relatives
 from schemas.applied_maps import maps_in_words, of_both
-from schemas.manifest import join
+from schemas.manifest import read_manifest
 from schemas.model import KIND
+from schemas.parquet import open_named_parquet
+from schemas.vocabulary import KIND as VOCABULARY_KIND
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS, TABLE_FILE, Vocabulary, read_vocabulary
 
 _log = logging.getLogger(__name__)
@@ -96,10 +96,9 @@ class CodeCounts:
 
 
 def read_counts(vocabulary: str) -> dict[str, CodeCounts]:
-    """Token → its counts in a vocabulary folder."""
-    filesystem, root = fsspec.core.url_to_fs(vocabulary)
-    with filesystem.open(join(root, TABLE_FILE), "rb") as stream:
-        rows = pq.read_table(stream).to_pylist()
+    """Token → its counts in a vocabulary folder. Raises ContractError."""
+    manifest = read_manifest(vocabulary, VOCABULARY_KIND)
+    rows = open_named_parquet(vocabulary, manifest, TABLE_FILE).read().to_pylist()
     return {row["token"]: CodeCounts(row["num_patients"], row["num_occurrences"]) for row in rows}
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from conversion.bert_map import Mapped
 from conversion.checkpoints.source import Source
 from conversion.tokens.code_spellings import example_spellings
+from conversion.tokens.tokenizer import OPENED_WITH
 from schemas.applied_maps import maps_in_words
 from schemas.manifest import CREATED_BY
-from schemas.model_config import LosPooling
+from schemas.model_config import TANH_GELU, LosPooling
 
 _CARD = """---
 library_name: transformers
@@ -47,8 +48,11 @@ outputs.prediction_logits  # (1, 2, {vocab_size}): of each code
 
 `encode_patient` gives what training saw: the visit numbers, from 1, as `token_type_ids`, a code once a visit,
 of a longer patient the latest {max_codes} codes; `patient.num_unknown` counts the codes that the
-vocabulary lacks. The tokenizer alone takes one visit, `tokenizer({example_text!r})`, or two,
+vocabulary lacks. It refuses visits that are not lists of codes, and codes from {max_visits} visits or more.
+The tokenizer alone takes one visit, `tokenizer({example_text!r})`, or two,
 as a pair of texts.{spellings}
+
+The tokenizer was opened with transformers {versions}.
 
 `AutoModel` gives the encoder, `AutoModelForMaskedLM` and `pipeline("fill-mask")` the masked-code head. Codes
 come in order of the visits, at most {max_codes}; visit numbers are below {max_visits}; no [CLS] or [SEP]
@@ -75,11 +79,13 @@ is no medical device and must not decide on anybody's care.
 ## How it was made
 
 Converted by {created_by} from the {source} checkpoint `{name}`{step} (fingerprint `{fingerprint}`):
-{consumed} variables used, {ignored} deliberately left out. Source and target were run on the same
+{consumed} variables used{averages}, {ignored} deliberately left out. Source and target were run on the same
 patients, in separate processes, and agree in every layer, both heads and both losses;
-`conversion_report.json` has the differences. The activation is BERT's own tanh form of GELU
-(`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off.
+`conversion_report.json` has the differences. {activation}
 """
+
+_GELU = """The activation is BERT's own tanh form of GELU
+(`gelu_pytorch_tanh`); `gelu` would be the erf form and quietly off."""
 
 _SPELLINGS = """ {examples} are one code. A bare code that ICD-9-CM and
 ICD-10-CM write alike (V45.81, E8810) is unknown where the vocabulary has both: write its system."""
@@ -129,7 +135,8 @@ def model_card(source: Source, mapped: Mapped) -> str:
         else 'The vocabulary has no [UNK]: the tokenizer raises "Missing [UNK] token" on an unknown code, so '
         "leave such codes out."
     )
-    maps, examples = source.vocabulary.code_maps, example_spellings(tokens)
+    codes, maps = tokens[special.first_code_id :], source.vocabulary.code_maps
+    examples = [f"`{spelling}`" for spelling in example_spellings(tokens)]
     shared = (
         " Padding and mask are one token, as in the original Med-BERT." if special.pad == special.mask else ""
     )
@@ -137,27 +144,31 @@ def model_card(source: Source, mapped: Mapped) -> str:
         sizes=f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
         f"{config.num_attention_heads} heads, feed-forward {config.intermediate_size}, "
         f"{len(tokens):,} tokens.",
-        example_visits=[[code] for code in tokens[special.first_code_id :][:2]],
-        example_text=" ".join(tokens[special.first_code_id :][:2]),
+        # A model may have a single visit number above 0.
+        example_visits=[[code] for code in codes[: min(2, config.type_vocab_size - 1)]],
+        example_text=" ".join(codes[:2]),
         spellings=_SPELLINGS.format(examples=_listed(examples)) if examples else "",
         maps=_MAPS.format(maps=maps_in_words(maps)) if maps else "",
         vocab_size=config.vocab_size,
         max_codes=source.max_seq_length,
         max_visits=config.type_vocab_size,
+        versions=_listed(OPENED_WITH),
         tokens=unknown + shared,
         los=_los_section(config.los_pooling),
         created_by=CREATED_BY,
+        activation=_GELU if config.hidden_act == TANH_GELU else f"The activation is `{config.hidden_act}`.",
         source="TensorFlow" if source.naming == "tensorflow" else "PyTorch",
         name=source.name,
         step=f" of step {source.step}" if source.step is not None else "",
         fingerprint=source.fingerprint[:16],
         consumed=len(mapped.consumed),
+        averages=", each by its moving average" if source.use_ema else "",
         ignored=len(mapped.ignored),
     )
 
 
-def _listed(spellings: Sequence[str]) -> str:
-    *first, last = (f"`{spelling}`" for spelling in spellings)
+def _listed(texts: Sequence[str]) -> str:
+    *first, last = texts
     return f"{', '.join(first)} and {last}"
 
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from conversion.checkpoints.safetensors_file import read_safetensors, write_safetensors
+from conversion.folder_content import folder_content, write_files
 from conversion.release.card_part import without_part
 from conversion.report import write_report
-from conversion.tokens.tokenizer import write_tokenizer
 from schemas.applied_maps import AppliedMap, code_maps_details, read_code_maps
+from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
 from schemas.model import (
     ABOUT_FILES,
     CARD_FILE,
     CONFIG_FILE,
-    HELPER_FILES,
     KIND,
     REPORT_FILE,
     WEIGHTS_FILE,
 )
-from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
+from schemas.model_config import BertConfig, read_bert_config, read_max_seq_length
 from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
 
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -34,15 +34,11 @@ WORD_BIAS = "cls.predictions.bias"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A local model folder.
-
-    plain_config: config.json as it stands. max_seq_length: see schemas.model_config.
-    """
+    """A local model folder. max_seq_length: see schemas.model_config."""
 
     path: str
     manifest: Manifest
     config: BertConfig
-    plain_config: Mapping[str, Any]
     max_seq_length: int
     tokens: tuple[str, ...]
     special: SpecialTokens
@@ -58,23 +54,28 @@ class ModelFolder:
         return read_safetensors(join(self.path, WEIGHTS_FILE))
 
     def read_text(self, name: str) -> str:
-        """One of its files."""
-        with open(join(self.path, name), encoding="utf-8") as stream:
-            return stream.read()
+        """One of its files. Raises ContractError where it is missing or no UTF-8."""
+        try:
+            with open(join(self.path, name), encoding="utf-8") as stream:
+                return stream.read()
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            raise ContractError(
+                f"{join(self.path, name)} cannot be read ({type(error).__name__})",
+                "a model folder has it, as text in UTF-8",
+                "copy the folder again whole, or convert again",
+            ) from error
 
 
 def open_model(path: str) -> ModelFolder:
     """Read a model folder's description and compare every file's SHA-256. Raises ContractError."""
     manifest = read_manifest(path, KIND, verify=True)
-    with open(join(path, CONFIG_FILE), encoding="utf-8") as stream:
-        plain = json.load(stream)
     with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
         tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
     special = special_tokens_of(dict(manifest.details), path)
     code_maps = read_code_maps(manifest.details, path)
     config = read_bert_config(join(path, CONFIG_FILE))
-    max_seq_length = max_seq_length_of(plain, config, join(path, CONFIG_FILE))
-    return ModelFolder(path, manifest, config, plain, max_seq_length, tokens, special, code_maps)
+    max_seq_length = read_max_seq_length(join(path, CONFIG_FILE), config)
+    return ModelFolder(path, manifest, config, max_seq_length, tokens, special, code_maps)
 
 
 def write_changed(
@@ -85,15 +86,9 @@ def write_changed(
     special: SpecialTokens,
 ) -> None:
     """Fill a local folder with `model` of other arrays and tokens; card, report and manifest are left out."""
-    config = {**model.plain_config, "vocab_size": len(arrays[WORDS]), "pad_token_id": special.pad}
+    config = replace(model.config, vocab_size=len(arrays[WORDS]))
     write_safetensors(os.path.join(folder, WEIGHTS_FILE), arrays)
-    write_tokenizer(folder, tokens, special, model.max_seq_length)
-    texts = {name: model.read_text(name) for name in HELPER_FILES}
-    texts[CONFIG_FILE] = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    texts[VOCAB_FILE] = "\n".join(tokens) + "\n"
-    for name, text in texts.items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
-            stream.write(text)
+    write_files(folder, folder_content(config, model.max_seq_length, tokens, special))
 
 
 def publish_changed(

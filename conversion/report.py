@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from conversion.bert_map import Mapped
 from conversion.checkpoints.source import Source
 from conversion.tokens.tokenizer import unreachable_tokens
-from conversion.verify import TOLERANCE, Verification
+from conversion.verify import Verification
 from schemas.bert_names import TIED
 from schemas.files import write_whole
 from schemas.manifest import join
@@ -28,6 +29,7 @@ def describe(
             "name": source.name,
             "naming": source.naming,
             "step": source.step,
+            "moving_averages": source.use_ema,
             "fingerprint": source.fingerprint,
         },
         "config": source.config.to_dict(),
@@ -56,10 +58,11 @@ def describe(
 
 def describe_verification(verification: Verification, los_pooling: LosPooling) -> dict[str, Any]:
     """The report's section on parity. An error that is no finite number stands as null."""
+    agreement = verification.agreement
     return {
-        "passed": not verification.failed,
-        "tolerance": TOLERANCE,
-        "max_abs_error": _finite(verification.errors),
+        "passed": not agreement.failed,
+        "max_abs_error": _finite(agreement.differences),
+        "limits": dict(agreement.limits),
         "bfloat16_max_abs_error": _finite(verification.bfloat16_errors),
         "los_errors_are": "per real token" if los_pooling == "sum" else "absolute",
         "erf_gelu_max_abs_difference": _finite(verification.erf_gelu_differences),
@@ -76,5 +79,5 @@ def write_report(folder: str, report: dict[str, Any]) -> None:
     write_whole(join(folder, REPORT_FILE), text.encode())
 
 
-def _finite(errors: dict[str, float]) -> dict[str, float | None]:
+def _finite(errors: Mapping[str, float]) -> dict[str, float | None]:
     return {name: error if math.isfinite(error) else None for name, error in errors.items()}

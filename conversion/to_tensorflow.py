@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +16,23 @@ from conversion.bundle import staged_folder
 from conversion.checkpoints.safetensors_file import read_safetensors
 from conversion.checkpoints.tf_checkpoint import read_tensorflow_checkpoint, write_tensorflow_checkpoint
 from conversion.errors import VerificationFailed
+from schemas.checkpoint import TENSORFLOW_MODEL_KIND as KIND
 from schemas.checkpoint import tensorflow_prefix
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, Manifest, describe_file, join, publish_manifest, read_manifest
-from schemas.model import CONFIG_FILE, WEIGHTS_FILE
+from schemas.model import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, read_model_tokens
 from schemas.model import KIND as MODEL_KIND
-from schemas.model_config import MAX_SEQ_LENGTH, BertConfig, read_bert_config, read_max_seq_length
+from schemas.model_config import (
+    MAX_SEQ_LENGTH,
+    TANH_GELU,
+    BertConfig,
+    read_bert_config,
+    read_max_seq_length,
+)
 from schemas.vocabulary import VOCAB_FILE
 
-KIND = "tensorflow_model"
 BERT_CONFIG_FILE = "bert_config.json"
-_TANH_GELU = ("gelu_pytorch_tanh", "gelu_new")
+_ERF_GELU = "gelu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +56,15 @@ def to_tensorflow(config: ToTensorflowConfig) -> str:
     with staged_folder(config.output, KIND) as staging:
         write_tensorflow_checkpoint(os.path.join(staging, prefix), variables)
         _check_equal(os.path.join(staging, prefix), variables)
-        # BERT's own code knows the tanh form by the name "gelu" only.
         length = read_max_seq_length(join(config.model, CONFIG_FILE), bert_config)
-        plain = {**bert_config.to_dict(), MAX_SEQ_LENGTH: length, "hidden_act": "gelu"}
+        # BERT's own code knows the tanh form by the name "gelu" only.
+        activation = "gelu" if bert_config.hidden_act == TANH_GELU else bert_config.hidden_act
+        plain = {**bert_config.to_dict(), MAX_SEQ_LENGTH: length, "hidden_act": activation}
         with open(os.path.join(staging, BERT_CONFIG_FILE), "w", encoding="utf-8") as stream:
             stream.write(json.dumps(plain, indent=2, sort_keys=True) + "\n")
-        if os.path.exists(join(config.model, VOCAB_FILE)):
-            shutil.copyfile(join(config.model, VOCAB_FILE), os.path.join(staging, VOCAB_FILE))
+        if any(os.path.exists(join(config.model, name)) for name in (VOCAB_FILE, TOKENIZER_FILE)):
+            with open(os.path.join(staging, VOCAB_FILE), "w", encoding="utf-8") as stream:
+                stream.write("\n".join(read_model_tokens(config.model)) + "\n")
         files = tuple(describe_file(staging, name, 0) for name in sorted(os.listdir(staging)))
         inputs = {"model": manifest.fingerprint} if manifest else {}
         publish_manifest(staging, Manifest(kind=KIND, inputs=inputs, files=files, details={"step": step}))
@@ -73,16 +80,16 @@ def _manifest_of(model: str) -> Manifest | None:
 
 def _read_config(model: str) -> BertConfig:
     uri = join(model, CONFIG_FILE)
-    bert_config = read_bert_config(uri)
     with open(uri, encoding="utf-8") as stream:
-        stated = json.load(stream).get("hidden_act")
-    if stated not in _TANH_GELU:
+        stated = json.load(stream).get("hidden_act", _ERF_GELU)
+    if stated == _ERF_GELU:
         raise ContractError(
             f"{uri} states hidden_act {stated}",
-            f"BERT's TensorFlow code computes the tanh form of GELU ({' or '.join(_TANH_GELU)})",
+            "that is the erf form of GELU in transformers, and BERT's TensorFlow code computes the tanh form "
+            f"({TANH_GELU})",
             "only a model of that form can go back to TensorFlow",
         )
-    return bert_config
+    return read_bert_config(uri)
 
 
 def _check_equal(prefix: str, variables: dict[str, np.ndarray]) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,24 +15,25 @@ import numpy as np
 from conversion.checkpoints.source import Source
 from conversion.errors import VerificationFailed
 from conversion.patients.sample_patients import make_inputs, random_patients, real_patients
-from conversion.proof.forward import BFLOAT16, ERF_GELU, FLOAT32, VARIANTS
+from conversion.proof.agreement import RULE, Agreement, compare, largest_differences, real_values
+from conversion.proof.forward import BFLOAT16, ERF_GELU, FLOAT32, FLOAT64, variants_of
 from conversion.proof.processes import run_command, run_module
-from schemas.model_config import LosPooling
 
-TOLERANCE = 2e-5
-"""Largest absolute error of any value, in float32."""
 SOURCE_COMMAND = (sys.executable, "-m", "trainer", "forward")
 """Runs a checkpoint with the trainer's own graph: a process, as the packages share no code."""
-_PER_POSITION = ("embeddings", "layer_", "sequence_output")
 _SEED = 20201001
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What the comparison found: output → largest absolute difference, as largest_errors measures it."""
+    """What the comparison found: of float32 against its limits, and the differences of two other variants.
 
-    errors: dict[str, float]
+    bfloat16_errors, erf_gelu_differences: output → largest absolute difference; the latter is empty for a
+    network without GELU.
+    """
+
+    agreement: Agreement
     bfloat16_errors: dict[str, float]
     erf_gelu_differences: dict[str, float]
     num_random_patients: int
@@ -40,18 +41,12 @@ class Verification:
     num_codes: int
     seconds: float
 
-    @property
-    def failed(self) -> dict[str, float]:
-        """Outputs whose error is above the tolerance, or is no number."""
-        return {name: error for name, error in self.errors.items() if not error <= TOLERANCE}
-
     def check(self, where: str) -> None:
         """Raises VerificationFailed, naming every output that differs."""
-        if self.failed:
-            worst = ", ".join(f"{name} {error:.2e}" for name, error in self.failed.items())
+        if self.agreement.failed:
             raise VerificationFailed(
-                f"{where} differs from its checkpoint: {worst}",
-                f"no value may differ by more than {TOLERANCE:g} in float32",
+                f"{where} differs from its checkpoint: {self.agreement.failed_in_words()}",
+                RULE,
                 "no model folder is written; give the configuration that the checkpoint was trained with",
             )
 
@@ -75,51 +70,19 @@ def verify(
         inputs_path = os.path.join(scratch, "inputs.npz")
         np.savez(inputs_path, **inputs)
         expected = _run_source(source, inputs_path, scratch, source_command)
-        found = _run_target(model, inputs_path, scratch)
-    mask = inputs["attention_mask"].astype(bool)
-    errors = {
-        variant: largest_errors(expected, outputs, mask, source.config.los_pooling)
-        for variant, outputs in found.items()
-    }
+        found = _run_target(model, inputs_path, scratch, variants_of(source.config))
+    mask, pooling = inputs["attention_mask"].astype(bool), source.config.los_pooling
+    expected = real_values(expected, mask, pooling)
+    found = {variant: real_values(outputs, mask, pooling) for variant, outputs in found.items()}
     return Verification(
-        errors=errors[FLOAT32],
-        bfloat16_errors=errors[BFLOAT16],
-        erf_gelu_differences=errors[ERF_GELU],
+        agreement=compare(expected, found[FLOAT32], found[FLOAT64]),
+        bfloat16_errors=largest_differences(expected, found[BFLOAT16]),
+        erf_gelu_differences=largest_differences(expected, found.get(ERF_GELU, {})),
         num_random_patients=len(random),
         num_real_patients=len(real),
         num_codes=int(mask.sum()),
         seconds=time.monotonic() - started,
     )
-
-
-def largest_errors(
-    expected: Mapping[str, np.ndarray],
-    found: Mapping[str, np.ndarray],
-    attention_mask: np.ndarray,
-    los_pooling: LosPooling,
-) -> dict[str, float]:
-    """Output → largest absolute difference. attention_mask: (B, T), boolean.
-
-    Outputs by position (B, T, H) are compared over real tokens only. A prolonged-stay head that sums over T
-    tokens sums their rounding errors, too: its difference is given per real token, as a mean would have it.
-    Every found output is compared; one that the source lacks, or has in another shape, is infinitely wrong.
-    """
-    num_tokens = attention_mask.sum(axis=1)
-    errors = {}
-    for name, target in found.items():
-        source = expected.get(name)
-        if source is None or source.shape != target.shape:
-            errors[name] = float("inf")
-            continue
-        difference = np.abs(source.astype(np.float64) - target)
-        if name.startswith(_PER_POSITION):
-            difference = difference[attention_mask]
-        elif los_pooling == "sum" and name == "los_log_probs":
-            difference = difference / num_tokens[:, np.newaxis]
-        elif los_pooling == "sum" and name == "los_loss":
-            difference = difference / num_tokens.mean()
-        errors[name] = float(difference.max(initial=0.0))
-    return errors
 
 
 def _run_source(source: Source, inputs: str, scratch: str, command: Sequence[str]) -> dict[str, np.ndarray]:
@@ -134,13 +97,15 @@ def _run_source(source: Source, inputs: str, scratch: str, command: Sequence[str
     return _read(outputs)
 
 
-def _run_target(model: str, inputs: str, scratch: str) -> dict[str, dict[str, np.ndarray]]:
+def _run_target(
+    model: str, inputs: str, scratch: str, variants: Sequence[str]
+) -> dict[str, dict[str, np.ndarray]]:
     outputs = os.path.join(scratch, "target")
     arguments = ["forward", "--model", model, "--inputs", inputs, "--outputs", outputs]
     run_module(
-        "conversion", [*arguments, f"--variants=[{','.join(VARIANTS)}]"], "running the converted model"
+        "conversion", [*arguments, f"--variants=[{','.join(variants)}]"], "running the converted model"
     )
-    return {variant: _read(os.path.join(outputs, f"{variant}.npz")) for variant in VARIANTS}
+    return {variant: _read(os.path.join(outputs, f"{variant}.npz")) for variant in variants}
 
 
 def _read(path: str) -> dict[str, np.ndarray]:

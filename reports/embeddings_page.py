@@ -7,9 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
-import pyarrow.parquet as pq
 
 from reports import numbers
 from reports.environment import environment
@@ -18,7 +16,8 @@ from reports.svg import inline, picture
 from schemas.codes import SEPARATOR
 from schemas.embeddings import CODES_FILE, EMBEDDING, KIND
 from schemas.icd_chapters import CHAPTERS, OTHER, chapter_of
-from schemas.manifest import Manifest, join, read_manifest
+from schemas.manifest import Manifest, read_manifest
+from schemas.parquet import open_named_parquet
 
 TEMPLATE = "embeddings.html.j2"
 MOST_COMPARED = 4_000
@@ -46,7 +45,7 @@ class Kinship:
 def render_embeddings(uri: str) -> str:
     """The page of an embeddings folder, as HTML. Raises ContractError."""
     manifest = read_manifest(uri, KIND)
-    codes = read_codes(uri)
+    codes = read_codes(uri, manifest)
     places, explained = principal_plane(codes.vectors)
     counts = Counter(codes.chapters.tolist())
     return (
@@ -64,11 +63,9 @@ def render_embeddings(uri: str) -> str:
     )
 
 
-def read_codes(uri: str) -> Codes:
-    """The codes of the folder, special tokens left out."""
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    with filesystem.open(join(root, CODES_FILE), "rb") as stream:
-        table = pq.read_table(stream)
+def read_codes(uri: str, manifest: Manifest) -> Codes:
+    """The codes of the folder, special tokens left out. Raises ContractError."""
+    table = open_named_parquet(uri, manifest, CODES_FILE).read()
     tokens = table["token"].to_pylist()
     vectors = table[EMBEDDING].combine_chunks().flatten().to_numpy().reshape(len(tokens), -1)
     rows = [row for row, token in enumerate(tokens) if SEPARATOR in token]

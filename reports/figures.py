@@ -143,30 +143,41 @@ def length_histogram(
 
 @dataclass(frozen=True)
 class Difference:
-    """Largest absolute difference of one output, in float32 and in bfloat16 (None: not compared)."""
+    """Largest absolute difference of one output, in float32, with its limit, and in bfloat16 (None: not
+    compared)."""
 
     output: str
     float32: float
+    limit: float
     bfloat16: float | None
 
 
-def parity_bars(name: str, differences: Sequence[Difference], tolerance: float, alt: str) -> Markup:
-    """A wide bar for float32 and a thin one for bfloat16 per output, logarithmic, against the tolerance."""
-    shown = [d.float32 for d in differences] + [d.bfloat16 or 0 for d in differences]
-    floor = min(min(filter(None, shown), default=tolerance), tolerance) / 10
+def parity_bars(name: str, differences: Sequence[Difference], alt: str) -> Markup:
+    """A wide bar for float32 and a thin one for bfloat16 per output, logarithmic, against its limit."""
+    shown = [value for d in differences for value in (d.float32, d.limit, d.bfloat16 or 0)]
+    floor = min(filter(None, shown)) / 10
     with picture(_WIDE, 0.75 + 0.27 * len(differences)) as figure:
         axes = figure.subplots()
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         for place, difference in enumerate(differences):
-            colour = COLOURS["accent" if difference.float32 <= tolerance else "bad"]
+            colour = COLOURS["accent" if difference.float32 <= difference.limit else "bad"]
             axes.barh(place - 0.1, max(difference.float32, floor), height=0.5, color=colour)
             axes.barh(place + 0.27, max(difference.bfloat16 or 0, floor), height=0.16, color=COLOURS["muted"])
             text = scientific(difference.float32) if difference.float32 else "equal"
             axes.text(1.02, place, text, va="center", transform=axes.get_yaxis_transform())
-        axes.axvline(tolerance, color=COLOURS["baseline-1"], linestyle=LINE_STYLES["dashed"], linewidth=1.4)
+        limits = [difference.limit for difference in differences]
+        tops = [place - 0.5 for place in range(len(differences))]
+        axes.vlines(
+            limits,
+            tops,
+            [top + 1 for top in tops],
+            color=COLOURS["baseline-1"],
+            linestyle=LINE_STYLES["dashed"],
+            linewidth=1.4,
+        )
         axes.set_xscale("log")
-        axes.set_xlim(floor, max(tolerance, *shown) * 3)
+        axes.set_xlim(floor, max(shown) * 3)
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(_power_of_ten))

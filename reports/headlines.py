@@ -10,7 +10,7 @@ from typing import Any
 from reports.collect import Run
 from reports.flow import PATIENTS, balances, num_tokens
 from reports.numbers import NONE, count, number, scientific
-from reports.parity import Parity
+from reports.parity import Parity, readable
 from reports.patients import splits
 from reports.privacy import PatientCounts
 from reports.training import AGAINST_BASELINES, MODEL, SOURCES
@@ -105,11 +105,14 @@ def stay_tile(log: TrainingLog | None) -> Tile:
 
 
 def _conversion_tile(parity: Parity | None) -> Tile:
-    label = "Conversion, largest error"
+    label = "Conversion, worst error"
     if parity is None:
         return Tile(label, NONE, "not converted yet")
-    largest = "not a number" if parity.largest is None else scientific(parity.largest)
-    return Tile(label, largest, f"tolerance {scientific(parity.tolerance)}", ok=parity.ok)
+    if parity.worst is None:
+        return Tile(label, "not a number", "", ok=parity.ok)
+    output, difference = parity.worst
+    note = f"{readable(output)}, at most {scientific(parity.limits[output])}"
+    return Tile(label, scientific(difference), note, ok=parity.ok)
 
 
 def subtitle(run: Run) -> str:

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import fsspec
 import pyarrow
-import pyarrow.parquet
 
 from reports.collect import Run
 from schemas import vocabulary
 from schemas.histogram import power_of_two_bins, quantile
 from schemas.manifest import Manifest, join
+from schemas.parquet import open_named_parquet
 from schemas.sequences import SPLITS
 
 TOP_CODES = 20
@@ -111,12 +110,12 @@ def code_occurrences(run: Run) -> int:
 
 def _vocabulary_table(run: Run) -> pyarrow.Table:
     """vocabulary.parquet; empty when there is none."""
-    if run.manifest(vocabulary.KIND) is None:
+    manifest = run.manifest(vocabulary.KIND)
+    if manifest is None:
         return vocabulary.VOCABULARY.arrow.empty_table()
-    filesystem, path = fsspec.core.url_to_fs(join(run.uri, vocabulary.KIND, vocabulary.TABLE_FILE))
-    content = pyarrow.BufferReader(filesystem.cat_file(path))
+    table = open_named_parquet(join(run.uri, vocabulary.KIND), manifest, vocabulary.TABLE_FILE)
     # Without threads: one that Arrow has only just started may abort a process that ends at once.
-    return pyarrow.parquet.ParquetFile(content).read(use_threads=False)
+    return table.read(use_threads=False)
 
 
 def example_codes(run: Run) -> list[str]:

@@ -8,6 +8,7 @@ Source of the names: google-research/bert `modeling.py`, `run_pretraining.py` an
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -111,17 +112,28 @@ TIED: dict[str, str] = {
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
 
-# Variables of TensorFlow checkpoints that are no part of the model, with the reason shown in reports.
-_SLOTS = {ADAM_M: "Adam slot", ADAM_V: "Adam slot", "Adam": "Adam slot", "Adam_1": "Adam slot"}
-_BOOKKEEPING: tuple[tuple[str, str], ...] = (
+# What optimisers and training loops keep in TensorFlow checkpoints. A slot of a variable is a child of its
+# name, with its shape, whatever the optimiser calls it and whatever scope stands before it.
+MOVING_AVERAGES = ("ExponentialMovingAverage", "average")
+_SLOT_REASONS = {
+    **dict.fromkeys((ADAM_M, ADAM_V, "Adam", "Adam_1"), "Adam slot"),
+    **dict.fromkeys(MOVING_AVERAGES, "moving average"),
+}
+_OTHER_SLOT = "optimiser slot"
+# Counters: by name, and with no more than one value.
+_COUNTERS: tuple[tuple[str, str], ...] = (
     (GLOBAL_STEP, "step counter"),
-    (r"beta[12]_power", "Adam bookkeeping"),
+    (r"(.*/)?beta[12]_power(_\d+)?", "Adam bookkeeping"),
+    (r"(.*/)?Adam/(beta_[12]|decay|iter|iterations|lr)", "Adam bookkeeping"),
     (r"(.*/)?learning_rate", "learning rate"),
-    (r"current_loss_scale|good_steps|loss_scale/.*", "loss scaling"),
+    (r"(.*/)?(current_loss_scale|loss_scale|(num_)?(good|bad)_steps|batch_finite)", "loss scaling"),
+    (r"(.*/)?loss_scale/.*", "loss scaling"),
+    (r"(.*/)?(local_step|accum_steps|is_accum_step)", "gradient accumulation"),
     (r"save_counter/\.ATTRIBUTES/VARIABLE_VALUE|_CHECKPOINTABLE_OBJECT_GRAPH", "checkpoint bookkeeping"),
 )
 
-_VARIABLE = re.compile("|".join(re.escape(row.tensorflow).replace(r"\{\}", r"\d+") for row in TABLE))
+_VARIABLE = "|".join(re.escape(row.tensorflow).replace(r"\{\}", r"\d+") for row in TABLE)
+_SLOT = re.compile(rf"(?:.*/)?({_VARIABLE})/([^/]+)", re.DOTALL)
 
 
 def rows_for(num_layers: int) -> tuple[Row, ...]:
@@ -147,12 +159,32 @@ def transformers_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def ignored_reason(variable: str) -> str | None:
-    """Why a TensorFlow variable is no part of the model; None when it should be."""
-    base, _, slot = variable.rpartition("/")
-    if slot in _SLOTS and _VARIABLE.fullmatch(base):
-        return _SLOTS[slot]
-    return next((why for pattern, why in _BOOKKEEPING if re.fullmatch(pattern, variable)), None)
+def training_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """The variables of a TensorFlow checkpoint (name → shape) that are no part of the model → why.
+
+    A slot of a variable that the table does not know is not among them: it belongs to something that would be
+    lost. Nor is one of another shape than its variable.
+    """
+    found = {}
+    for name, shape in shapes.items():
+        slot = slot_of(name, shapes)
+        counter = next((why for pattern, why in _COUNTERS if re.fullmatch(pattern, name)), None)
+        if slot is not None:
+            found[name] = _SLOT_REASONS.get(slot[1], _OTHER_SLOT)
+        elif counter is not None and math.prod(shape) == 1:
+            found[name] = counter
+    return found
+
+
+def slot_of(name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, str] | None:
+    """The variable that this one is a slot of, and what the optimiser calls it; None where it is none.
+
+    shapes: those of a checkpoint's variables, by name. Of a variable that is missing there any shape will do.
+    """
+    match = _SLOT.fullmatch(name)
+    if match is None or tuple(shapes[name]) != tuple(shapes.get(match[1], shapes[name])):
+        return None
+    return match[1], match[2]
 
 
 def check_shapes(

@@ -26,11 +26,13 @@ import fsspec
 from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import NotPublished
 from schemas.files import names_in
-from schemas.manifest import Manifest, join, read_manifest
-from schemas.model_config import BertConfig, max_seq_length_of, read_bert_config
-from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
+from schemas.manifest import Manifest, join, read_manifest, read_small
+from schemas.model_config import BertConfig, max_seq_length_of, parse_bert_config
+from schemas.vocabulary import VOCAB_FILE, SpecialTokens, decode_vocab_txt, special_tokens_of
 
 KIND = "checkpoint"
+TENSORFLOW_MODEL_KIND = "tensorflow_model"
+"""A TensorFlow checkpoint without optimiser slots, in a folder with its bert_config.json."""
 CHECKPOINTS_FOLDER = "checkpoints"
 CONFIG_FILE = "config.json"
 TRAINING_STATE_FILE = "training_state.json"
@@ -72,18 +74,20 @@ class Checkpoint:
 
 
 def open_checkpoint(uri: str, *, verify: bool = False) -> Checkpoint:
-    """Read a checkpoint folder's description (not its weights). Raises ContractError."""
+    """Read a checkpoint folder's description (not its weights); of what it reads, the SHA-256 is compared.
+
+    verify: compare that of every file, the weights among them. Raises ContractError.
+    """
     manifest = read_manifest(uri, KIND, verify=verify)
     details = dict(manifest.details)
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    config = read_bert_config(join(uri, CONFIG_FILE))
+    config = parse_bert_config(read_small(uri, manifest, CONFIG_FILE), join(uri, CONFIG_FILE))
     return Checkpoint(
         uri=uri,
         step=details["step"],
         backend=details["backend"],
         config=config,
         max_seq_length=max_seq_length_of(details, config, uri),
-        tokens=parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE)),
+        tokens=decode_vocab_txt(read_small(uri, manifest, VOCAB_FILE), join(uri, VOCAB_FILE)),
         special=special_tokens_of(details, uri),
         vocabulary_fingerprint=details["vocabulary_fingerprint"],
         code_maps=read_code_maps(details, uri),

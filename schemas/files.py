@@ -6,7 +6,10 @@ fsspec's own `exists` and `isdir` answer False when the store fails (most driver
 
 from __future__ import annotations
 
+import os
+
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 
@@ -27,6 +30,16 @@ def names_in(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[str]:
     except _NOT_THERE:
         return []
     return [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
+
+
+def is_inside(filesystem: fsspec.AbstractFileSystem, folder: str, path: str) -> bool:
+    """Whether a path below a folder is still in it once links are followed. The folder may be a link itself.
+
+    Other than local file systems are taken to have no links.
+    """
+    if not isinstance(filesystem, LocalFileSystem):
+        return True
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
 
 
 def write_whole(uri: str, content: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,13 +16,17 @@ from typing import Any
 import fsspec
 
 from schemas.errors import ContractError, NotPublished
-from schemas.files import exists, write_whole
+from schemas.files import exists, is_inside, write_whole
+from schemas.manifest_forms import DETAILS, FILE, HEAD, PARTS, misfit
 
 MANIFEST_NAME = "manifest.json"
 VERSION = 1
 CREATED_BY = "medbert-lake 0.1.0"
+OTHER_CONTENT = "its SHA-256 is another"
 _CHUNK_BYTES = 8 << 20
 _MANY_FILES = 20
+_NAME = re.compile(r"[A-Za-z0-9_.=-]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -80,25 +85,15 @@ class Manifest:
         return json.dumps(self._plain() | {"fingerprint": self.fingerprint}, indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, kind: str, where: str) -> Manifest:
+    def from_json(cls, content: str | bytes, kind: str, where: str) -> Manifest:
         """Parse and check; `where` is the folder, for messages.
 
-        Raises ContractError when it is not JSON, of another kind or version, or was edited by hand.
+        Raises ContractError when it is not JSON, of another kind or version, was edited by hand, has a value
+        of another type (schemas.manifest_forms), or names a path that could lead out of the folder.
         """
-        try:
-            plain = json.loads(text)
-            stated = plain.pop("fingerprint")
-            known = {
-                name: plain.pop(name) for name in ("kind", "version", "created_by", "parameters", "inputs")
-            }
-            files = tuple(ManifestFile(**entry) for entry in plain.pop("files"))
-            counts = plain.pop("counts")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ContractError(
-                f"{where}/{MANIFEST_NAME} cannot be read ({type(error).__name__})",
-                "a manifest is the JSON object that the writing stage published",
-                "write the folder again",
-            ) from error
+        plain = _object(content, where)
+        known = {name: plain.pop(name) for name in HEAD}
+        stated = known.pop("fingerprint")
         if known["kind"] != kind:
             raise ContractError(
                 f"{where} holds {known['kind']}", f"this stage reads {kind}", f"give it a {kind} folder"
@@ -109,29 +104,90 @@ class Manifest:
                 f"this release reads version {VERSION}",
                 "write the folder again with this release, or read it with the release that wrote it",
             )
-        manifest = cls(**known, files=files, counts=counts, details=plain)
+        files = tuple(ManifestFile(**entry) for entry in known.pop("files"))
+        manifest = cls(**known, files=files, details=plain)
         if manifest.fingerprint != stated:
             raise ContractError(
-                f"{where}/{MANIFEST_NAME} states fingerprint {stated[:12]}… but its content has "
-                f"{manifest.fingerprint[:12]}…",
+                f"{where}/{MANIFEST_NAME} states fingerprint {stated[:12]!r}, but its content has "
+                f"{manifest.fingerprint[:12]}",
                 "a manifest is not edited by hand",
                 "write the folder again",
             )
-        for file in manifest.files:
-            if file.path.startswith("/") or ".." in file.path.split("/") or "://" in file.path:
-                raise ContractError(
-                    f"{where}/{MANIFEST_NAME} names the path {file.path}",
-                    "paths are relative and stay inside the folder",
-                    "write the folder again",
-                )
+        _check_files(files, where)
+        manifest._check_forms(where)
         return manifest
 
+    def _check_forms(self, where: str) -> None:
+        """Raises ContractError for values of another type than this kind's readers expect."""
+        of_kind = {name: getattr(self, name) for name in PARTS} | {"details": self.details}
+        for part, forms in DETAILS.get(self.kind, {}).items():
+            if wrong := misfit(of_kind[part], forms):
+                raise _other_type(where, wrong)
 
-def stated_kind(text: str) -> str | None:
+
+def _object(content: str | bytes, where: str) -> dict[str, Any]:
+    """A manifest as JSON has it, with the keys that all manifests have, of their types."""
+    try:
+        plain = json.loads(content.decode() if isinstance(content, bytes) else content)
+    except (ValueError, RecursionError) as error:
+        raise ContractError(
+            f"{where}/{MANIFEST_NAME} cannot be read ({type(error).__name__})",
+            "a manifest is the JSON object that the writing stage published",
+            "write the folder again",
+        ) from error
+    if wrong := misfit(plain, HEAD):
+        raise _other_type(where, wrong)
+    for entry in plain["files"]:
+        if wrong := misfit(entry, FILE, exact=True):
+            raise _other_type(where, f"in one of its files {wrong}")
+    return plain
+
+
+def _other_type(where: str, wrong: str) -> ContractError:
+    return ContractError(
+        f"{where}/{MANIFEST_NAME} cannot be read: {wrong}",
+        "a manifest is the JSON object that the writing stage published",
+        "write the folder again",
+    )
+
+
+def _check_files(files: tuple[ManifestFile, ...], where: str) -> None:
+    """Raises ContractError for paths that could lead elsewhere, and for numbers and sums that no file has."""
+    seen: set[str] = set()
+    for file in files:
+        if not is_plain_path(file.path):
+            raise ContractError(
+                f"{where}/{MANIFEST_NAME} names the path {file.path[:100]!r}",
+                "paths are relative and stay inside the folder: names of letters, digits, `_`, `-`, `.` and "
+                "`=` with `/` between them, none of which is `.` or `..`",
+                "write the folder again",
+            )
+        if file.path in seen or file.path == MANIFEST_NAME:
+            raise ContractError(
+                f"{where}/{MANIFEST_NAME} lists {file.path}" + (" twice" if file.path in seen else ""),
+                "a manifest lists each data file once, and not itself",
+                "write the folder again",
+            )
+        seen.add(file.path)
+        if file.rows < 0 or file.bytes < 0 or not _SHA256.fullmatch(file.sha256):
+            raise ContractError(
+                f"{where}/{MANIFEST_NAME} states {file.rows} rows, {file.bytes} bytes and the SHA-256 "
+                f"{file.sha256[:64]!r} of {file.path}",
+                "rows and bytes are 0 or more, and a SHA-256 is 64 hexadecimal digits",
+                "write the folder again",
+            )
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether a path may stand in a manifest: relative, within the folder, and the same to every reader."""
+    return all(_NAME.fullmatch(name) and name not in (".", "..") for name in path.split("/"))
+
+
+def stated_kind(content: str | bytes) -> str | None:
     """What a manifest says it is of, and nothing else checked; None where it does not say."""
     try:
-        kind = json.loads(text).get("kind")
-    except (ValueError, AttributeError):
+        kind = json.loads(content).get("kind")
+    except (ValueError, AttributeError, RecursionError):
         return None
     return kind if isinstance(kind, str) else None
 
@@ -153,14 +209,17 @@ def no_manifest(uri: str, kind: str) -> NotPublished:
 def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
     """Read and check a folder's manifest through fsspec: every file present and of its stated size.
 
-    verify: also compare each file's SHA-256 (reads every byte). Raises ContractError.
+    verify: also compare each file's SHA-256 (reads every byte). Without it, whoever opens a file compares its
+    SHA-256 then (`read_listed`, schemas.parquet). Raises ContractError.
     """
     filesystem, root = fsspec.core.url_to_fs(uri)
     try:
-        text = filesystem.cat_file(join(root, MANIFEST_NAME)).decode(errors="replace")  # refused below
-    except FileNotFoundError as error:
+        content = filesystem.cat_file(join(root, MANIFEST_NAME))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise no_manifest(uri, kind) from error
-    manifest = Manifest.from_json(text, kind, uri)
+    except IsADirectoryError as error:
+        raise _other_type(uri, "it is a folder") from error
+    manifest = Manifest.from_json(content, kind, uri)
     if len(manifest.files) > _MANY_FILES:
         # Drivers of remote stores remember what they listed, and then need not ask for each file's size.
         filesystem.invalidate_cache(root)
@@ -171,17 +230,79 @@ def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
 
 
 def check_file(uri: str, file: ManifestFile, *, verify: bool = False) -> None:
-    """Raises ContractError for a file that is missing, of another size or (with verify) of other content."""
+    """Raises ContractError for a file that is missing, not in the folder, of another size or (with verify) of
+    other content.
+    """
     filesystem, root = fsspec.core.url_to_fs(uri)
     path = join(root, file.path)
+    check_inside(uri, file)
     try:
-        size = filesystem.size(path)
-    except FileNotFoundError as error:
+        info = filesystem.info(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise damaged_file(uri, file, "it is missing") from error
-    if size != file.bytes:
-        raise damaged_file(uri, file, f"it has {size} bytes, not {file.bytes}")
+    if info["type"] != "file":
+        raise damaged_file(uri, file, "it is no file")
+    if info["size"] != file.bytes:
+        raise damaged_file(uri, file, f"it has {info['size']} bytes, not {file.bytes}")
     if verify and sha256_of(filesystem, path) != file.sha256:
-        raise damaged_file(uri, file, "its SHA-256 is another")
+        raise damaged_file(uri, file, OTHER_CONTENT)
+
+
+def check_inside(uri: str, file: ManifestFile, where: str | None = None) -> None:
+    """Raises ContractError for a path that leads out of the folder through a link.
+
+    where: the folder as messages name it; None: its URI.
+    """
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    if not is_inside(filesystem, root, join(root, file.path)):
+        raise ContractError(
+            f"{join(where or uri, file.path)} is a link that leads out of its folder",
+            "a folder's files are in the folder itself",
+            "copy the folder with what its links lead to (cp -rL), or run the stage that makes it",
+        )
+
+
+def check_content(uri: str, file: ManifestFile, content: bytes) -> None:
+    """Raises ContractError for content of a listed file that has another size or SHA-256."""
+    if len(content) != file.bytes:
+        raise damaged_file(uri, file, f"it has {len(content)} bytes, not {file.bytes}")
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise damaged_file(uri, file, OTHER_CONTENT)
+
+
+def read_listed(uri: str, file: ManifestFile, where: str | None = None) -> bytes:
+    """A listed file, whole, its SHA-256 compared with the manifest's.
+
+    What is hashed are the very bytes that are returned, so nothing can come between. where: the folder as
+    messages name it; None: its URI. Raises ContractError.
+    """
+    check_inside(uri, file, where)
+    filesystem, root = fsspec.core.url_to_fs(uri)
+    try:
+        content = filesystem.cat_file(join(root, file.path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise damaged_file(where or uri, file, "it is missing") from error
+    except IsADirectoryError as error:
+        raise damaged_file(where or uri, file, "it is no file") from error
+    check_content(where or uri, file, content)
+    return content
+
+
+def listed_file(uri: str, manifest: Manifest, path: str) -> ManifestFile:
+    """The entry of one file that a kind of folder always has. Raises ContractError where it is not listed."""
+    for file in manifest.files:
+        if file.path == path:
+            return file
+    raise ContractError(
+        f"{uri}/{MANIFEST_NAME} does not list {path}",
+        f"a {manifest.kind} folder has that file",
+        "write the folder again",
+    )
+
+
+def read_small(uri: str, manifest: Manifest, path: str) -> bytes:
+    """As `read_listed`, by its path."""
+    return read_listed(uri, listed_file(uri, manifest, path))
 
 
 def damaged_file(uri: str, file: ManifestFile, what: str) -> ContractError:

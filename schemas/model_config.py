@@ -18,6 +18,12 @@ MAX_SEQ_LENGTH = "max_seq_length"
 so whoever reads patients cuts them there, too. It stands beside BERT's own keys, and in the manifest of a
 checkpoint."""
 
+TANH_GELU = "gelu_pytorch_tanh"
+ACTIVATIONS = (TANH_GELU, "relu", "tanh", "linear")
+"""The activations that Google's BERT code can be set to, as transformers names them."""
+# "gelu" is the tanh form in BERT's TensorFlow code. gelu_new is the same in transformers.
+_OTHER_NAMES = {"gelu": TANH_GELU, "gelu_new": TANH_GELU, "": "linear"}
+
 # Each size with its smallest value: a network without layers is one of embeddings and heads.
 _SIZES = {
     "vocab_size": 1,
@@ -47,7 +53,7 @@ class BertConfig:
     num_hidden_layers: int = 6
     num_attention_heads: int = 6
     intermediate_size: int = 64
-    hidden_act: str = "gelu_pytorch_tanh"
+    hidden_act: str = TANH_GELU
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     max_position_embeddings: int = 512
@@ -64,6 +70,12 @@ class BertConfig:
                 f"hidden_size {self.hidden_size} with num_attention_heads {self.num_attention_heads}",
                 "the heads share the hidden size evenly",
                 "choose a hidden_size that is a multiple of num_attention_heads",
+            )
+        if self.hidden_act not in ACTIVATIONS:
+            raise ContractError(
+                f"hidden_act is {self.hidden_act[:40]}",
+                f"it is one of {', '.join(ACTIVATIONS)}, as in BERT's own code",
+                "a checkpoint that was trained with another activation can't be used here",
             )
         if self.los_pooling not in ("first", "mean", "sum"):
             raise ContractError(
@@ -95,15 +107,24 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
     """Read a `bert_config.json` (Google's, Med-BERT's or ours).
 
     BERT's TensorFlow code computes the tanh form of GELU under the name "gelu", so that name is read as
-    `gelu_pytorch_tanh`. Keys that we do not know are ignored. Raises ContractError.
+    `gelu_pytorch_tanh`, and no activation as `linear`. Keys that we do not know are ignored. Raises
+    ContractError.
     """
-    plain = _read_object(uri)
+    return _bert_config(read_object(uri), uri, los_pooling)
+
+
+def parse_bert_config(content: bytes, where: str) -> BertConfig:
+    """As read_bert_config, of the file's bytes."""
+    return _bert_config(_object(content, where), where)
+
+
+def _bert_config(plain: Mapping[str, Any], uri: str, los_pooling: LosPooling | None = None) -> BertConfig:
     known = {field.name for field in fields(BertConfig)}
     kept = {key: value for key, value in plain.items() if key in known}
     if "vocab_size" not in kept:
         raise ContractError(f"{uri} has no vocab_size", "bert_config.json states the sizes", "check the file")
-    if kept.get("hidden_act", "gelu") == "gelu":
-        kept["hidden_act"] = "gelu_pytorch_tanh"
+    stated = kept.get("hidden_act", TANH_GELU)
+    kept["hidden_act"] = _OTHER_NAMES.get(stated, stated) if isinstance(stated, str) else stated
     if los_pooling is not None:
         kept["los_pooling"] = los_pooling
     return BertConfig(**kept)
@@ -111,7 +132,7 @@ def read_bert_config(uri: str, *, los_pooling: LosPooling | None = None) -> Bert
 
 def read_max_seq_length(uri: str, config: BertConfig) -> int:
     """MAX_SEQ_LENGTH of the bert_config.json that `config` was read from. Raises ContractError."""
-    return max_seq_length_of(_read_object(uri), config, uri)
+    return max_seq_length_of(read_object(uri), config, uri)
 
 
 def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str) -> int:
@@ -126,15 +147,21 @@ def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str)
     return length
 
 
-def _read_object(uri: str) -> dict[str, Any]:
-    """Raises ContractError for what is no JSON object."""
+def read_object(uri: str) -> dict[str, Any]:
+    """A bert_config.json or config.json as it stands. Raises ContractError for what is no JSON object."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        plain = json.loads(filesystem.cat_file(path))
+        content = filesystem.cat_file(path)
     except FileNotFoundError as error:
         raise ContractError(
             f"{uri} does not exist", "a model has a bert_config.json", "check the path"
         ) from error
+    return _object(content, uri)
+
+
+def _object(content: bytes, uri: str) -> dict[str, Any]:
+    try:
+        plain = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ContractError(
             f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file"

@@ -11,10 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-import fsspec
-
 from schemas.errors import ContractError
-from schemas.manifest import Manifest, join, read_manifest
+from schemas.manifest import Manifest, read_manifest, read_small
 
 KIND = "profile"
 PROFILE_FILE = "profile.json"
@@ -98,10 +96,10 @@ class Profile:
         return json.dumps(plain, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> Profile:
+    def from_json(cls, content: str | bytes, where: str) -> Profile:
         """Raises ContractError when it is not what `to_json` writes."""
         try:
-            plain = json.loads(text)
+            plain = json.loads(content)
             if plain.pop("format") != FORMAT:
                 raise ValueError("another format")
             plain["months"] = {name: Month(**month) for name, month in sorted(plain["months"].items())}
@@ -140,6 +138,5 @@ def _histogram(plain: dict | None) -> Histogram | None:
 
 def read_profile(uri: str) -> tuple[Profile, Manifest]:
     """A profile's folder. Raises ContractError for one that is unfinished, damaged, or of another kind."""
-    manifest = read_manifest(uri, KIND, verify=True)
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    return Profile.from_json(filesystem.cat_file(join(root, PROFILE_FILE)).decode(), uri), manifest
+    manifest = read_manifest(uri, KIND)
+    return Profile.from_json(read_small(uri, manifest, PROFILE_FILE), uri), manifest

@@ -17,11 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
-
 from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import ContractError
-from schemas.manifest import Manifest, join, read_manifest
+from schemas.manifest import Manifest, join, read_manifest, read_small
 from schemas.table import Column, TableSchema
 
 KIND = "vocabulary"
@@ -81,8 +79,12 @@ class Vocabulary:
 
 
 def parse_vocab_txt(text: str, where: str) -> tuple[str, ...]:
-    """The tokens of a vocab.txt, checked: no empty line, no token twice. Raises ContractError."""
-    tokens = tuple(text.removesuffix("\n").split("\n"))
+    """The tokens of a vocab.txt, checked: no empty line, no token twice. Raises ContractError.
+
+    The ends of lines may be those of Windows, and a byte order mark may stand before the first.
+    """
+    lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
+    tokens = tuple(line.removesuffix("\r") for line in lines)
     if "" in tokens:
         raise ContractError(
             f"{where} line {tokens.index('') + 1} is empty",
@@ -96,6 +98,17 @@ def parse_vocab_txt(text: str, where: str) -> tuple[str, ...]:
             f"{where} lists {twice} twice", "a token has one id", "write the vocabulary again"
         )
     return tokens
+
+
+def decode_vocab_txt(content: bytes, where: str) -> tuple[str, ...]:
+    """As parse_vocab_txt, of the file's bytes."""
+    try:
+        return parse_vocab_txt(content.decode(), where)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ContractError(
+            f"{where} line {line} is not text in UTF-8", "every line is a token", "write the vocabulary again"
+        ) from error
 
 
 def special_tokens_of(details: dict[str, Any], where: str) -> SpecialTokens:
@@ -127,10 +140,9 @@ def size_when(manifest: Manifest, size: int, fingerprint: str) -> int | None:
 
 
 def read_vocabulary(uri: str) -> Vocabulary:
-    """Read a vocabulary folder through fsspec. Raises ContractError."""
+    """Read a vocabulary folder through fsspec, vocab.txt by its SHA-256. Raises ContractError."""
     manifest: Manifest = read_manifest(uri, KIND)
-    filesystem, root = fsspec.core.url_to_fs(uri)
-    tokens = parse_vocab_txt(filesystem.cat_file(join(root, VOCAB_FILE)).decode(), join(uri, VOCAB_FILE))
+    tokens = decode_vocab_txt(read_small(uri, manifest, VOCAB_FILE), join(uri, VOCAB_FILE))
     details = dict(manifest.details)
     special = special_tokens_of(details, uri)
     return Vocabulary(tokens, special, manifest.fingerprint, read_code_maps(details, uri))

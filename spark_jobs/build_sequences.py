@@ -18,6 +18,7 @@ from spark_jobs.files.publish import Published, Target, publish, start_output, w
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.refresh_sequences import refresh
 from spark_jobs.transforms.sequences import columns_needed
+from spark_jobs.worker_errors import errors_of_workers
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class BuildSequences:
     refresh: bool = False
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: BuildSequences) -> None:
     check_positive(min_codes=config.min_codes, num_partitions=config.num_partitions)
     check_choice("visits", [config.visits], tuple(VISIT_RULES))

@@ -24,6 +24,7 @@ from spark_jobs.files.replacing import start_next, take_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.vocabularies import import_vocabulary, read_tokens, write_vocabulary
 from spark_jobs.vocabulary_counting import count_vocabulary, extend_vocabulary
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 DEFAULT_SALT = "medbert-lake"
@@ -55,6 +56,7 @@ class BuildVocabulary:
     export_types: str | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: BuildVocabulary) -> None:
     _check(config)
     if config.extend:

@@ -19,6 +19,7 @@ from spark_jobs.generator.arrow import MOST_PATIENTS
 from spark_jobs.generator.block import Plan
 from spark_jobs.generator.frames import NUM_DIAGNOSES, claims_frame, patients_frame
 from spark_jobs.generator.model_file import read_disease_model
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class GenerateClaims:
     disease_model: str | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: GenerateClaims) -> None:
     _check(config)
     model = read_disease_model(config.disease_model)

@@ -46,10 +46,12 @@ from spark_jobs.transforms.diagnoses import (
 )
 from spark_jobs.transforms.layout import SORTED_BY, num_partitions_for
 from spark_jobs.transforms.subset import find_subset
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
     check_positive(num_partitions=config.num_partitions, max_patients=config.max_patients)

@@ -19,7 +19,8 @@ from schemas.small_cells import in_words, publishable
 from spark_jobs.checks import check_choice, checked
 from spark_jobs.code_maps import CodeMap, read_gem, read_two_columns
 from spark_jobs.config import run_job
-from spark_jobs.files.publish import publish, read_published, read_table, start_output, write_parquet
+from spark_jobs.files.listed_tables import read_table
+from spark_jobs.files.publish import publish, read_published, start_output, write_parquet
 from spark_jobs.transforms.code_maps import (
     IN_ALL,
     OTHER_SYSTEM,
@@ -30,6 +31,7 @@ from spark_jobs.transforms.code_maps import (
     report,
     shares,
 )
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class MapCodes:
     roll_up_to: str | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: MapCodes) -> None:
     _check(config)
     config = _with_system_names(config)

@@ -17,13 +17,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas.batches import num_batches, num_partitions_of
 from schemas.diagnoses import PATIENT_ID
-from schemas.manifest import ManifestFile, join
+from schemas.manifest import ManifestFile
 from schemas.rules import check_diagnoses
 from schemas.shards import part_number
 from spark_jobs.files.diagnosis_files import KEYS, read_rows
+from spark_jobs.files.listed_tables import ListedFile, listed_files
 from spark_jobs.files.part_files import this_partition
 from spark_jobs.files.publish import Published
-from spark_jobs.files.storage import Folder
 from spark_jobs.grouping import groups_of, numbers_in, task_numbers
 from spark_jobs.transforms.codes import numbers_of
 from spark_jobs.transforms.layout import partitions_of_patients
@@ -38,7 +38,7 @@ _ROWS_PER_TASK = 500_000
 class DiagnosisFile:
     """One file. is_new: whether it is one of those that the caller calls new."""
 
-    uri: str
+    listed: ListedFile
     is_new: bool = False
 
 
@@ -85,8 +85,8 @@ def patient_partitions(
     num_partitions: None makes each file a partition, where files hold whole patients. columns: of rows that
     are sent. new_files: of the source.
     """
-    root, manifest, new = Folder(spark, source.uri).qualified, source.manifest, set(new_files)
-    found = {file: DiagnosisFile(join(root, file.path), file in new) for file in manifest.files}
+    manifest, new = source.manifest, set(new_files)
+    found = {of.file: DiagnosisFile(of, of.file in new) for of in listed_files(spark, source)}
     if num_partitions is None:
         return task_numbers(spark, len(found)), PatientPartitions(
             tuple((file,) for file in found.values()), False
@@ -118,7 +118,7 @@ def _sent(
 
     def read(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for file in (file for number in numbers_in(numbers) for file in tasks[number]):
-            for rows in read_rows(file.uri, columns, where):
+            for rows in read_rows(file.listed, columns):
                 check_diagnoses(rows, where)
                 partitions = partitions_of_patients(rows[PATIENT_ID], num_partitions)
                 is_new = pa.repeat(file.is_new, rows.num_rows)

@@ -45,9 +45,9 @@ class PatientRows:
     def _read(self, partition: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         here = self.partitions.here(partition)
         if here.sent is None and len(here.files) == 1:
-            yield from read_rows(here.files[0].uri, self.columns, self.where, (CODE,))
+            yield from read_rows(here.files[0].listed, self.columns, (CODE,))
             return
-        rows = [batch for file in here.files for batch in read_rows(file.uri, self.columns, self.where)]
+        rows = [batch for file in here.files for batch in read_rows(file.listed, self.columns)]
         if here.sent is not None:
             rows.append(here.sent.select(list(self.columns)))
         if rows:

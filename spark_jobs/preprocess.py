@@ -27,6 +27,7 @@ from spark_jobs.files.replacing import take_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import NOW
 from spark_jobs.ingest_options import IngestClaims
+from spark_jobs.worker_errors import errors_of_workers
 from spark_jobs.write_shards import WriteShards
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Preprocess:
     shards: WriteShards | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: Preprocess) -> None:
     codes, patients, follows = config.vocabulary, config.sequences, config.ingest.follow
     if follows:

@@ -20,7 +20,8 @@ from schemas.profile import Profile, Rejects
 from schemas.rules import check_claims, check_sequences, check_shards
 from spark_jobs.checks import check_built_with, checked
 from spark_jobs.config import run_job
-from spark_jobs.files.publish import Published, publish, read_published, read_table, start_output, write_file
+from spark_jobs.files.listed_tables import read_table
+from spark_jobs.files.publish import Published, publish, read_published, start_output, write_file
 from spark_jobs.files.storage import Folder
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.profiles import MOST_SHAPES, profile_of, profile_of_vocabulary, rejects
@@ -55,14 +56,14 @@ class ProfileStage:
     reference: str | None = None
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: ProfileStage) -> None:
     source = read_published(spark, config.input, _kind(spark, config.input))
     if config.reference:
         _check_reference(spark, config.reference, config.output)
     inputs = filter(None, (config.input, config.vocabulary, config.rejected))
     output = start_output(spark, config.output, inputs)
-    with errors_of_workers():
-        found = _PROFILERS[source.manifest.kind](spark, source, config)
+    found = _PROFILERS[source.manifest.kind](spark, source, config)
     content = found.to_json().encode()
     files = (write_file(output, profile.PROFILE_FILE, content, 1),)
     publish(output, Manifest(profile.KIND, {}, {source.manifest.kind: source.manifest.fingerprint}, files))
@@ -152,7 +153,7 @@ def _kind(spark: SparkSession, uri: str) -> str:
     folder = Folder(spark, uri)
     if not folder.exists(MANIFEST_NAME):
         raise no_manifest(uri, "stage's")
-    kind = stated_kind(folder.read_bytes(MANIFEST_NAME).decode(errors="replace"))
+    kind = stated_kind(folder.read_bytes(MANIFEST_NAME))
     if kind not in _PROFILERS:
         raise ContractError(
             f"{uri} holds {kind or 'no readable manifest'}",

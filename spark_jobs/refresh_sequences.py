@@ -21,9 +21,11 @@ from schemas.manifest import Manifest, ManifestFile
 from schemas.sequences import KIND, SEQUENCES
 from schemas.vocabulary import size_when
 from spark_jobs.assembling import Inputs, assembling_task, check_counts, patients_of
+from spark_jobs.files.listed_tables import listed_files
 from spark_jobs.files.part_files import MAX
 from spark_jobs.files.publish import Published, Target, Written, publish, read_published, write_parts
 from spark_jobs.files.replacing import publish_over, start_next, take_over
+from spark_jobs.files.sequence_files import SequenceFile
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.merge_sequences import MergeSequences, OldFiles
 from spark_jobs.patient_partitions import patient_partitions
@@ -82,8 +84,8 @@ def _write(
     now = assembling_task(inputs, parameters, as_they_are, target.folder.uri)
     was = assembling_task(inputs, parameters, as_they_are, old.uri, news.num_old)
     appended = frozenset(inputs.tokens[news.num_old :])
-    paths = frozenset(file.path for file in old.manifest.files)
-    old_files = OldFiles(old.uri, Folder(spark, old.uri).qualified, paths, num_partitions)
+    files = {of.file.path: SequenceFile(of) for of in listed_files(spark, old)}
+    old_files = OldFiles(old.uri, files, num_partitions)
     task = MergeSequences(now, was, partitions, columns, appended, old_files)
     return write_parts(frame, {KIND: target}, task)
 

@@ -30,6 +30,8 @@ SETTINGS = {
     # before these settings are read, and what it left in the cache would write them.)
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "spark.hadoop.fs.file.impl.disable.cache": "true",
+    # Parquet of any origin that has checksums of its pages is read by them.
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # NumPy's cost is per batch: a batch of the default 10,000 rows has only some 400 patients.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
 }

@@ -13,14 +13,16 @@ from pyspark.sql import SparkSession
 from schemas.errors import ContractError
 from schemas.manifest import ManifestFile, join
 from schemas.medbert_types import MAX_BYTES, import_types, parse_types
+from schemas.parquet import WRITE_OPTIONS
 from schemas.vocabulary import (
     TABLE_FILE,
     VOCAB_FILE,
     SpecialTokens,
+    decode_vocab_txt,
     parse_vocab_txt,
     special_tokens_of,
 )  # fmt: skip
-from spark_jobs.files.publish import Published, write_file
+from spark_jobs.files.publish import Published, read_file, write_file
 from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.vocabulary import number_codes
 
@@ -76,7 +78,7 @@ def write_vocabulary(folder: Folder, made: NewVocabulary) -> list[ManifestFile]:
     text = "".join(f"{token}\n" for token in made.tokens)
     parse_vocab_txt(text, VOCAB_FILE)
     sink = pa.BufferOutputStream()
-    pq.write_table(made.table, sink, compression="zstd")
+    pq.write_table(made.table, sink, compression="zstd", **WRITE_OPTIONS)
     return [
         write_file(folder, VOCAB_FILE, text.encode(), len(made.tokens)),
         write_file(folder, TABLE_FILE, sink.getvalue().to_pybytes(), len(made.tokens)),
@@ -85,7 +87,5 @@ def write_vocabulary(folder: Folder, made: NewVocabulary) -> list[ManifestFile]:
 
 def read_tokens(spark: SparkSession, source: Published) -> tuple[tuple[str, ...], SpecialTokens]:
     """A published vocabulary's tokens by id, and its special tokens. Raises ContractError."""
-    text = Folder(spark, source.uri).read_bytes(VOCAB_FILE).decode()
-    return parse_vocab_txt(text, join(source.uri, VOCAB_FILE)), special_tokens_of(
-        dict(source.manifest.details), source.uri
-    )
+    tokens = decode_vocab_txt(read_file(spark, source, VOCAB_FILE), join(source.uri, VOCAB_FILE))
+    return tokens, special_tokens_of(dict(source.manifest.details), source.uri)

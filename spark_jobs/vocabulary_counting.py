@@ -19,7 +19,6 @@ from spark_jobs.growth.vocabulary_since import count_since
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.transforms.vocabulary import NO_MINIMUM, count_batch, count_codes, number_codes
 from spark_jobs.vocabularies import NewVocabulary, read_tokens
-from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +91,7 @@ def _count(spark: SparkSession, source: Published, salt: str, min_patients: int)
         for rows in patient_rows.batches(partition):
             yield count_batch(rows, salt, only_training)
 
-    with errors_of_workers():
-        return count_codes(frame, num_partitions or len(source.manifest.files), count).toArrow()
+    return count_codes(frame, num_partitions or len(source.manifest.files), count).toArrow()
 
 
 def _enough(counted: pa.Table, min_patients: int) -> pa.ChunkedArray:

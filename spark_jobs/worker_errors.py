@@ -16,7 +16,7 @@ _RAISED = re.compile(r"schemas\.errors\.ContractError: (.+)\. Rule: (.+)\. Remed
 
 @contextmanager
 def errors_of_workers() -> Iterator[None]:
-    """Around an action whose tasks check contracts: raises their ContractError; any other error as it is."""
+    """Around each job: raises a ContractError of its tasks as such; any other error as it is."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:

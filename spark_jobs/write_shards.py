@@ -35,6 +35,7 @@ from spark_jobs.transforms.shuffle import (
     to_shards,
 )
 from spark_jobs.vocabularies import read_tokens
+from spark_jobs.worker_errors import errors_of_workers
 
 log = logging.getLogger(__name__)
 CONTENT_OPTIONS = ("formats", "rows_per_shard", "min_shards", "seed")
@@ -64,6 +65,7 @@ class WriteShards:
     seed: int = 0
 
 
+@errors_of_workers()
 def main(spark: SparkSession, config: WriteShards) -> None:
     check_positive(rows_per_shard=config.rows_per_shard, min_shards=config.min_shards)
     check_choice("formats", config.formats, FORMATS)

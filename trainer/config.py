@@ -158,7 +158,7 @@ class PretrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     init_checkpoint: str | None = None
     """Start from these weights: a TensorFlow checkpoint prefix, a checkpoint folder of this backend, or
-    (PyTorch) a model folder that the conversion wrote."""
+    (PyTorch) a model folder that the conversion or transformers wrote, with its tokenizer."""
     detect_anomaly: bool = False
     """After a step that gave a value that is not finite, run it again, slowly, to name the operation."""
     profile_steps: int = 0

@@ -13,11 +13,13 @@ import fsspec
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.files import exists, write_whole
-from schemas.manifest import is_published, join
-from schemas.model import TOKENIZER_FILE
-from schemas.model_config import BertConfig
+from schemas.manifest import is_published, join, read_manifest
+from schemas.model import CONFIG_FILE as MODEL_CONFIG_FILE
+from schemas.model import KIND as MODEL_KIND
+from schemas.model import TOKENIZER_FILE, read_model_tokens
+from schemas.model_config import BertConfig, read_object
 from schemas.training_log import CONFIG_FILE
-from schemas.vocabulary import VOCAB_FILE, Vocabulary, parse_vocab_txt, read_vocabulary
+from schemas.vocabulary import Vocabulary, read_vocabulary
 from trainer.backends import backend_maker, make_tracer
 from trainer.config import DataConfig, OptimizerConfig, PretrainConfig
 from trainer.core.backend import Backend
@@ -183,9 +185,12 @@ def _load_initial_weights(run: Run) -> None:
     if source is None:
         return
     if reading(source, lambda: _is_model_folder(source)):
+        if reading(source, lambda: is_published(source)):
+            reading(source, lambda: read_manifest(source, MODEL_KIND, verify=True))
         _check_tokens(source, run.vocabulary)
+        reading(source, lambda: _check_network(source, run.model))
     elif reading(source, lambda: is_published(source)):
-        checkpoint = open_checkpoint(source)
+        checkpoint = reading(source, lambda: open_checkpoint(source, verify=True))
         if checkpoint.vocabulary_fingerprint != run.vocabulary.fingerprint:
             raise ContractError(
                 f"{source} was trained with vocabulary {checkpoint.vocabulary_fingerprint[:12]}…, "
@@ -193,6 +198,7 @@ def _load_initial_weights(run: Run) -> None:
                 "a model's ids mean the codes of its own vocabulary",
                 "write the shards with the checkpoint's vocabulary, or start without init_checkpoint",
             )
+        reading(source, lambda: _check_network(source, run.model))
     reading(source, lambda: run.backend.load_weights(source))
     LOG.info("starting from the weights of %s", source)
 
@@ -205,15 +211,30 @@ def _is_model_folder(source: str) -> bool:
 
 def _check_tokens(model: str, vocabulary: Vocabulary) -> None:
     """Raises ContractError for a model folder of other tokens."""
-    filesystem, root = fsspec.core.url_to_fs(model)
-    text = filesystem.cat_file(join(root, VOCAB_FILE)).decode()
-    if parse_vocab_txt(text, join(model, VOCAB_FILE)) != vocabulary.tokens:
+    if reading(model, lambda: read_model_tokens(model)) != vocabulary.tokens:
         raise ContractError(
             f"{model} has other tokens than the vocabulary of the shards",
             "a model's ids mean the codes of its own vocabulary",
             "extend the vocabulary (make vocabulary EXTEND=…), write the shards with that, and extend "
             "the model by it (make extend-vocabulary)",
         )
+
+
+def _check_network(source: str, model: BertConfig) -> None:
+    """Refuse weights of a network that computes otherwise, though its shapes are the same.
+
+    source: a folder with a config.json, transformers' or a checkpoint's; what it does not state is not
+    compared. Raises ContractError.
+    """
+    uri = join(source, MODEL_CONFIG_FILE)
+    stated, run = read_object(uri), model.to_dict()
+    for name in ("num_attention_heads", "hidden_act", "layer_norm_eps"):
+        if name in stated and stated[name] != run[name]:
+            raise ContractError(
+                f"{uri} states {name} {str(stated[name])[:40]}, and this run has {run[name]}",
+                "weights mean what they learnt only in the network that they were trained in",
+                f"give this run the same model (model.{name}), or start without init_checkpoint",
+            )
 
 
 def _write_config(config: PretrainConfig) -> None:

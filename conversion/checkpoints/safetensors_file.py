@@ -35,8 +35,13 @@ def read_header(path: str) -> tuple[dict[str, Any], int]:
 
 def write_safetensors(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to a local file, for transformers to load."""
-    from safetensors.numpy import save
-
     # The library's own save_file gives the file to its owner alone, which no umask asked for.
     with open(path, "wb") as stream:
-        stream.write(save(dict(arrays), metadata={"format": "pt"}))
+        stream.write(safetensors_bytes(arrays))
+
+
+def safetensors_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """What write_safetensors writes."""
+    from safetensors.numpy import save
+
+    return save(dict(arrays), metadata={"format": "pt"})

@@ -23,13 +23,14 @@ from conversion.tokens.vocabulary_source import ModelVocabulary, load_vocabulary
 from schemas.checkpoint import (
     CONFIG_FILE,
     TENSORFLOW,
+    TENSORFLOW_MODEL_KIND,
     TORCH_MODEL_FILE,
     latest_checkpoint,
     open_checkpoint,
     tensorflow_prefix,
 )
 from schemas.errors import ContractError
-from schemas.manifest import MANIFEST_NAME, join
+from schemas.manifest import MANIFEST_NAME, join, stated_kind
 from schemas.model_config import BertConfig, LosPooling, read_bert_config, read_max_seq_length
 
 _CONFIG_NAMES = ("bert_config.json", CONFIG_FILE)
@@ -40,7 +41,8 @@ class SourceOptions:
     """Which checkpoint, and what it does not say of itself."""
 
     checkpoint: str | None = None
-    """A TensorFlow checkpoint (`…/model.ckpt-300`, or its folder), or a checkpoint folder of this trainer."""
+    """A TensorFlow checkpoint (`…/model.ckpt-300`, one of its files, or its folder), or a checkpoint folder
+    of this trainer."""
     run: str | None = None
     """A run folder of this trainer, in place of `checkpoint`: its latest checkpoint is taken."""
     config: str | None = None
@@ -49,6 +51,8 @@ class SourceOptions:
     """Of a TensorFlow checkpoint: a vocabulary folder, a vocab.txt or a .types file; else placeholders."""
     los_pooling: LosPooling | None = None
     """What a TensorFlow checkpoint's prolonged-stay head reads; by default its configuration's, or first."""
+    use_ema: bool = False
+    """Of a TensorFlow checkpoint: take the moving averages of the weights in place of the weights."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,13 @@ class SourceWeights:
     """arrays: the variables by BERT's or transformers' name; ignored: those left unread, with the reason.
 
     num_renamed: variables that the checkpoint has under an odd name (conversion.checkpoints.variable_names).
+    as_stored: whether the trainer reads the same from the checkpoint.
     """
 
     arrays: Mapping[str, np.ndarray]
     ignored: dict[str, str] = field(default_factory=dict)
     num_renamed: int = 0
+    as_stored: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Source:
     path: what `trainer forward --checkpoint` is given. states_itself: path is a checkpoint folder of this
     trainer, with its configuration in it. prefix: of a TensorFlow checkpoint's files, else None.
     max_seq_length: see schemas.model_config.
-    fingerprint: the manifest's, or a SHA-256 of the files.
+    fingerprint: the manifest's, or a SHA-256 of the files. use_ema: see SourceOptions.
     """
 
     path: str
@@ -83,17 +89,19 @@ class Source:
     vocabulary: ModelVocabulary
     step: int | None
     fingerprint: str
+    use_ema: bool = False
 
     def read_weights(self) -> SourceWeights:
         """Read all variables. Raises ContractError."""
         if self.prefix is not None:
-            read = read_tensorflow_checkpoint(self.prefix)
-            return SourceWeights(read.variables, read.ignored, read.num_renamed)
+            read = read_tensorflow_checkpoint(self.prefix, use_ema=self.use_ema)
+            as_stored = not self.use_ema and read.num_renamed == 0
+            return SourceWeights(read.variables, read.ignored, read.num_renamed, as_stored)
         return SourceWeights(read_safetensors(join(self.path, TORCH_MODEL_FILE)))
 
     def plainly_named(self, weights: SourceWeights, scratch: str) -> Source:
-        """This source with a path that the trainer can run: a copy in `scratch` where names are odd."""
-        if not weights.num_renamed:
+        """This source with a path that the trainer can run: a copy in `scratch` where it is not as stored."""
+        if weights.as_stored:
             return self
         prefix = os.path.join(scratch, "plain", self.name)
         os.makedirs(os.path.dirname(prefix))
@@ -115,7 +123,10 @@ def open_source(options: SourceOptions, scratch: str) -> Source:
 def states_itself(options: SourceOptions) -> bool:
     """Whether the checkpoint is a folder of this trainer, which holds its configuration and vocabulary."""
     filesystem, root = fsspec.core.url_to_fs(_chosen_uri(options))
-    return filesystem.exists(join(root, MANIFEST_NAME))
+    manifest = join(root, MANIFEST_NAME)
+    if not filesystem.exists(manifest):
+        return False
+    return stated_kind(filesystem.cat_file(manifest).decode(errors="replace")) != TENSORFLOW_MODEL_KIND
 
 
 def _chosen_uri(options: SourceOptions) -> str:
@@ -139,11 +150,11 @@ def _chosen_uri(options: SourceOptions) -> str:
 
 
 def _open_own_folder(options: SourceOptions, folder: str) -> Source:
-    given = [f"--{name}" for name in ("config", "vocabulary") if getattr(options, name) is not None]
+    given = [f"--{name}" for name in ("config", "vocabulary", "use_ema") if getattr(options, name)]
     if given:
         raise ContractError(
             f"{' and '.join(given)} with the checkpoint folder {folder}",
-            "a checkpoint folder of this trainer holds its own configuration and vocabulary",
+            "a checkpoint folder of this trainer holds its own configuration and vocabulary, and no averages",
             f"leave out {' and '.join(given)}",
         )
     checkpoint = open_checkpoint(folder, verify=True)
@@ -195,6 +206,7 @@ def _open_tensorflow(options: SourceOptions, uri: str, scratch: str) -> Source:
         vocabulary=vocabulary,
         step=int(step[1]) if step else None,
         fingerprint=fingerprint_of_files(prefix),
+        use_ema=options.use_ema,
     )
 
 

@@ -2,27 +2,29 @@
 
 Child and converter exchange a safetensors file, so the converting process holds no framework, and a damaged
 checkpoint that aborts TensorFlow does not abort the conversion. The child is
-`python -m conversion.checkpoints.tf_checkpoint read|write PREFIX FOLDER`.
+`python -m conversion.checkpoints.tf_checkpoint read|read-averages|write PREFIX FOLDER`.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from glob import escape, glob
 from os.path import getsize
 from typing import Any
 
 import numpy as np
 
-from conversion.bert_map import ignored_reason
 from conversion.checkpoints.variable_names import plain_names
 from conversion.errors import ProcessFailed
 from conversion.proof.processes import run_module
+from schemas.bert_names import MOVING_AVERAGES, slot_of, training_state
 from schemas.errors import ContractError
 
 _ARRAYS = "variables.safetensors"
@@ -42,22 +44,26 @@ class TensorFlowCheckpoint:
     num_renamed: int = 0
 
 
-def read_tensorflow_checkpoint(prefix: str) -> TensorFlowCheckpoint:
+def read_tensorflow_checkpoint(prefix: str, *, use_ema: bool = False) -> TensorFlowCheckpoint:
     """Read the checkpoint whose files start with `prefix` (local), e.g. `run/model.ckpt-300`.
 
-    Raises ContractError when TensorFlow finds it damaged.
+    use_ema: of each variable its moving average is read in its place. Raises ContractError when TensorFlow
+    finds it damaged, and where a variable has no average.
     """
     from safetensors.numpy import load_file
 
     with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
         try:
-            run_module(_CHILD, ["read", prefix, folder], "reading the TensorFlow checkpoint")
+            command = "read-averages" if use_ema else "read"
+            run_module(_CHILD, [command, prefix, folder], "reading the TensorFlow checkpoint")
         except ProcessFailed as error:
             raise _damaged(prefix, str(error)) from error
         with open(f"{folder}/{_LISTING}", encoding="utf-8") as stream:
             listing = json.load(stream)
         if "damaged" in listing:
             raise _damaged(prefix, listing["damaged"])
+        if use_ema and listing["not_averaged"]:
+            raise _without_averages(prefix, listing["not_averaged"])
         variables = load_file(f"{folder}/{_ARRAYS}")
         return TensorFlowCheckpoint(variables, listing["ignored"], listing["num_renamed"])
 
@@ -79,6 +85,15 @@ def _damaged(prefix: str, what: str) -> ContractError:
     )
 
 
+def _without_averages(prefix: str, variables: list[str]) -> ContractError:
+    return ContractError(
+        f"{prefix} has no moving average of {len(variables)} variable(s), {variables[0]} among them",
+        "with --use_ema every variable is taken from its moving average "
+        f"(<variable>/{' or <variable>/'.join(MOVING_AVERAGES)})",
+        "leave out --use_ema",
+    )
+
+
 def _tensorflow() -> Any:
     """Without Keras, half of its start: asked for an older Keras that is not there, it loads none."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -87,7 +102,7 @@ def _tensorflow() -> Any:
     return tensorflow
 
 
-def _read_in_child(prefix: str, folder: str) -> None:
+def _read_in_child(prefix: str, folder: str, use_ema: bool = False) -> None:
     """The child's part: TensorFlow in, safetensors out."""
     from safetensors.numpy import save_file
 
@@ -96,19 +111,43 @@ def _read_in_child(prefix: str, folder: str) -> None:
     try:
         reader = tf.train.load_checkpoint(prefix)
         dtypes = reader.get_variable_to_dtype_map()
-        shapes = reader.get_variable_to_shape_map()
-        plain = plain_names(shapes)
-        ignored = {name: why for name in shapes if (why := ignored_reason(plain[name])) is not None}
-        wanted = sorted(shapes.keys() - ignored.keys())
-        _check_room(prefix, sum(_num_bytes(shapes[name], dtypes[name]) for name in wanted))
-        variables = {plain[name]: _plain(reader.get_tensor(name)) for name in wanted}
-        save_file(variables, f"{folder}/{_ARRAYS}")
-        listing = {"ignored": ignored, "num_renamed": sum(plain[name] != name for name in wanted)}
+        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+        stored = {plain: name for name, plain in plain_names(shapes).items()}
+        plain_shapes = {plain: shapes[name] for plain, name in stored.items()}
+        ignored = training_state(plain_shapes)
+        # BERT's name → the name of what is read for it.
+        wanted = {plain: name for plain, name in stored.items() if plain not in ignored}
+        listing = {"num_renamed": sum(plain != name for plain, name in wanted.items())}
+        if use_ema:
+            averages = _averages(plain_shapes)
+            listing["not_averaged"] = sorted(wanted.keys() - averages.keys())
+            ignored |= dict.fromkeys(wanted, "not averaged")
+            wanted = {variable: stored[average] for variable, average in averages.items()}
+            for average in averages.values():
+                del ignored[average]
+        listing["ignored"] = {stored[plain]: why for plain, why in ignored.items()}
+        _check_room(prefix, sum(_num_bytes(shapes[name], dtypes[name]) for name in wanted.values()))
+        save_file(
+            {plain: _plain(reader.get_tensor(name)) for plain, name in sorted(wanted.items())},
+            f"{folder}/{_ARRAYS}",
+        )
     except (tf.errors.OpError, RuntimeError, ValueError, TypeError, LookupError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
         listing = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}
     with open(f"{folder}/{_LISTING}", "w", encoding="utf-8") as stream:
         json.dump(listing, stream)
+
+
+def _averages(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """Variable → the name of its moving average. Raises ValueError where one has several."""
+    averages: dict[str, str] = {}
+    for name in shapes:
+        variable, slot = slot_of(name, shapes) or ("", "")
+        if slot in MOVING_AVERAGES:
+            if variable in averages:
+                raise ValueError(f"it has two moving averages of {variable}: {averages[variable]} and {name}")
+            averages[variable] = name
+    return averages
 
 
 def _write_in_child(prefix: str, folder: str) -> None:
@@ -125,12 +164,8 @@ def _write_in_child(prefix: str, folder: str) -> None:
     )
 
 
-def _num_bytes(shape: list[int], dtype: object) -> int:
-    size = getattr(dtype, "size", 0)  # strings and the like have none
-    count = 1
-    for dim in shape:
-        count *= dim
-    return count * size
+def _num_bytes(shape: tuple[int, ...], dtype: object) -> int:
+    return math.prod(shape) * getattr(dtype, "size", 0)  # strings and the like have none
 
 
 def _check_room(prefix: str, needed: int) -> None:
@@ -151,4 +186,9 @@ def _plain(value: object) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    {"read": _read_in_child, "write": _write_in_child}[sys.argv[1]](*sys.argv[2:])
+    _COMMANDS = {
+        "read": _read_in_child,
+        "read-averages": partial(_read_in_child, use_ema=True),
+        "write": _write_in_child,
+    }
+    _COMMANDS[sys.argv[1]](*sys.argv[2:])

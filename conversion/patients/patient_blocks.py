@@ -33,10 +33,10 @@ class Block:
 def blocks(patients: Patients, max_codes: int, pad_id: int, max_slots: int) -> Iterator[Block]:
     """Every patient with a code in one block, in blocks of at most max_slots slots or one patient.
 
-    Of a patient of more than max_codes the latest are kept, and the first visit of these has number 1, as in
-    training.
+    Of a patient of more than max_codes the latest are kept: see schemas.latest_codes.
     """
-    lengths = np.minimum(np.diff(patients.offsets), max_codes)
+    patients = patients.latest(max_codes)
+    lengths = np.diff(patients.offsets)
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     stop = len(order)
@@ -77,12 +77,11 @@ def blocks_for(model: ModelFolder, patients: Patients, max_slots: int) -> Iterat
 
 
 def _block(patients: Patients, rows: np.ndarray, lengths: np.ndarray, width: int, pad_id: int) -> Block:
-    starts = patients.offsets[rows + 1] - lengths
+    starts = patients.offsets[rows]
     real = np.arange(width) < lengths[:, np.newaxis]  # (B, T)
     source = (starts[:, np.newaxis] + np.arange(width))[real]
     input_ids = np.full(real.shape, pad_id, np.int64)
     visit_numbers = np.zeros(real.shape, np.int64)
     input_ids[real] = patients.token_ids[source]
-    before = patients.visit_numbers[starts] - 1
-    visit_numbers[real] = patients.visit_numbers[source] - np.repeat(before, lengths)
+    visit_numbers[real] = patients.visit_numbers[source]
     return Block(rows, input_ids, visit_numbers, lengths)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import fsspec
 import numpy as np
 
+from conversion.patients.patient_files import patients_of
 from conversion.tokens.vocabulary_source import ModelVocabulary
 from schemas.errors import ContractError
-from schemas.manifest import join
 from schemas.model_config import BertConfig
+from schemas.parquet import open_listed_parquet
 from schemas.shards import PARQUET, PROLONGED_LOS, TOKEN_IDS, VISIT_NUMBERS, read_shard_set
 from schemas.vocabulary import SpecialTokens
 
@@ -50,12 +51,10 @@ def random_patients(config: BertConfig, special: SpecialTokens, num_tokens: int,
 def real_patients(
     shards: str, config: BertConfig, vocabulary: ModelVocabulary, max_seq_length: int
 ) -> list[Patient]:
-    """The first patients of one split's Parquet shards, the latest codes of each, as in training.
+    """The first patients of one split's Parquet shards, the latest codes of each as in training.
 
     Raises ContractError where the shards are of another vocabulary, or there is no Parquet among them.
     """
-    import pyarrow.parquet as pq
-
     shard_set = read_shard_set(shards, PARQUET)
     stated = (shard_set.vocabulary_size, shard_set.vocabulary_fingerprint)
     # A vocabulary that came without its folder has no fingerprint to compare.
@@ -67,19 +66,28 @@ def real_patients(
             "shards and checkpoint share one vocabulary",
             "give shards written with the checkpoint's vocabulary",
         )
-    filesystem, root = fsspec.core.url_to_fs(shards)
     patients: list[Patient] = []
     for file in shard_set.files:
-        with filesystem.open(join(root, file.path), "rb") as stream:
+        with open_listed_parquet(shards, file) as parquet:
             columns = [TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS]
-            batch = next(pq.ParquetFile(stream).iter_batches(NUM_REAL - len(patients), columns=columns), None)
-        for row in batch.to_pylist() if batch is not None else ():
-            kept = slice(-max_seq_length, None)
-            visits = np.minimum(row[VISIT_NUMBERS][kept], config.type_vocab_size - 1)
-            patients.append(Patient(np.asarray(row[TOKEN_IDS][kept]), visits, row[PROLONGED_LOS]))
+            batch = next(parquet.iter_batches(NUM_REAL - len(patients), columns=columns), None)
+        if batch is not None:
+            patients += _latest(batch, config, max_seq_length)
         if len(patients) >= NUM_REAL:
             break
     return patients
+
+
+def _latest(batch: Any, config: BertConfig, max_seq_length: int) -> list[Patient]:
+    """The patients of an Arrow record batch of shards, cut as in training.
+
+    Visit numbers that the model does not have become its last one: what is compared needs some number.
+    """
+    latest = patients_of(batch).latest(max_seq_length)
+    visits = np.minimum(latest.visit_numbers, config.type_vocab_size - 1)
+    ends, prolonged_los = latest.offsets[1:-1], batch[PROLONGED_LOS].to_pylist()
+    rows = zip(np.split(latest.token_ids, ends), np.split(visits, ends), prolonged_los, strict=True)
+    return [Patient(*row) for row in rows]
 
 
 def make_inputs(patients: list[Patient], special: SpecialTokens, seed: int) -> dict[str, np.ndarray]:

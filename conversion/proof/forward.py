@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from schemas.errors import ContractError
+from schemas.model_config import TANH_GELU, BertConfig
 
 FLOAT32 = "float32"
+FLOAT64 = "float64"
 BFLOAT16 = "bfloat16"
 ERF_GELU = "erf_gelu"
-VARIANTS = (FLOAT32, BFLOAT16, ERF_GELU)
+VARIANTS = (FLOAT32, FLOAT64, BFLOAT16, ERF_GELU)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,12 @@ class ForwardConfig:
     outputs: str
     """Folder for one .npz a variant."""
     variants: list[str] = field(default_factory=lambda: [FLOAT32])
-    """float32; bfloat16; erf_gelu: float32 with the erf form of GELU in place of the model's."""
+    """float32; float64; bfloat16; erf_gelu: float32 with the erf form of GELU in place of the tanh form."""
+
+
+def variants_of(config: BertConfig) -> tuple[str, ...]:
+    """Those that say something of a network: without GELU it has no erf form."""
+    return tuple(v for v in VARIANTS if v != ERF_GELU or config.hidden_act == TANH_GELU)
 
 
 def run_forward(config: ForwardConfig) -> None:
@@ -73,7 +80,8 @@ def _load(folder: str, variant: str) -> Any:
             "every parameter of the model is in the folder",
             "convert it again",
         )
-    return model.to(torch.bfloat16 if variant == BFLOAT16 else torch.float32).eval()
+    precisions = {BFLOAT16: torch.bfloat16, FLOAT64: torch.float64}
+    return model.to(precisions.get(variant, torch.float32)).eval()
 
 
 def _forward(model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -81,6 +89,9 @@ def _forward(model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     from torch.nn.functional import log_softmax, nll_loss
 
     from conversion.shipped.los_head import pool
+
+    def wide(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
     tensors = {name: torch.from_numpy(array.astype(np.int64)) for name, array in inputs.items()}
     mask = tensors["attention_mask"]
@@ -92,9 +103,9 @@ def _forward(model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]
             output_hidden_states=True,
         )
         masked = encoded.last_hidden_state[tensors["masked_rows"], tensors["masked_columns"]]  # (M, H)
-        mlm = log_softmax(model.cls.predictions(masked).float(), dim=-1)  # (M, V)
+        mlm = log_softmax(wide(model.cls.predictions(masked)), dim=-1)  # (M, V)
         pooled = pool(model.config.los_pooling, encoded.last_hidden_state, encoded.pooler_output, mask)
-        los = log_softmax(model.cls.seq_relationship(pooled).float(), dim=-1)  # (B, 2)
+        los = log_softmax(wide(model.cls.seq_relationship(pooled)), dim=-1)  # (B, 2)
         embeddings, *layers = encoded.hidden_states
         outputs = {
             "embeddings": embeddings,
@@ -106,4 +117,4 @@ def _forward(model: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]
             "mlm_loss": nll_loss(mlm, tensors["masked_labels"]),
             "los_loss": nll_loss(los, tensors["prolonged_los"]),
         }
-        return {name: tensor.float().numpy() for name, tensor in outputs.items()}
+        return {name: wide(tensor).numpy() for name, tensor in outputs.items()}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from conversion.errors import VerificationFailed
 from conversion.patients.sample_patients import make_inputs, random_patients
-from conversion.proof.forward import FLOAT32, ForwardConfig, run_forward
+from conversion.proof.agreement import RULE, compare, real_values
+from conversion.proof.forward import FLOAT32, FLOAT64, ForwardConfig, run_forward
 from conversion.proof.processes import run_module
-from conversion.verify import TOLERANCE
 from schemas.model_config import BertConfig
 from schemas.vocabulary import SpecialTokens
 
@@ -40,47 +40,57 @@ def check_same_outputs(
     inputs = make_inputs(patients, special, _SEED)
     real = inputs["attention_mask"].astype(bool)
     translated = {name: ids_in_larger[array] if name in _IDS else array for name, array in inputs.items()}
-    of_smaller, of_larger = _run([(smaller, inputs), (larger, translated)])
-    errors = {}
-    for name in _COMPARED:
-        difference = np.abs(of_smaller[name] - of_larger[name])
-        errors[name] = float((difference[real] if name == "sequence_output" else difference).max())
     both = ids_in_larger.astype(np.int64)
-    among_both = _normalised(of_smaller["mlm_log_probs"][:, : len(both)])
-    found = _normalised(of_larger["mlm_log_probs"][:, both])
-    errors["mlm_log_probs_among_old_tokens"] = float(np.abs(among_both - found).max())
-    worst = max(errors.values())
-    if not worst <= TOLERANCE:
+    runs = [(smaller, FLOAT32, inputs), (larger, FLOAT32, translated), (smaller, FLOAT64, inputs)]
+    of_smaller, of_larger, exact = (
+        real_values(_of_both(outputs, columns), real, config.los_pooling)
+        for outputs, columns in zip(_run(runs), (slice(len(both)), both, slice(len(both))), strict=True)
+    )
+    agreement = compare(of_larger, of_smaller, exact)
+    if agreement.failed:
         raise VerificationFailed(
-            f"the changed model differs from the old one by {worst:.2e}",
-            f"for the tokens that both have no output may differ by more than {TOLERANCE:g}",
+            f"the changed model differs from the old one: {agreement.failed_in_words()}",
+            f"for the tokens that both have {RULE}",
             "nothing is written; report it",
         )
-    return errors
+    return dict(agreement.differences)
 
 
-def _run(jobs: Sequence[tuple[str, dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray]]:
-    """What each model computes for its inputs, in one child process. jobs: (local folder, inputs)."""
+def _of_both(outputs: dict[str, np.ndarray], tokens: slice | np.ndarray) -> dict[str, np.ndarray]:
+    """What is compared. tokens: the columns of the masked-code head that both models have."""
+    among_both = _normalised(outputs["mlm_log_probs"][:, tokens])
+    return {**{name: outputs[name] for name in _COMPARED}, "mlm_log_probs_among_old_tokens": among_both}
+
+
+def _run(jobs: Sequence[tuple[str, str, dict[str, np.ndarray]]]) -> list[dict[str, np.ndarray]]:
+    """What each model computes for its inputs, in one child process.
+
+    jobs: (local folder, variant, inputs).
+    """
     with tempfile.TemporaryDirectory(prefix="same-") as scratch:
-        folders = [os.path.join(scratch, str(number)) for number in range(len(jobs))]
-        for folder, (_, inputs) in zip(folders, jobs, strict=True):
+        arguments: list[str] = []
+        for number, (model, variant, inputs) in enumerate(jobs):
+            folder = os.path.join(scratch, str(number))
             os.makedirs(folder)
             np.savez(os.path.join(folder, _INPUTS), **inputs)
-        arguments = [
-            path for folder, (model, _) in zip(folders, jobs, strict=True) for path in (model, folder)
-        ]
+            arguments += [model, variant, folder]
         run_module("conversion.proof.same_outputs", arguments, "running the old and the changed model")
         outputs = []
-        for folder in folders:
-            with np.load(os.path.join(folder, f"{FLOAT32}.npz")) as stored:
+        for _, variant, folder in _threes(arguments):
+            with np.load(os.path.join(folder, f"{variant}.npz")) as stored:
                 outputs.append({name: stored[name] for name in stored.files})
         return outputs
 
 
 def _run_in_child(arguments: Sequence[str]) -> None:
-    """arguments: model, folder of its inputs and outputs, model, folder, …"""
-    for model, folder in zip(arguments[::2], arguments[1::2], strict=True):
-        run_forward(ForwardConfig(model=model, inputs=os.path.join(folder, _INPUTS), outputs=folder))
+    """arguments: model, variant, folder of its inputs and outputs, model, variant, folder, …"""
+    for model, variant, folder in _threes(arguments):
+        inputs = os.path.join(folder, _INPUTS)
+        run_forward(ForwardConfig(model=model, inputs=inputs, outputs=folder, variants=[variant]))
+
+
+def _threes(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    return zip(arguments[::3], arguments[1::3], arguments[2::3], strict=True)
 
 
 def _normalised(log_probs: np.ndarray) -> np.ndarray:

@@ -23,6 +23,8 @@ Fingerprint of the vocabulary that they were written with: `{vocabulary}`.
 ## Release checks: {verdict}
 
 {checks}
+
+Not compared with anything: {not_compared}.
 """
 _ACCURACY = """At step {step:,}, on {patients} patients of the valid split,
 each masked code behind [MASK]. Beside it two baselines that need no model.
@@ -49,6 +51,7 @@ def release_part(checks: Sequence[Check], data: Mapping[str, Any], accuracy: Map
             f"- {'passed' if check.passed else '**failed**'}, {check.name}: {check.in_words}."
             for check in checks
         ),
+        not_compared="; ".join(what for check in checks for what in check.not_compared) or "nothing else",
     )
 
 

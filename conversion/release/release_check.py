@@ -23,7 +23,7 @@ from conversion.release.small_cells import check_small_cells
 from conversion.release.summary import accuracy_summary, data_summary
 from schemas.errors import ContractError
 from schemas.files import write_whole
-from schemas.manifest import join, read_manifest
+from schemas.manifest import Manifest, join, read_manifest
 from schemas.model import CARD_FILE, RELEASE_REPORT_FILE
 from schemas.sequences import KIND, TEST, TRAIN
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
@@ -68,11 +68,15 @@ def release_check(
     leaves none, neither on the card nor as a report.
     """
     model = open_model(config.model)
+    shards = {}
     for split in (TRAIN, TEST):
-        shards = join(config.shards, split)
-        check_same_ids(model, open_patients(shards)[0], shards, config.vocabulary)
-    check_same_ids(model, read_manifest(config.sequences, KIND), config.sequences, config.vocabulary)
+        uri = join(config.shards, split)
+        shards[uri], _ = open_patients(uri)
+        check_same_ids(model, shards[uri], uri, config.vocabulary)
+    sequences = read_manifest(config.sequences, KIND)
+    check_same_ids(model, sequences, config.sequences, config.vocabulary)
     _, patients = open_patients(config.sequences)
+    same_patients = _are_same_patients(sequences, config.sequences, shards)
     counts = read_counts(config.vocabulary)
     data = data_summary(model, config.shards)
     step = model.manifest.details.get("step")
@@ -93,7 +97,10 @@ def release_check(
     ]
     # The scan is over the card and the report as they will be, but for what it finds itself.
     drafts = _texts(card, _report(model, checks, data, accuracy), checks)
-    checks.append(check_patient_data(model, patients, drafts))
+    patient_data = check_patient_data(model, patients, drafts)
+    if not same_patients:
+        patient_data.not_compared.append("whether the ids are of the patients in the shards")
+    checks.append(patient_data)
     report = _report(model, checks, data, accuracy)
     for name, text in _texts(card, report, checks).items():
         write_whole(join(config.model, name), text.encode())
@@ -110,6 +117,22 @@ def release_check(
             f"see {RELEASE_REPORT_FILE} beside it",
         )
     return report
+
+
+def _are_same_patients(sequences: Manifest, sequences_uri: str, shards: Mapping[str, Manifest]) -> bool:
+    """Whether the shards (folder → manifest) were written from these sequences; False where they don't say.
+
+    Raises ContractError where they were written from others: ids would be looked for of other patients than
+    those in the shards.
+    """
+    for uri, of_split in shards.items():
+        if of_split.inputs.get(KIND, sequences.fingerprint) != sequences.fingerprint:
+            raise ContractError(
+                f"{uri} was not written from {sequences_uri} as it is now",
+                "the ids that are looked for are those of the patients in the shards",
+                "give sequences and shards of one run, or write the shards again (make shards)",
+            )
+    return all(KIND in of_split.inputs for of_split in shards.values())
 
 
 def _take_back(folder: str, card: str) -> None:

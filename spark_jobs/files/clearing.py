@@ -85,9 +85,9 @@ def _manifest(folder: Folder, name: str) -> Manifest | None:
     """None where there is none that can be read."""
     if not folder.exists(name):
         return None
-    text = folder.read_bytes(name).decode(errors="replace")
+    content = folder.read_bytes(name)
     try:
-        return Manifest.from_json(text, stated_kind(text) or "", folder.uri)
+        return Manifest.from_json(content, stated_kind(content) or "", folder.uri)
     except ContractError:
         return None
 

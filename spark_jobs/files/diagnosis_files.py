@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.diagnoses import CODE, DIAGNOSES, PATIENT_ID
+from spark_jobs.files.listed_tables import ListedFile
 from spark_jobs.grouping import groups_of
 from spark_jobs.transforms.codes import numbers_of
 
@@ -23,27 +22,28 @@ Wanted = Callable[[pa.RecordBatch], npt.NDArray[np.bool_]]
 
 
 def read_rows(
-    uri: str, columns: Sequence[str], where: str, dictionaries: Sequence[str] = ()
+    file: ListedFile, columns: Sequence[str], dictionaries: Sequence[str] = ()
 ) -> Iterator[pa.RecordBatch]:
     """All rows, as many row groups together as ROWS_PER_BATCH allows.
 
-    where: for messages. dictionaries: the columns to read as such.
+    dictionaries: the columns to read as such. Raises ContractError.
     """
-    with fsspec.open(uri, "rb") as file:
-        parquet = pq.ParquetFile(file, read_dictionary=list(dictionaries))
-        DIAGNOSES.check_arrow(parquet.schema_arrow, where)
+    with file.open(read_dictionary=list(dictionaries)) as parquet:
+        DIAGNOSES.check_arrow(parquet.schema_arrow, file.path)
         numbers = range(parquet.num_row_groups)
         sizes = ((number, parquet.metadata.row_group(number).num_rows) for number in numbers)
         for groups in groups_of(sizes, ROWS_PER_BATCH):
             yield _batch(parquet.read_row_groups(groups, list(columns), use_threads=False))
 
 
-def read_wanted(uri: str, columns: Sequence[str], wanted: Wanted, where: str) -> Iterator[pa.RecordBatch]:
-    """The rows that are wanted, plain. Of a row group without any, KEYS alone are read."""
+def read_wanted(file: ListedFile, columns: Sequence[str], wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    """The rows that are wanted, plain. Of a row group without any, KEYS alone are decoded.
+
+    Raises ContractError.
+    """
     further = [name for name in columns if name not in KEYS]
-    with fsspec.open(uri, "rb") as file:
-        parquet = pq.ParquetFile(file, read_dictionary=list(KEYS))
-        DIAGNOSES.check_arrow(parquet.schema_arrow, where)
+    with file.open(read_dictionary=list(KEYS)) as parquet:
+        DIAGNOSES.check_arrow(parquet.schema_arrow, file.path)
         for group in range(parquet.num_row_groups):
             rows = _batch(parquet.read_row_group(group, list(KEYS), use_threads=False))
             (chosen,) = wanted(rows).nonzero()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.diagnoses import VISIT_ID
+from schemas.parquet import WRITE_OPTIONS
 from schemas.shards import PARQUET, TFRECORD
 from spark_jobs.files.tf_example import encode_records
 
@@ -78,6 +79,7 @@ class ParquetPart:
             use_dictionary=_with_dictionary(schema),
             # Readers find the contract's plain types, not those of Arrow's own that the writer had.
             store_schema=False,
+            **WRITE_OPTIONS,
         )
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0

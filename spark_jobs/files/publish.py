@@ -16,12 +16,21 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, damaged_file, join, no_manifest
+from schemas.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ManifestFile,
+    check_content,
+    check_inside,
+    damaged_file,
+    join,
+    listed_file,
+    no_manifest,
+)
 from schemas.shards import PARQUET
 from schemas.small_cells import in_words
 from schemas.table import TableSchema
 from spark_jobs.files.clearing import STAGING, UNFINISHED, check_apart, clear
-from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.part_files import Output, Part, PassOn, Task, write_part_files
 from spark_jobs.files.storage import Folder
 
@@ -152,13 +161,18 @@ def _counts_in_words(counts: Mapping[str, object]) -> Iterator[str]:
 
 
 def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
-    """Check a folder's manifest, and that every file is there in its stated size. Raises ContractError."""
+    """Check a folder's manifest, and that every file is there in its stated size. Raises ContractError.
+
+    Whoever opens a file compares its SHA-256 then: `read_file` here, ListedFile in a task.
+    """
     folder = Folder(spark, uri)
     if not folder.exists(MANIFEST_NAME):
         raise no_manifest(uri, kind)
-    manifest = Manifest.from_json(folder.read_bytes(MANIFEST_NAME).decode(), kind, uri)
+    manifest = Manifest.from_json(folder.read_bytes(MANIFEST_NAME), kind, uri)
     sizes = {entry.path: entry.bytes for entry in folder.files()}
     for file in manifest.files:
+        if folder.is_local:
+            check_inside(folder.qualified, file, uri)
         if file.path not in sizes:
             raise damaged_file(uri, file, "it is missing")
         if sizes[file.path] != file.bytes:
@@ -166,19 +180,9 @@ def read_published(spark: SparkSession, uri: str, kind: str) -> Published:
     return Published(uri, manifest)
 
 
-def read_table(
-    spark: SparkSession, source: Published, schema: TableSchema, *, subfolder: str = ""
-) -> DataFrame:
-    """The contract's columns of the Parquet files that the manifest lists (and of no stray file beside them).
-
-    Raises ContractError for a missing column.
-    """
-    wanted = [
-        f.path for f in source.manifest.files if f.path.startswith(subfolder) and f.path.endswith(PARQUET)
-    ]
-    if not wanted:
-        return spark.createDataFrame([], schema.ddl)
-    paths = (literal(join(source.uri, path)) for path in wanted)
-    rows = spark.read.option("basePath", source.uri).parquet(*paths)
-    schema.check_columns(dict(rows.dtypes), join(source.uri, subfolder))
-    return rows.select(*schema.column_names)
+def read_file(spark: SparkSession, source: Published, path: str) -> bytes:
+    """A small file that such a folder always has, its SHA-256 compared. Raises ContractError."""
+    file = listed_file(source.uri, source.manifest, path)
+    content = Folder(spark, source.uri).read_bytes(path)
+    check_content(source.uri, file, content)
+    return content

@@ -29,7 +29,7 @@ def take_over(spark: SparkSession, uri: str, kind: str) -> None:
     folder, new = Folder(spark, uri), Folder(spark, join(uri, NEXT))
     if not new.exists(MANIFEST_NAME):
         return
-    manifest = Manifest.from_json(new.read_bytes(MANIFEST_NAME).decode(), kind, new.uri)
+    manifest = Manifest.from_json(new.read_bytes(MANIFEST_NAME), kind, new.uri)
     old = listed(folder)
     withdraw(folder)
     to_move = {entry.path for entry in new.files()} & {file.path for file in manifest.files}

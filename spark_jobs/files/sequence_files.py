@@ -6,15 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from schemas.manifest import join
 from schemas.sequences import SEQUENCES, SPLIT
+from spark_jobs.files.listed_tables import ListedFile, listed_files
 from spark_jobs.files.publish import Published
-from spark_jobs.files.storage import Folder
 from spark_jobs.grouping import groups_of
 
 PATIENTS_PER_TASK = 200_000
@@ -22,17 +19,22 @@ PATIENTS_PER_TASK = 200_000
 
 @dataclass(frozen=True)
 class SequenceFile:
-    """One file. uri: with its scheme; where: for messages."""
+    """One file."""
 
-    uri: str
-    where: str
-    split: str
+    listed: ListedFile
+
+    @property
+    def split(self) -> str:
+        """That whose patients it has."""
+        return self.listed.file.path.partition("/")[0].removeprefix(f"{SPLIT}=")
 
     def read(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Its patients, a row group at a time. Raises ContractError for a missing column."""
-        with fsspec.open(self.uri, "rb") as stream:
-            parquet = pq.ParquetFile(stream)
-            SEQUENCES.check_arrow(parquet.schema_arrow, self.where)
+        """Its patients, a row group at a time.
+
+        Raises ContractError for a missing column, and for another file than was published.
+        """
+        with self.listed.open() as parquet:
+            SEQUENCES.check_arrow(parquet.schema_arrow, self.listed.path)
             for group in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(group, list(columns), use_threads=False)
                 schema = pa.schema([SEQUENCES.arrow.field(name) for name in columns])
@@ -41,15 +43,7 @@ class SequenceFile:
 
 def sequence_files(spark: SparkSession, source: Published) -> list[list[SequenceFile]]:
     """The published files, in groups for a task each."""
-    root = Folder(spark, source.uri).qualified
-    files = [
-        (SequenceFile(join(root, file.path), join(source.uri, file.path), _split_of(file.path)), file.rows)
-        for file in source.manifest.files
-    ]
+    files = [(SequenceFile(listed), listed.file.rows) for listed in listed_files(spark, source)]
     cores = spark.sparkContext.defaultParallelism
     most = min(PATIENTS_PER_TASK, math.ceil(source.manifest.num_rows / cores))
     return list(groups_of(files, most))
-
-
-def _split_of(path: str) -> str:
-    return path.partition("/")[0].removeprefix(f"{SPLIT}=")

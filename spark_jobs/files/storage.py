@@ -42,6 +42,11 @@ class Folder:
         """The URI with its scheme, e.g. `file:/data/x`, which means the same to every process."""
         return self._filesystem.makeQualified(self._path("")).toString()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's disks, or on what is mounted here."""
+        return self._filesystem.getUri().getScheme() == "file"
+
     def is_same(self, other: Folder) -> bool:
         """Whether both are one folder; links are followed where it is local."""
         return _resolved(self.qualified) == _resolved(other.qualified)
@@ -132,7 +137,7 @@ class Folder:
 
         On an object store there is a moment between, in which they find neither.
         """
-        if self._filesystem.getUri().getScheme() == "file":
+        if self.is_local:
             self.rename(source, target)
             return
         hadoop = self._jvm.org.apache.hadoop

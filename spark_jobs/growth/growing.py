@@ -33,6 +33,7 @@ from schemas.diagnoses import KIND, REJECTED_KIND
 from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, join
+from schemas.manifest_forms import misfit
 from spark_jobs.files.publish import read_published, start_output
 from spark_jobs.files.replacing import publish_over
 from spark_jobs.files.storage import Folder
@@ -75,9 +76,18 @@ class Notes:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Notes:
-        found = json.loads(text)
+    def from_json(cls, content: str | bytes) -> Notes | None:
+        """None for what is none."""
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        if misfit(found, _NOTES):
+            return None
         return cls(tuple(LandedFile(**file) for file in found["files"]), found["counts"])
+
+
+_NOTES = {"files": [{"path": str, "bytes": int, "modified": int}], "counts": dict[str, Any]}
 
 
 @dataclass
@@ -193,7 +203,7 @@ def _notes(folder: Folder, manifest: Manifest) -> dict[int, Notes]:
     found = {}
     for number, files in live_batches(manifest).items():
         name = _notes_name(number)
-        notes = Notes.from_json(folder.read_bytes(name).decode()) if folder.exists(name) else None
+        notes = Notes.from_json(folder.read_bytes(name)) if folder.exists(name) else None
         if notes is None or tuple(file.path for file in notes.files) != files:
             raise ContractError(
                 f"{folder.uri} has {num_batches(manifest)} batches, and {name} has no notes on the files of "

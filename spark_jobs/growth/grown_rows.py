@@ -26,7 +26,7 @@ class GrownRows:
         ids = [] if sent is None else [sent[PATIENT_ID].filter(sent[IS_NEW])]
         new_files = [file for file in self._here.files if file.is_new]
         for file in new_files:
-            ids += [rows[PATIENT_ID] for rows in read_rows(file.uri, (PATIENT_ID,), self._where)]
+            ids += [rows[PATIENT_ID] for rows in read_rows(file.listed, (PATIENT_ID,))]
         return frozenset(pa.chunked_array(ids, pa.string()).unique().to_pylist())
 
     def patients_with(self, codes: Collection[str]) -> frozenset[str]:
@@ -47,7 +47,7 @@ class GrownRows:
 
     def _wanted(self, columns: Sequence[str], wanted: Wanted) -> Iterator[pa.RecordBatch]:
         for file in self._here.files:
-            for rows in read_wanted(file.uri, columns, wanted, self._where):
+            for rows in read_wanted(file.listed, columns, wanted):
                 yield rows.append_column(IS_NEW, pa.repeat(file.is_new, rows.num_rows))
         sent = self._here.sent
         if sent is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +27,10 @@ from spark_jobs.transforms.sequences import AssembleSequences
 
 @dataclass(frozen=True)
 class OldFiles:
-    """Published sequences. uri: for messages; root: with its scheme; paths: of the files, below it."""
+    """Published sequences. uri: for messages; files: by their paths."""
 
     uri: str
-    root: str
-    paths: frozenset[str]
+    files: Mapping[str, SequenceFile]
     num_partitions: int
 
     def read(self, folder: str, partition: int) -> pa.Table:
@@ -40,10 +39,10 @@ class OldFiles:
         Raises ContractError for a missing column and for patients of another partition.
         """
         path = join(folder, part_name(partition, PARQUET))
-        if path not in self.paths:
+        if path not in self.files:
             return SEQUENCES.arrow.empty_table()
-        file = SequenceFile(join(self.root, path), join(self.uri, path), folder.removeprefix(f"{SPLIT}="))
-        found = pa.Table.from_batches(file.read(SEQUENCES.column_names), SEQUENCES.arrow)
+        batches = self.files[path].read(SEQUENCES.column_names)
+        found = pa.Table.from_batches(batches, SEQUENCES.arrow)
         first = found[PATIENT_ID].slice(0, 1).combine_chunks()
         if partitions_of_patients(first, self.num_partitions).tolist() != [partition]:
             raise ContractError(

@@ -7,26 +7,24 @@ few. One look at all rows' patients and codes, then, each partition of patients 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from schemas import diagnoses
 from schemas.batches import files_since
 from schemas.diagnoses import CODE, PATIENT_ID
+from schemas.manifest import join
+from schemas.parquet import open_parquet
 from schemas.vocabulary import TABLE_FILE, SpecialTokens
 from spark_jobs.files.diagnosis_files import KEYS, are_in
-from spark_jobs.files.publish import Published
-from spark_jobs.files.storage import Folder
+from spark_jobs.files.publish import Published, read_file
 from spark_jobs.growth.grown_rows import GrownRows
 from spark_jobs.patient_partitions import IS_NEW, patient_partitions
 from spark_jobs.patient_rows import partitions_to_shuffle
 from spark_jobs.transforms.vocabulary import COUNTS, count_batch, count_codes
-from spark_jobs.worker_errors import errors_of_workers
 
 
 def count_since(
@@ -44,7 +42,8 @@ def count_since(
     new_files = files_since(source.manifest, old.manifest.inputs.get(diagnoses.KIND, ""))
     if new_files is None:
         return None
-    table = pq.read_table(io.BytesIO(Folder(spark, old.uri).read_bytes(TABLE_FILE)))
+    content = read_file(spark, old, TABLE_FILE)
+    table = open_parquet(content, join(old.uri, TABLE_FILE)).read()
     codes = table.slice(special.first_code_id).select(["token", *COUNTS])
     known = frozenset(codes["token"].to_pylist())
     num_partitions = partitions_to_shuffle(source)
@@ -54,8 +53,7 @@ def count_since(
         grown = GrownRows(partitions.here(partition), source.uri)
         yield from _counted(_rows(grown, known), known, salt, only_training)
 
-    with errors_of_workers():
-        more = count_codes(frame, len(partitions.files), count).toArrow()
+    more = count_codes(frame, len(partitions.files), count).toArrow()
     both = pa.concat_tables([codes, more.cast(codes.schema)])
     added = both.group_by("token").aggregate([(name, "sum") for name in COUNTS])
     counted = added.rename_columns({f"{name}_sum": name for name in COUNTS})

@@ -20,6 +20,7 @@ from schemas.claims import KIND
 from schemas.codes import system_named
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join
+from spark_jobs.files.listed_tables import ListedFile, listed_files
 from spark_jobs.files.publish import read_published
 from spark_jobs.sources.claim_lines import (
     DATE_FLAGS,
@@ -78,8 +79,9 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
     """
     claims_map = read_claims_map(options.columns)
     raw.require()
-    uris, inputs = _claims_files(raw, claims_map)
-    files = open_parquet_files(uris, claims_map.columns, raw.spark.sparkContext.defaultParallelism)
+    uris, listed, inputs = _claims_files(raw, claims_map)
+    cores = raw.spark.sparkContext.defaultParallelism
+    files = open_parquet_files(uris, claims_map.columns, cores, listed)
     plain_claims = PlainClaims(claims_map)
     if files and plain_claims.fits(files.schema):
         return RawDiagnoses(
@@ -92,6 +94,8 @@ def read(raw: RawInput, options: ClaimsOptions = ClaimsOptions()) -> RawDiagnose
             _parameters(claims_map),
             saying(claims_map),
         )
+    for file in listed.values():
+        file.check()
     # Of a published folder only the files that its manifest lists.
     listed = replace(raw, files=tuple(uris)) if inputs else raw
     table = listed.read(None if inputs else _table_name(raw, claims_map), needed=claims_map.columns)
@@ -180,18 +184,23 @@ def _table_name(raw: RawInput, claims_map: ClaimsMap) -> str | None:
     return name if name and raw.is_path and raw.folder.exists(name) else None
 
 
-def _claims_files(raw: RawInput, claims_map: ClaimsMap) -> tuple[list[str], dict[str, str]]:
-    """The claims' Parquet files, and the fingerprint of the manifest that lists them, where one does.
+def _claims_files(
+    raw: RawInput, claims_map: ClaimsMap
+) -> tuple[list[str], dict[str, ListedFile], dict[str, str]]:
+    """The claims' Parquet files; where a manifest lists them, its entries by URI, and its fingerprint.
 
     No files where they have no files, or have files of another kind.
     """
     name = _table_name(raw, claims_map)
     if claims_map == GENERATED and raw.is_path and raw.folder.exists(MANIFEST_NAME):
         published = read_published(raw.spark, raw.uri, KIND)
-        root = raw.folder.qualified
-        files = [join(root, f.path) for f in published.manifest.files if f.path.startswith(f"{name}/")]
-        return files, {KIND: published.manifest.fingerprint}
-    return raw.parquet_files(name), {}
+        listed = {
+            join(of.root, of.file.path): of
+            for of in listed_files(raw.spark, published)
+            if of.file.path.startswith(f"{name}/")
+        }
+        return list(listed), listed, {KIND: published.manifest.fingerprint}
+    return raw.parquet_files(name), {}, {}
 
 
 def _sibling(raw: RawInput, name: str, needed: Collection[str]) -> DataFrame:

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -20,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
+from schemas.parquet import READ_OPTIONS
+from spark_jobs.files.listed_tables import ListedFile
 from spark_jobs.grouping import groups_of
 from spark_jobs.sources.columns import plain_name
 
@@ -45,13 +48,15 @@ class ParquetFiles:
     """Files of one schema.
 
     schema: of the columns that are wanted, by their plain names. names: these columns' names in the files.
-    tasks: what each task reads.
+    tasks: what each task reads. listed: those that a manifest lists, by URI: a task reads them whole, and
+    compares their SHA-256.
     """
 
     schema: pa.Schema
     names: tuple[str, ...]
     tasks: tuple[tuple[RowGroups, ...], ...]
     num_rows: int
+    listed: Mapping[str, ListedFile]
 
     def only(self, columns: Iterable[str]) -> ParquetFiles:
         """The same rows, of only these columns, by their plain names."""
@@ -72,8 +77,7 @@ class ParquetFiles:
 
     def _batches(self, task: int) -> Iterator[pa.RecordBatch]:
         for groups in self.tasks[task]:
-            with fsspec.open(groups.uri, "rb") as file:
-                parquet = pq.ParquetFile(file)
+            with self._open(groups.uri) as parquet:
                 for batch in parquet.iter_batches(
                     _ROWS_PER_BATCH, groups.numbers, list(self.names), use_threads=False
                 ):
@@ -82,11 +86,26 @@ class ParquetFiles:
                     )
                     yield rows.cast(self.schema)
 
+    @contextmanager
+    def _open(self, uri: str) -> Iterator[pq.ParquetFile]:
+        if uri in self.listed:
+            with self.listed[uri].open() as parquet:
+                yield parquet
+        else:
+            with fsspec.open(uri, "rb") as file:
+                yield pq.ParquetFile(file, **READ_OPTIONS)
 
-def open_parquet_files(uris: Sequence[str], wanted: Iterable[str], cores: int) -> ParquetFiles | None:
+
+def open_parquet_files(
+    uris: Sequence[str],
+    wanted: Iterable[str],
+    cores: int,
+    listed: Mapping[str, ListedFile] | None = None,
+) -> ParquetFiles | None:
     """None, with a word in the log, where only Spark can tell what the files hold.
 
-    wanted: plain names of columns (sources.tables). cores: for which there are to be tasks.
+    wanted: plain names of columns (sources.tables). cores: for which there are to be tasks. listed: see
+    ParquetFiles.
     """
     if not uris or any("=" in uri for uri in uris):  # it may be a partition's folder
         return None
@@ -105,7 +124,8 @@ def open_parquet_files(uris: Sequence[str], wanted: Iterable[str], cores: int) -
     names = tuple(field.name for field in fields.values())
     num_rows = sum(footer.metadata.num_rows for footer in footers)
     rows_per_task = min(ROWS_PER_TASK, math.ceil(num_rows / cores))
-    return ParquetFiles(schema, names, tuple(_tasks(uris, footers, rows_per_task)), num_rows)
+    tasks = _tasks(uris, footers, rows_per_task, whole_files=bool(listed))
+    return ParquetFiles(schema, names, tuple(tasks), num_rows, listed or {})
 
 
 @dataclass(frozen=True)
@@ -190,8 +210,15 @@ def _fields(footer: Footer, wanted: Iterable[str]) -> Mapping[str, pa.Field] | N
 
 
 def _tasks(
-    uris: Sequence[str], footers: Sequence[Footer], rows_per_task: int
+    uris: Sequence[str], footers: Sequence[Footer], rows_per_task: int, whole_files: bool
 ) -> Iterator[tuple[RowGroups, ...]]:
+    if whole_files:
+        files = (
+            (RowGroups(uri, tuple(range(footer.metadata.num_row_groups))), footer.metadata.num_rows)
+            for uri, footer in zip(uris, footers, strict=True)
+        )
+        yield from map(tuple, groups_of(files, rows_per_task))
+        return
     row_groups = (
         ((uri, number), footer.metadata.row_group(number).num_rows)
         for uri, footer in zip(uris, footers, strict=True)

@@ -111,6 +111,16 @@ def with_optimizer(variables):
     return {**variables, **slots, GLOBAL_STEP: np.asarray(STEP, np.int64)}
 
 
+def with_averages(variables, averages):
+    """As a loop with mixed precision and moving averages stores them, the slots in a scope of their own."""
+    slots = {f"training/{name}/BERTAdam": array for name, array in variables.items()}
+    averaged = {f"{name}/ExponentialMovingAverage": array for name, array in averages.items()}
+    counters = {
+        name: np.asarray(STEP, np.int64) for name in (GLOBAL_STEP, "good_steps", "bad_steps", "accum_steps")
+    }
+    return {**variables, **slots, **averaged, **counters}
+
+
 @pytest.fixture(scope="session")
 def make_config():
     return tiny_config
@@ -137,8 +147,9 @@ def tensorflow_checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorflow")
     config = tiny_config()
     good = with_optimizer(random_variables(config))
-    odd = good | {"bert/encoder/extra/kernel": np.ones((3, 4), np.float32)}
-    odd |= {"bert/pooler/dense/bias": np.ones(13, np.float32), "unknown/adam_m": np.ones(2, np.float32)}
+    odd = with_optimizer(random_variables(config) | {"bert/pooler/dense/bias": np.ones(13, np.float32)})
+    odd |= {"bert/encoder/extra/kernel": np.ones((3, 4), np.float32)}
+    odd |= {"unknown/adam_m": np.ones(2, np.float32)}
     del odd["cls/predictions/output_bias"]
     odd["bert/embeddings/LayerNorm/beta"] = np.full(12, np.nan, np.float32)
     scoped = {f"{'' if name == GLOBAL_STEP else 'module/'}{name}:0": array for name, array in good.items()}
@@ -147,6 +158,10 @@ def tensorflow_checkpoints(tmp_path_factory):
         "odd": odd,
         "scoped": scoped,
         "other": with_optimizer(random_variables(config, seed=1)),
+        "averaged": with_averages(random_variables(config), random_variables(config, seed=1)),
+        "half_averaged": with_averages(
+            random_variables(config), {"bert/pooler/dense/bias": np.ones(12, np.float32)}
+        ),
     }
     for name, arrays in stored.items():
         np.savez(

@@ -23,12 +23,10 @@ def forward(variables, config, inputs):
         scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + config["layer_norm_eps"])
         return scaled * get[f"{name}/LayerNorm/gamma"] + get[f"{name}/LayerNorm/beta"]
 
-    def gelu(x):
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
     def split(x):
         return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)  # (B, heads, T, d)
 
+    activate = ACTIVATIONS[config["hidden_act"]]
     heads = config["num_attention_heads"]
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     x = get["bert/embeddings/word_embeddings"][ids]
@@ -45,7 +43,7 @@ def forward(variables, config, inputs):
         scores = scores - 10000.0 * (1 - mask[:, None, None, :])
         attended = (softmax(scores) @ value).transpose(0, 2, 1, 3).reshape(x.shape)
         x = norm(x + dense(attended, f"{name}/attention/output/dense"), f"{name}/attention/output")
-        inner = gelu(dense(x, f"{name}/intermediate/dense"))
+        inner = activate(dense(x, f"{name}/intermediate/dense"))
         x = norm(x + dense(inner, f"{name}/output/dense"), f"{name}/output")
         outputs[f"layer_{layer}"] = x
     pooled = np.tanh(dense(x[:, 0], "bert/pooler/dense"))
@@ -59,7 +57,7 @@ def forward(variables, config, inputs):
         )
     )
     masked = x[inputs["masked_rows"], inputs["masked_columns"]]
-    masked = norm(gelu(dense(masked, "cls/predictions/transform/dense")), "cls/predictions/transform")
+    masked = norm(activate(dense(masked, "cls/predictions/transform/dense")), "cls/predictions/transform")
     mlm = np.log(
         softmax(masked @ get["bert/embeddings/word_embeddings"].T + get["cls/predictions/output_bias"])
     )
@@ -72,6 +70,23 @@ def forward(variables, config, inputs):
         "los_loss": -los[np.arange(len(los)), inputs["prolonged_los"]].mean(),
     }
     return {name: np.asarray(array, np.float32) for name, array in outputs.items()}
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def erf_gelu(x):
+    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+ACTIVATIONS = {
+    "gelu_pytorch_tanh": gelu,
+    "erf_gelu": erf_gelu,
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "linear": lambda x: x,
+}
 
 
 def softmax(x):

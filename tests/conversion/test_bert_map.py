@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from conversion.bert_map import ignored_reason, map_arrays
+from conversion.bert_map import map_arrays
 from conversion.errors import ConversionRefused
 from schemas.bert_names import TIED, transformers_shapes
 
@@ -111,19 +111,26 @@ def test_tied_copies_are_left_out_but_must_be_copies(config, variables):
 
 
 @pytest.mark.parametrize(
-    ("variable", "ignored"),
+    "slots",
     [
-        (f"{QUERY}/adam_m", True),
-        (f"{QUERY}/adam_v", True),
-        (f"{QUERY}/Adam_1", True),
-        ("global_step", True),
-        ("beta1_power", True),
-        (QUERY, False),
-        ("mystery/adam_m", False),
-        ("adam_m", False),
-        ("my/global_step", False),
-        (f"{QUERY}/adam_m/adam_m", False),
+        ("BERTAdam", "BERTAdam_1"),
+        ("LAMB", "LAMB_1"),
+        ("AdamWeightDecayOptimizer",),
+        ("ExponentialMovingAverage",),
     ],
 )
-def test_what_is_deliberately_ignored(variable, ignored):
-    assert (ignored_reason(variable) is not None) == ignored
+@pytest.mark.parametrize("scope", ["", "training/", "training/Adam/"])
+def test_slots_of_any_optimiser_are_left_out(config, variables, scope, slots):
+    stored = {f"{scope}{name}/{slot}": array for name, array in variables.items() for slot in slots}
+    counters = {"bad_steps": np.zeros(1, np.int64), f"{scope}beta1_power": np.ones((), np.float32)}
+    mapped = to_transformers(variables | stored | counters, config)
+    assert set(mapped.ignored) == stored.keys() | counters.keys()
+    assert set(mapped.consumed) == set(variables)
+
+
+def test_slots_of_what_is_unknown_or_of_another_shape_are_refused(config, variables):
+    odd = {"mystery/BERTAdam": np.ones(2, np.float32), f"{QUERY}/vr": np.ones(12, np.float32)}
+    assert problems_of(variables | odd, config) == (
+        f"{QUERY}/vr (12,) is unknown",
+        "mystery/BERTAdam (2,) is unknown",
+    )

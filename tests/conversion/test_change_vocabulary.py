@@ -85,11 +85,11 @@ def test_nothing_is_left_of_a_change_that_alters_old_outputs(
                 "sequence_output": np.full((*inputs["input_ids"].shape, 2), tokens / 1000),
                 "mlm_log_probs": np.zeros((1, tokens)),
             }
-            for tokens, (_, inputs) in zip((24, 25), jobs, strict=True)
+            for tokens, (_, _, inputs) in zip((24, 25, 24), jobs, strict=True)
         ]
 
     monkeypatch.setattr(same_outputs, "_run", run)
-    with pytest.raises(VerificationFailed, match=r"differs from the old one by 1\.00e-03"):
+    with pytest.raises(VerificationFailed, match=r"differs from the old one: sequence_output 1\.00e-03"):
         extend_vocabulary(ExtendConfig(model=published_model, vocabulary=other, output=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 

@@ -65,8 +65,42 @@ def test_the_folder_is_whole_and_says_how_it_was_made(converted):
         *("mlm_log_probs", "los_log_probs", "mlm_loss", "los_loss"),
     }
     assert max(parity["max_abs_error"].values()) < 2e-5
+    assert parity["limits"] == dict.fromkeys(parity["max_abs_error"], pytest.approx(2e-5))
     assert parity["erf_gelu_max_abs_difference"]["layer_1"] > 2e-5
     assert parity["bfloat16_max_abs_error"]["layer_1"] > 2e-5
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "linear"])
+def test_other_activations_of_bert_s_own_code(tensorflow_checkpoints, source_command, tmp_path, activation):
+    checkpoint = tensorflow_checkpoints["good"]
+    with open(f"{os.path.dirname(checkpoint)}/bert_config.json") as stream:
+        plain = json.load(stream) | {"hidden_act": activation}
+    (tmp_path / "bert_config.json").write_text(json.dumps(plain))
+    output = str(tmp_path / "model")
+    options = ConvertConfig(checkpoint=checkpoint, config=str(tmp_path / "bert_config.json"), output=output)
+    report = convert(options, source_command=source_command)
+    assert report["verification"]["erf_gelu_max_abs_difference"] == {}
+    with open(f"{output}/config.json") as stream:
+        assert json.load(stream)["hidden_act"] == activation
+    with open(f"{output}/README.md") as stream:
+        assert f"The activation is `{activation}`." in stream.read()
+
+
+@pytest.mark.slow
+def test_moving_averages_and_another_activation_run_by_the_trainer_itself(tensorflow_checkpoints, tmp_path):
+    checkpoint = tensorflow_checkpoints["averaged"]
+    with open(f"{os.path.dirname(checkpoint)}/bert_config.json") as stream:
+        plain = json.load(stream) | {"hidden_act": "relu"}
+    (tmp_path / "bert_config.json").write_text(json.dumps(plain))
+    output = str(tmp_path / "model")
+    options = {"checkpoint": checkpoint, "config": str(tmp_path / "bert_config.json"), "use_ema": True}
+    report = convert(ConvertConfig(**options, output=output))
+    assert report["source"]["moving_averages"]
+    assert report["variables"]["ignored"]["not averaged"] == 46
+    assert report["verification"]["passed"]
+    assert verify_folder(VerifyConfig(**options, model=output))["passed"]
+    with pytest.raises(VerificationFailed, match="embeddings"):
+        verify_folder(VerifyConfig(**options | {"use_ema": False}, model=output))
 
 
 def test_unfit_variables_are_refused_by_name_and_nothing_is_left(

@@ -2,6 +2,7 @@
 
 import re
 
+from conversion.tokens.tokenizer import OPENED_WITH
 from conversion.tokens.vocabulary_source import ModelVocabulary
 from schemas.applied_maps import CATEGORIES, GEM, AppliedMap
 from schemas.vocabulary import SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
@@ -39,3 +40,17 @@ def test_codes_in_its_python_are_literals(write_model, variables):
     assert eval(text) == " ".join(codes)
     (visits,) = re.findall(r"encode_patient\(tokenizer, (.*?)\)  #", card)
     assert eval(visits) == [[code] for code in codes]
+
+
+def test_which_versions_opened_the_tokenizer(write_model, variables):
+    card = card_of(write_model, variables, "LOCAL//a", "LOCAL//b")
+    *first, last = OPENED_WITH
+    assert f"The tokenizer was opened with transformers {', '.join(first)} and {last}." in card
+
+
+def test_its_example_has_no_more_visits_than_the_model_has_numbers(write_model, make_config, make_variables):
+    config = make_config(type_vocab_size=2)
+    vocabulary = ModelVocabulary((*SPECIAL_TOKENS, "LOCAL//a", "LOCAL//b"), STANDARD_SPECIAL_TOKENS, "test")
+    folder = write_model(make_variables(config), vocabulary, config=config)
+    with open(f"{folder}/README.md") as stream:
+        assert "encode_patient(tokenizer, [['LOCAL//a']])  #" in stream.read()

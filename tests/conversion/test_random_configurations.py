@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 
 from conversion.bert_map import map_arrays
 from conversion.patients.sample_patients import make_inputs, random_patients
-from conversion.verify import TOLERANCE, largest_errors
-from schemas.model_config import BertConfig
+from conversion.proof.agreement import compare, real_values
+from schemas.model_config import ACTIVATIONS, BertConfig
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS
 
 RUN = """
@@ -33,6 +33,7 @@ def random_config(rng):
         intermediate_size=int(rng.integers(1, 40)),
         max_position_embeddings=int(rng.integers(4, 40)),
         type_vocab_size=int(rng.integers(2, 12)),
+        hidden_act=ACTIVATIONS[rng.integers(len(ACTIVATIONS))],
         los_pooling=("first", "mean", "sum")[rng.integers(3)],
     )
 
@@ -48,17 +49,28 @@ def test_both_directions(make_variables, write_model, numpy_bert, run_python, tm
         folder = write_model(variables, config=config)
         np.savez(f"{folder}.npz", **inputs)
         commands.append(
-            ["forward", "--model", folder, "--inputs", f"{folder}.npz", "--outputs", f"{folder}.out"]
+            [
+                *("forward", "--model", folder, "--inputs", f"{folder}.npz", "--outputs", f"{folder}.out"),
+                "--variants=[float32,float64]",
+            ]
         )
         cases.append((config, variables, inputs, folder))
     run_python(RUN, json.dumps(commands))
     for config, variables, inputs, folder in cases:
-        found = dict(np.load(os.path.join(f"{folder}.out", "float32.npz")))
         right = numpy_bert.forward(variables, config.to_dict(), inputs)
-        errors = largest_errors(right, found, inputs["attention_mask"].astype(bool), config.los_pooling)
-        assert max(errors.values()) <= TOLERANCE, (config, errors)
+        float32, float64, right = (
+            real_values(outputs, inputs["attention_mask"].astype(bool), config.los_pooling)
+            for outputs in (*(_outputs(folder, variant) for variant in ("float32", "float64")), right)
+        )
+        agreement = compare(right, float32, float64)
+        assert not agreement.failed, (config, agreement)
+        assert max(agreement.differences.values()) <= 2e-5, (config, agreement)
         arrays = load_file(os.path.join(folder, "model.safetensors"))
         back = map_arrays(arrays, config, "transformers", "tensorflow", "test").arrays
         assert all(
             back[name].tobytes() == variables[name].tobytes() for name in back.keys() | variables.keys()
         )
+
+
+def _outputs(folder, variant):
+    return dict(np.load(os.path.join(f"{folder}.out", f"{variant}.npz")))

@@ -2,7 +2,7 @@
 
 import json
 import os
-import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,13 +13,14 @@ from conversion.extend_vocabulary import CodeCounts
 from conversion.model_folder import open_model, publish_changed, write_changed
 from conversion.patients.patient_files import open_patients
 from conversion.release.checks import Check
-from conversion.release.files import check_files
 from conversion.release.membership import area_under_roc
 from conversion.release.patient_data import check_patient_data
 from conversion.release.release_check import ReleaseConfig, ReleaseRefused, release_check
 from conversion.release.small_cells import check_small_cells
 from schemas.errors import ContractError
-from schemas.manifest import read_manifest
+from schemas.manifest import publish_manifest, read_manifest
+from schemas.sequences import KIND as SEQUENCES_KIND
+from schemas.shards import KIND as SHARDS_KIND
 from schemas.vocabulary import KIND as VOCABULARY_KIND
 
 RUN = """
@@ -59,23 +60,6 @@ def test_small_cells(published_model):
     assert (few.passed, few.found["too_few"]) == (False, 1)
     del counts["ICD10CM//E00.9"]
     assert check_small_cells(model, counts, 11).found["uncounted"] == 1
-
-
-def test_only_the_model_is_in_the_folder(published_model):
-    model = open_model(published_model)
-    assert check_files(model).passed
-    write(published_model, "optimizer.pt", b"PK\x03\x04")
-    write(published_model, "README.md", pickle.dumps({"a": 1}))
-    os.symlink("/etc/hostname", f"{published_model}/los_head.py.bak")
-    weights = f"{published_model}/model.safetensors"
-    arrays = load_file(weights)
-    save_file(arrays | {"patients": np.ones(3, np.float32)}, weights, metadata={"format": "pt", "by": "me"})
-    problems = check_files(model).found["problems"]
-    assert [problem.split()[0] for problem in problems] == [
-        *("README.md", "los_head.py.bak", "optimizer.pt", "model.safetensors", "model.safetensors"),
-    ]
-    assert "has metadata ['__metadata__'" not in str(problems)
-    assert "'by'" in problems[3] and "unknown patients" in problems[4]
 
 
 def patients_named(write_sequences, *names):
@@ -250,6 +234,48 @@ def test_nothing_that_is_given_away_counts_a_small_group(published_model, releas
     assert not any(
         exact in text for exact in ("303", "0.0099", "1.0%", " 23 ") for text in (card, str(report))
     )
+
+
+def test_a_pass_says_what_was_not_compared(published_model, release):
+    report = release()
+    not_compared = [what for check in report["checks"] for what in check["not_compared"]]
+    assert "the values of the weights" in not_compared
+    assert "whether the ids are of the patients in the shards" in not_compared  # these shards do not say
+    with open(f"{published_model}/README.md") as stream:
+        assert f"\nNot compared with anything: {'; '.join(not_compared)}.\n" in stream.read()
+
+
+def test_ids_are_looked_for_of_the_patients_in_the_shards(published_model, release, tmp_path):
+    sequences = read_manifest(str(tmp_path / "sequences"), SEQUENCES_KIND)
+    folders = [str(tmp_path / "run" / "shards" / split) for split in ("train", "test")]
+
+    def state(fingerprint):
+        for folder in folders:
+            shards = read_manifest(folder, SHARDS_KIND)
+            inputs = {**shards.inputs, SEQUENCES_KIND: fingerprint}
+            publish_manifest(folder, replace(shards, inputs=inputs))
+
+    state(sequences.fingerprint)
+    checks = release()["checks"]
+    assert "whether the ids are of the patients in the shards" not in checks[-1]["not_compared"]
+    state("0" * 64)
+    with pytest.raises(ContractError, match="was not written from"):
+        release(killed)
+    assert verdicts(published_model) == ("passed", "passed")
+
+
+def test_a_card_that_is_no_text_is_refused(published_model, release):
+    write(published_model, "README.md", b"\xff\xfe\x00")
+    with pytest.raises(ContractError, match=r"README.md cannot be read \(UnicodeDecodeError\)"):
+        release(killed)
+
+
+def test_an_id_behind_a_key_that_is_there_twice_is_found(published_model, write_sequences):
+    patients = patients_named(write_sequences, "P0000017")
+    write(published_model, "conversion_report.json", b'{"a": "P0000017", "a": "b"}')
+    assert check_patient_data(open_model(published_model), patients, {}).found["ids_found"] == 1
+    write(published_model, "conversion_report.json", b'{"a": P0000017')
+    assert check_patient_data(open_model(published_model), patients, {}).found["ids_found"] == 1
 
 
 def test_the_accuracy_of_a_model_without_a_run_is_not_known(published_model, release):

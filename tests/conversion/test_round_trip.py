@@ -44,17 +44,27 @@ def test_any_configuration_goes_there_and_back_bit_equal(
     assert all(back[name].tobytes() == variables[name].tobytes() for name in variables)
 
 
-def test_a_model_folder_goes_back_to_tensorflow_bit_equal(tensorflow_checkpoints, write_model, tmp_path):
-    original = read_tensorflow_checkpoint(tensorflow_checkpoints["good"]).variables
-    model = write_model(original, max_seq_length=10)
-    prefix = to_tensorflow(ToTensorflowConfig(model=model, output=str(tmp_path / "back")))
-    back = read_tensorflow_checkpoint(prefix).variables
-    assert back.keys() == original.keys()
-    assert all(np.array_equal(back[name], original[name]) for name in original)
-    source = open_source(SourceOptions(checkpoint=prefix, vocabulary=f"{model}/vocab.txt"), str(tmp_path))
-    first = open_source(SourceOptions(checkpoint=tensorflow_checkpoints["good"]), "")
-    assert source.config == first.config
-    assert (source.max_seq_length, first.max_seq_length) == (10, first.config.max_position_embeddings)
+@pytest.mark.parametrize("activation", ["gelu_pytorch_tanh", "relu"])
+def test_a_model_folder_goes_back_to_tensorflow_bit_equal(
+    make_config, make_variables, write_model, tmp_path, activation
+):
+    config = make_config(hidden_act=activation)
+    original = make_variables(config)
+    model = write_model(original, config=config, max_seq_length=10)
+    with open(f"{model}/vocab.txt") as stream:
+        tokens = stream.read()
+    os.remove(f"{model}/vocab.txt")  # as transformers saves a folder
+    back = str(tmp_path / "back")
+    prefix = to_tensorflow(ToTensorflowConfig(model=model, output=back))
+    variables = read_tensorflow_checkpoint(prefix).variables
+    assert variables.keys() == original.keys()
+    assert all(np.array_equal(variables[name], original[name]) for name in original)
+    with open(f"{back}/vocab.txt") as stream:
+        assert stream.read() == tokens
+    for checkpoint in (prefix, back):
+        options = SourceOptions(checkpoint=checkpoint, vocabulary=f"{back}/vocab.txt")
+        source = open_source(options, str(tmp_path))
+        assert (source.prefix, source.config, source.max_seq_length) == (prefix, config, 10)
 
 
 def test_the_erf_form_cannot_go_back(variables, write_model, tmp_path):

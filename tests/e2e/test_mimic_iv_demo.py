@@ -8,7 +8,7 @@ TINY = (
     " --model.intermediate_size 32 --data.max_seq_length 256 --steps 20 --batch_size 16 --eval_every 10"
     " --checkpoint_every 20 --optimizer.warmup_steps 5"
 )
-STAGES = ("ingest", "vocabulary", "sequences", "shards", "pretrain", "convert", "report")
+STAGES = ("preprocess", "pretrain", "convert", "report")
 
 
 def test_omop_to_a_verified_model(make, shared, tmp_path):

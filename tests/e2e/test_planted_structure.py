@@ -26,16 +26,7 @@ TRAIN_ARGS = "--steps 400 --batch_size 128 --eval_every 200 --checkpoint_every 4
 @pytest.fixture(scope="module")
 def run(make, tmp_path_factory) -> str:
     folder = str(tmp_path_factory.mktemp("planted"))
-    make(
-        "claims",
-        "ingest",
-        "vocabulary",
-        "sequences",
-        "shards",
-        RUN=folder,
-        PATIENTS=PATIENTS,
-        FORMATS="[parquet]",
-    )
+    make("claims", "preprocess", RUN=folder, PATIENTS=PATIENTS, FORMATS="[parquet]")
     return folder
 
 

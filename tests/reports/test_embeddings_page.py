@@ -8,7 +8,7 @@ import pytest
 from reports.__main__ import main
 from reports.embeddings_page import kinship, principal_plane, read_codes, render_embeddings
 from schemas.embeddings import CODES, CODES_FILE, KIND
-from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
 
 NUM_CODES = 40
 
@@ -36,7 +36,7 @@ def embeddings(tmp_path):
 
 
 def test_kin_are_neighbours(embeddings):
-    codes = read_codes(embeddings)
+    codes = read_codes(embeddings, read_manifest(embeddings, KIND))
     assert len(codes.tokens) == NUM_CODES
     found = kinship(codes)
     assert (found.share, found.compared) == (1, NUM_CODES)
@@ -44,7 +44,7 @@ def test_kin_are_neighbours(embeddings):
 
 
 def test_the_plane_is_that_of_most_variance(embeddings):
-    vectors = read_codes(embeddings).vectors
+    vectors = read_codes(embeddings, read_manifest(embeddings, KIND)).vectors
     places, explained = principal_plane(vectors)
     _, singular, directions = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
     np.testing.assert_allclose(

@@ -69,7 +69,7 @@ def test_numbers_of_a_whole_run(whole_page):
         "Essential (primary) hypertension",
         "model 48.2% always the most frequent codes 20.0% the patient's other visits 22.0%",
         "Prolonged stay, AUC 0.886",
-        "Conversion, largest error 2.1e-6 ✓",
+        "Conversion, worst error 2.1e-6 ✓",
         "2 × 32 patients a step",
         "AutoModelForPreTraining.from_pretrained('model')",
     ):
@@ -180,11 +180,11 @@ def test_rows_that_were_used_by_a_rule(fake_run, whole_page):
     assert "codes repaired" not in text
 
 
-def test_conversion_above_the_tolerance(fake_run):
+def test_conversion_above_the_limit(fake_run):
     fake_run.largest_error = 1e-3
     text = text_of(render(fake_run.write_all().uri))
-    assert "Conversion, largest error 1e-3 ✗" in text
-    assert "do not agree within the tolerance" in text
+    assert "Conversion, worst error 1e-3 ✗" in text
+    assert "do not agree within the limits" in text
 
 
 def test_small_groups_of_patients_stay_hidden(fake_run):

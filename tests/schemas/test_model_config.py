@@ -24,7 +24,28 @@ def test_the_original_s_gelu_is_the_tanh_form(tmp_path):
         == "gelu_pytorch_tanh"
     )
     assert read_bert_config(_written(tmp_path, vocab_size=9)).hidden_act == "gelu_pytorch_tanh"
-    assert read_bert_config(_written(tmp_path, vocab_size=9, hidden_act="relu")).hidden_act == "relu"
+
+
+@pytest.mark.parametrize(
+    ("stated", "read"),
+    [
+        ("relu", "relu"),
+        ("tanh", "tanh"),
+        ("linear", "linear"),
+        ("", "linear"),
+        ("gelu_new", "gelu_pytorch_tanh"),
+    ],
+)
+def test_every_activation_of_bert_s_own_code_is_read(tmp_path, stated, read):
+    assert read_bert_config(_written(tmp_path, vocab_size=9, hidden_act=stated)).hidden_act == read
+
+
+@pytest.mark.parametrize("stated", ["swish", "gelu_erf", "Relu"])
+def test_other_activations_are_refused_without_a_remedy_that_makes_another_model(tmp_path, stated):
+    with pytest.raises(ContractError, match=f"hidden_act is {stated}.*can't be used here"):
+        read_bert_config(_written(tmp_path, vocab_size=9, hidden_act=stated))
+    with pytest.raises(ContractError, match="hidden_act is gelu\\."):
+        BertConfig(vocab_size=9, hidden_act="gelu")  # the erf form, where transformers reads it
 
 
 def test_keys_of_other_tools_are_ignored(tmp_path):

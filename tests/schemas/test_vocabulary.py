@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, publish_manifest
@@ -16,6 +18,21 @@ from schemas.vocabulary import (
 def test_line_number_is_the_id():
     assert parse_vocab_txt("[PAD]\nICD10CM//E11.9\n", "v") == ("[PAD]", "ICD10CM//E11.9")
     assert parse_vocab_txt("[PAD]\nlocal code 7", "v") == ("[PAD]", "local code 7")
+
+
+@settings(deadline=None)
+@given(
+    tokens=st.lists(
+        st.text(st.characters(blacklist_characters="\r\n\ufeff", blacklist_categories=["Cs"]), min_size=1),
+        min_size=1,
+        unique=True,
+    ),
+    end=st.sampled_from(["\n", "\r\n"]),
+    last=st.booleans(),
+    mark=st.sampled_from(["", "\ufeff"]),
+)
+def test_line_ends_and_byte_order_marks_are_no_part_of_tokens(tokens, end, last, mark):
+    assert parse_vocab_txt(mark + end.join(tokens) + end * last, "v") == tuple(tokens)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
         results |= under(
             f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling)), batch)
         )
+    for activation in ("relu", "tanh", "linear"):
+        results |= under(
+            f"parity/{activation}", _parity(build(backend, replace(STILL, hidden_act=activation)), batch)
+        )
     long = join(make_batch(1, 8, 17), make_batch(2, 3, 60), make_batch(3, 2, 120))
     wide = replace(STILL, max_position_embeddings=128, type_vocab_size=50)
     results |= under("parity/several_widths", _parity(build(backend, wide), long))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from schemas.model import read_model_tokens
 from tests.trainer.small_models import (
     SMALL,
     STILL,
@@ -42,6 +43,29 @@ def pretrained(backend: str, folder: str) -> dict[str, np.ndarray]:
         "mlm_log_probs": masked.log_softmax(-1).numpy(),
         "los_log_probs": outputs.seq_relationship_logits.log_softmax(-1).numpy(),
     }
+
+
+def saved_by_transformers(backend: str, folder: str) -> dict[str, np.ndarray]:
+    """The weights of a backend that starts from a folder that transformers saved, and the tokens there."""
+    import tokenizers
+    import transformers
+
+    model, saved = build(backend, STILL), f"{folder}/saved"
+    train(model, make_batch(1, 8, 17))
+    model.save(folder, 1)
+    with open(f"{folder}/config.json", "w", encoding="utf-8") as stream:
+        json.dump({"model_type": "bert", **STILL.to_dict()}, stream)
+    transformers.AutoModelForPreTraining.from_pretrained(folder).save_pretrained(saved)
+    core = tokenizers.Tokenizer(tokenizers.models.WordLevel({f"code {i}": i for i in range(97)}))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=core, pad_token="code 0").save_pretrained(saved)
+    started = build(backend, STILL, seed=6)
+    started.load_weights(saved)
+    tokens = np.array(read_model_tokens(saved))
+    return (
+        under("expected", model.named_weights())
+        | under("found", started.named_weights())
+        | {"tokens": tokens, "files": np.array(os.listdir(saved))}
+    )
 
 
 def variables(backend: str, folder: str) -> dict[str, np.ndarray]:

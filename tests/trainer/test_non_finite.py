@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from schemas.checkpoint import TORCH_MODEL_FILE, list_checkpoints
+from schemas.checkpoint import KIND, TORCH_MODEL_FILE, list_checkpoints
 from schemas.manifest import join
 from schemas.training_log import METRICS_FILE
+from tests.published import publish_again
 from tests.trainer.processes import finish, losses, start
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import Patient, random_patients, write_split
@@ -122,6 +123,7 @@ def test_two_real_ranks_stop_for_the_patient_of_one(data_set, tmp_path):
     weights = load_file(join(checkpoint, TORCH_MODEL_FILE))
     weights["bert.embeddings.token_type_embeddings.weight"][12] = np.nan
     save_file(weights, join(checkpoint, TORCH_MODEL_FILE), metadata={"format": "pt"})
+    publish_again(checkpoint, KIND, TORCH_MODEL_FILE)
 
     output = str(tmp_path / "run")
     options = {"init_checkpoint": checkpoint, "detect_anomaly": True, "batch_size": 8}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 POOLINGS = ("first", "mean", "sum")
-CASES = (*POOLINGS, "several_widths")
+CASES = (*POOLINGS, "relu", "tanh", "linear", "several_widths")
 """The last: patients of whom some need wider rows than others."""
 
 

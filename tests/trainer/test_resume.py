@@ -13,9 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from schemas.checkpoint import latest_checkpoint, list_checkpoints
 from schemas.errors import ContractError
-from schemas.manifest import MANIFEST_NAME, join
+from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, describe_file, join, publish_manifest
+from schemas.model import KIND as MODEL_KIND
 from schemas.model import TOKENIZER_FILE
 from schemas.training_log import CONFIG_FILE, METRICS_FILE
+from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 from tests.trainer.runs import read_log, run_ranks
 from tests.trainer.shard_files import random_patients, write_split, write_vocabulary
 from trainer.config import MaskingConfig, ModelConfig
@@ -224,13 +226,72 @@ def test_a_model_folder_starts_a_run_of_its_tokens(make_config, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(latest_checkpoint(first.output).uri, model)
     (model / TOKENIZER_FILE).write_text("{}")
+    (model / MANIFEST_NAME).unlink()
+    files = tuple(describe_file(str(model), path.name, 0) for path in sorted(model.iterdir()))
+    details = {"special_tokens": asdict(STANDARD_SPECIAL_TOKENS)}
+    publish_manifest(str(model), Manifest(MODEL_KIND, files=files, details=details))
     second = replace(first, output=str(tmp_path / "second"), init_checkpoint=str(model))
     (backend,) = run_ranks(second)
     with np.load(model / "weights.npz") as arrays:
         assert backend.weights["in"].shape == arrays["in"].shape
     (model / "vocab.txt").write_text("[PAD]\nother\n")
+    with pytest.raises(ContractError, match=r"vocab\.txt is not the file that was published"):
+        run_ranks(replace(second, output=str(tmp_path / "changed")))
+    (model / MANIFEST_NAME).unlink()
     with pytest.raises(ContractError, match="has other tokens than"):
         run_ranks(replace(second, output=str(tmp_path / "third")))
+
+
+def test_a_folder_that_transformers_saved_starts_a_run_of_its_tokens(make_config, tmp_path):
+    first = make_config(steps=1)
+    run_ranks(first)
+    model = tmp_path / "model"
+    shutil.copytree(latest_checkpoint(first.output).uri, model)
+    tokens = (model / "vocab.txt").read_text().split()
+    for name in (MANIFEST_NAME, "vocab.txt"):
+        (model / name).unlink()
+    ids = {token: token_id for token_id, token in enumerate(tokens)}
+    special = [{"id": ids.pop(token), "content": token} for token in tokens[:2]]
+    tokenizer = {"model": {"type": "WordLevel", "vocab": ids}, "added_tokens": special}
+    (model / TOKENIZER_FILE).write_text(json.dumps(tokenizer))
+    second = replace(first, output=str(tmp_path / "second"), init_checkpoint=str(model))
+    run_ranks(second)
+    assert latest_checkpoint(second.output).step == 1
+    for text, message in (
+        (json.dumps(tokenizer | {"added_tokens": []}), "has no ids from 0 on"),
+        (json.dumps({"model": {"vocab": {"[PAD]": 0, "other": 1}}}), "has other tokens than"),
+        ("{}", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"model": {"vocab": [["[PAD]", 0.0]]}}', "cannot be read"),
+    ):
+        (model / TOKENIZER_FILE).write_text(text)
+        with pytest.raises(ContractError, match=message):
+            run_ranks(replace(second, output=str(tmp_path / "third")))
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_attention_heads", 1), ("hidden_act", "relu")])
+@pytest.mark.parametrize("published", [True, False])
+def test_weights_of_another_network_of_the_same_shapes_are_refused(
+    make_config, tmp_path, name, value, published
+):
+    first = make_config(steps=1)
+    run_ranks(first)
+    source = tmp_path / "source"
+    shutil.copytree(latest_checkpoint(first.output).uri, source)
+    path = source / "config.json"
+    plain = json.loads(path.read_text())
+    assert plain[name] != value
+    path.write_text(json.dumps(plain | {name: value}))
+    if published:
+        manifest = Manifest.from_json((source / MANIFEST_NAME).read_text(), "checkpoint", "test")
+        files = tuple(describe_file(str(source), file.path, file.rows) for file in manifest.files)
+        publish_manifest(str(source), replace(manifest, files=files))
+    else:
+        (source / MANIFEST_NAME).unlink()
+        (source / TOKENIZER_FILE).touch()
+    second = replace(first, output=str(tmp_path / "second"), init_checkpoint=str(source))
+    with pytest.raises(ContractError, match=f"states {name} {value}, and this run has {plain[name]}"):
+        run_ranks(second)
 
 
 def test_weights_of_another_vocabulary_are_refused(make_config, tmp_path):
@@ -241,8 +302,6 @@ def test_weights_of_another_vocabulary_are_refused(make_config, tmp_path):
     with open(manifest) as stream:
         plain = json.load(stream)
     del plain["fingerprint"]
-    from schemas.manifest import Manifest, ManifestFile, publish_manifest
-
     known = {
         name: plain.pop(name) for name in ("kind", "version", "created_by", "parameters", "inputs", "counts")
     }

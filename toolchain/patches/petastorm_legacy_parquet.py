@@ -77,10 +77,13 @@ class ParquetDatasetPiece:
             return read_metadata(file)
 
     def read(self, columns=None, partitions=None, use_threads=False):
-        """Read the piece into a `pyarrow.Table`, its partition values appended as columns."""
+        """Read the piece into a `pyarrow.Table`, its partition values appended as columns.
+
+        Checksums of pages are compared, where the file has them.
+        """
         columns = None if columns is None else sorted(columns)
         with self._open(self.path) as file:
-            parquet = ParquetFile(file)
+            parquet = ParquetFile(file, page_checksum_verification=True)
             if self.row_group is None:
                 table = parquet.read(columns=columns, use_threads=use_threads)
             else:

@@ -32,6 +32,8 @@ from schemas.manifest import (
     is_published,
     join,
     publish_manifest,
+    read_manifest,
+    read_small,
     unpublish,
 )
 from schemas.model_config import MAX_SEQ_LENGTH, BertConfig
@@ -214,10 +216,10 @@ def _validation_loss(uri: str) -> float:
 
 
 def read_state(uri: str) -> TrainingState:
-    """The training state of a checkpoint folder. Raises ContractError."""
-    filesystem, root = fsspec.core.url_to_fs(uri)
+    """The training state of a checkpoint folder, by its SHA-256. Raises ContractError."""
+    content = read_small(uri, read_manifest(uri, KIND), TRAINING_STATE_FILE)
     try:
-        return TrainingState.from_json(json.loads(filesystem.cat_file(join(root, TRAINING_STATE_FILE))))
+        return TrainingState.from_json(json.loads(content))
     except (ValueError, TypeError, KeyError) as error:
         raise ContractError(
             f"{join(uri, TRAINING_STATE_FILE)} cannot be read ({type(error).__name__})",

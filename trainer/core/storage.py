@@ -7,12 +7,9 @@ ever later; drivers (s3fs) do the same below for the errors that they know.
 from __future__ import annotations
 
 import logging
-import os
 import random
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import fsspec
@@ -92,26 +89,21 @@ def reading(uri: str, work: Callable[[], Result]) -> Result:
         raise CannotRead(uri, error) from error
 
 
-@contextmanager
-def local_copy(uri: str, num_bytes: int) -> Iterator[str]:
-    """The path of a file on this machine: its own, or that of a copy, which is removed in the end.
+def read_whole(uri: str, num_bytes: int) -> bytes:
+    """A file's content. num_bytes: how long it is; from a remote store less is asked for again.
 
-    num_bytes: how long the file is. Raises CannotRead.
+    Raises CannotRead.
     """
     filesystem, path = file_system(uri)
-    if isinstance(filesystem, LocalFileSystem):
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = f"{folder}/{path.rsplit('/', 1)[-1]}"
+    local = isinstance(filesystem, LocalFileSystem)
 
-        def fetch() -> None:
-            filesystem.get_file(path, copy)
-            if (found := os.path.getsize(copy)) != num_bytes:
-                raise OSError(f"{found} bytes came of {num_bytes}")
+    def fetch() -> bytes:
+        content = filesystem.cat_file(path)
+        if not local and len(content) != num_bytes:
+            raise OSError(f"{len(content)} bytes came of {num_bytes}")
+        return content
 
-        reading(uri, fetch)
-        yield copy
+    return reading(uri, fetch)
 
 
 def _may_pass(error: Exception) -> bool:

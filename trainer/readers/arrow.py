@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.parquet import READ_OPTIONS
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
 from trainer.readers.base import ShardColumns, ShardDamaged, ShardReader
 
@@ -15,9 +16,9 @@ class ArrowReader(ShardReader):
 
     file_format = PARQUET
 
-    def _read_columns(self, path: str, uri: str) -> ShardColumns:
+    def _read_columns(self, content: bytes, uri: str) -> ShardColumns:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS) as file:
                 check_schema(file.schema_arrow, uri)
                 table = file.read(columns=list(SHARDS.column_names), use_threads=False)
         except (pa.ArrowException, OSError) as error:

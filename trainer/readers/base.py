@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.errors import ContractError
-from schemas.manifest import join
+from schemas.manifest import check_content, check_inside, join
 from schemas.shards import ShardSet
 from trainer.core.input.batch import RaggedBatch
-from trainer.core.storage import local_copy
+from trainer.core.storage import read_whole
 
 
 class ShardDamaged(Exception):
@@ -67,14 +67,17 @@ class ShardReader(ABC):
     def read(self, shard_number: int) -> RaggedBatch:
         """All patients of one shard, in the file's order.
 
-        Raises ContractError, naming the file, when it is damaged, out of reach, or not the file that the
-        manifest describes.
+        What was read is compared with the manifest's SHA-256, each time: a shard may change between two
+        epochs. Raises ContractError, naming the file, when it is damaged, out of reach, or not the file that
+        the manifest describes.
         """
         file = self._shards.files[shard_number]
         uri = join(self._shards.uri, file.path)
+        check_inside(self._shards.uri, file)
+        content = read_whole(uri, file.bytes)
+        check_content(self._shards.uri, file, content)
         try:
-            with local_copy(uri, file.bytes) as path:
-                columns = self._read_columns(path, uri)
+            columns = self._read_columns(content, uri)
             _check(columns, file.rows, self._shards.vocabulary_size)
         except ShardDamaged as error:
             raise ContractError(
@@ -91,8 +94,8 @@ class ShardReader(ABC):
         )
 
     @abstractmethod
-    def _read_columns(self, path: str, uri: str) -> ShardColumns:
-        """Read one file of this machine; uri: where it came from, for messages. Raises ShardDamaged."""
+    def _read_columns(self, content: bytes, uri: str) -> ShardColumns:
+        """Decode one file; uri: where it came from, for messages. Raises ShardDamaged."""
 
 
 def _check(columns: ShardColumns, rows: int, vocabulary_size: int) -> None:

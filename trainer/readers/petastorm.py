@@ -2,10 +2,13 @@
 
 petastorm hands out a column of lists only as a dense matrix. A transform therefore joins each row group into
 one row, whose lists are the flat values and the lengths: nothing is padded, and nothing has to be cut out
-again. One worker thread and no shuffling keep the file's order.
+again. One worker thread and no shuffling keep the file's order. What petastorm opens is the content that was
+compared with the manifest, in a file system of that one file.
 """
 
 from __future__ import annotations
+
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
+from schemas.parquet import READ_OPTIONS
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
 from trainer.core.input.ragged import offsets_of
 from trainer.readers.arrow import check_schema
@@ -28,10 +32,10 @@ class PetastormReader(ShardReader):
 
     file_format = PARQUET
 
-    def _read_columns(self, path: str, uri: str) -> ShardColumns:
+    def _read_columns(self, content: bytes, uri: str) -> ShardColumns:
         try:
-            num_rows = self._check_file(path, uri)
-            groups = _read_row_groups(path) if num_rows else []
+            num_rows = self._check_file(content, uri)
+            groups = _read_row_groups(content) if num_rows else []
         except ContractError:
             raise
         except (pa.ArrowException, OSError, RuntimeError, ValueError, TypeError) as error:
@@ -48,14 +52,29 @@ class PetastormReader(ShardReader):
             flat[PROLONGED_LOS],
         )
 
-    def _check_file(self, path: str, uri: str) -> int:
+    def _check_file(self, content: bytes, uri: str) -> int:
         """The file's number of rows; petastorm refuses a file without any."""
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS) as file:
             check_schema(file.schema_arrow, uri)
             return file.metadata.num_rows
 
 
-def _read_row_groups(path: str) -> list[dict[str, np.ndarray]]:
+class _OneFile:
+    """What petastorm asks of a file system, with one file in it: its own would open the shard once more."""
+
+    PATH = "/shard.parquet"
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def isdir(self, path: str) -> bool:
+        return False
+
+    def open(self, path: str, mode: str = "rb") -> BytesIO:
+        return BytesIO(self._content)
+
+
+def _read_row_groups(content: bytes) -> list[dict[str, np.ndarray]]:
     from petastorm import TransformSpec, make_batch_reader
 
     transform = TransformSpec(
@@ -64,7 +83,8 @@ def _read_row_groups(path: str) -> list[dict[str, np.ndarray]]:
         selected_fields=list(_COLUMNS),
     )
     reader = make_batch_reader(
-        [f"file://{path}"],
+        [f"file://{_OneFile.PATH}"],
+        filesystem=_OneFile(content),
         schema_fields=list(SHARDS.column_names),
         transform_spec=transform,
         reader_pool_type="thread",

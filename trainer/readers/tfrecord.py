@@ -25,15 +25,10 @@ class TFRecordReader(ShardReader):
 
     file_format = TFRECORD
 
-    def _read_columns(self, path: str, uri: str) -> ShardColumns:
+    def _read_columns(self, content: bytes, uri: str) -> ShardColumns:
+        starts, stops = split_records(content)
         try:
-            with open(path, "rb") as stream:
-                data = stream.read()
-        except OSError as error:
-            raise ShardDamaged(f"cannot be read ({type(error).__name__})") from error
-        starts, stops = split_records(data)
-        try:
-            lists = parse_int64_lists(data, starts, stops, (TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS))
+            lists = parse_int64_lists(content, starts, stops, (TOKEN_IDS, VISIT_NUMBERS, PROLONGED_LOS))
         except MalformedExample as error:
             raise ShardDamaged(f"holds records that are no shard rows: {error}") from error
         token_ids, token_offsets = lists[TOKEN_IDS]

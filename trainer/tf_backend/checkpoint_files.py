@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.bert_names import check_shapes, ignored_reason
+from schemas.bert_names import check_shapes, training_state
 from schemas.checkpoint import TENSORFLOW, open_checkpoint, tensorflow_prefix
 from schemas.errors import ContractError
 from schemas.files import exists
 from schemas.manifest import join
+from schemas.model import TOKENIZER_FILE
 
 _INDEX = ".index"
 
@@ -65,6 +66,12 @@ def read_weights(source: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     """
     filesystem, path = fsspec.core.url_to_fs(source)
     if filesystem.isdir(path):
+        if exists(filesystem, join(path, TOKENIZER_FILE)):
+            raise ContractError(
+                f"{source} is a model folder of transformers",
+                "the TensorFlow backend starts from a TensorFlow checkpoint",
+                "write one of it first (python -m conversion to-tensorflow), or use backend torch",
+            )
         checkpoint = open_checkpoint(source)
         if checkpoint.backend != TENSORFLOW:
             raise ContractError(
@@ -82,11 +89,9 @@ def _read(
     with _local(prefix) as local:
         try:
             reader = tf.train.load_checkpoint(local)
-            found = {
-                name: tuple(shape)
-                for name, shape in reader.get_variable_to_shape_map().items()
-                if not (ignore_training_state and ignored_reason(name))
-            }
+            found = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+            for name in training_state(found) if ignore_training_state else ():
+                del found[name]
             check_shapes(shapes, found, prefix)
             return {name: reader.get_tensor(name) for name in shapes}
         except ContractError:

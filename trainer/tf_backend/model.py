@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from schemas.bert_names import WORD_EMBEDDINGS
-from schemas.errors import ContractError
 from schemas.model_config import BertConfig
-from trainer.tf_backend.activation import gelu
+from trainer.tf_backend.activation import ACTIVATIONS
 from trainer.tf_backend.attention import attend
 from trainer.tf_backend.dropout import Dropout
 from trainer.tf_backend.layer_norm import layer_norm
@@ -35,16 +34,6 @@ class Encoded(NamedTuple):
     """(P, 2)"""
     layers: tuple[tf.Tensor, ...]
     """(N, H) each: the embeddings, then every layer's output"""
-
-
-def check_supported(config: BertConfig) -> None:
-    """Raises ContractError."""
-    if config.hidden_act != "gelu_pytorch_tanh":
-        raise ContractError(
-            f"hidden_act is {config.hidden_act}",
-            "the TensorFlow backend computes BERT's own activation, gelu_pytorch_tanh",
-            "set hidden_act to gelu_pytorch_tanh, or use the PyTorch backend",
-        )
 
 
 def look_up_words(weights: Mapping[str, tf.Variable], input_ids: tf.Tensor) -> tf.Tensor:
@@ -71,8 +60,8 @@ class Bert:
         precision: tf.DType = tf.float32,
     ) -> None:
         """precision: of the layers between the embeddings and the heads."""
-        check_supported(config)
         self._config, self._weights, self._precision = config, weights, precision
+        self._activation = ACTIVATIONS[config.hidden_act]
         layers = [(number, f"bert/encoder/layer_{number}") for number in range(config.num_hidden_layers)]
         self._pieces = [self._first, *(partial(self._layer, *layer) for layer in layers), self._heads]
 
@@ -124,7 +113,7 @@ class Bert:
         """(M, H) and (P, 2), see Encoded."""
         masked = tf.cast(tf.gather(hidden, slots.masked_slots), tf.float32)
         masked = self._dense("cls/predictions/transform/dense", masked)
-        masked = self._layer_norm("cls/predictions/transform", tf.custom_gradient(gelu)(masked))
+        masked = self._layer_norm("cls/predictions/transform", tf.custom_gradient(self._activation)(masked))
         los_logits = tf.nn.bias_add(
             tf.matmul(
                 self._pooled_for_los(hidden, slots),
@@ -207,8 +196,8 @@ class Bert:
         @tf.custom_gradient
         def inner(values: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> Any:
             product, of_dense = dense(values, kernel, bias)
-            result, of_gelu = gelu(product)
-            return result, lambda upstream: of_dense(of_gelu(upstream))
+            result, of_activation = self._activation(product)
+            return result, lambda upstream: of_dense(of_activation(upstream))
 
         with tf.name_scope(f"{name}/"):
             return inner(values, *self._kernel_and_bias(name, values.dtype))

@@ -1,14 +1,18 @@
 """Of a long patient a model reads what training saw, though it may have more positions."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer
 
 from conversion.model_folder import open_model
 from conversion.patients.patient_blocks import blocks_for
 from conversion.patients.patient_files import Patients
+from conversion.patients.sample_patients import real_patients
 from conversion.release import membership
 from conversion.shipped.encode_patient import encode_patient
+from conversion.tokens.vocabulary_source import ModelVocabulary
+from schemas.vocabulary import STANDARD_SPECIAL_TOKENS
 
 SEEN = 10  # the tiny model has 16 positions
 NUM_CODES = 13
@@ -38,9 +42,30 @@ def test_by_the_helper_of_the_folder(folder):
     assert patient.num_cut == NUM_CODES - SEEN
 
 
-def test_in_the_membership_test_every_masked_code_is_among_them(folder):
+def test_in_the_parity_check(folder, write_shards):
+    """write_shards gives 3, 40, 1 and 16 codes, one a visit up to visit 8, which has all the rest."""
+    vocabulary = ModelVocabulary(open_model(folder).tokens, STANDARD_SPECIAL_TOKENS, "test")
+    shards = write_shards(len(vocabulary.tokens))
+    rows = pq.read_table(f"{shards}/part-00000.parquet").to_pylist()
+    found = real_patients(shards, open_model(folder).config, vocabulary, SEEN)
+    assert [patient.token_ids.tolist() for patient in found] == [row["token_ids"][-SEEN:] for row in rows]
+    visits = [patient.visit_numbers.tolist() for patient in found]
+    assert visits == [[1, 2, 3], [1] * 10, [1], [1, *[2] * 9]]
+    assert [patient.prolonged_los for patient in found] == [0, 1, 1, 0]
+
+
+def test_in_the_membership_test_every_masked_code_is_among_them(folder, monkeypatch):
     patients = Patients(TOKEN_IDS, VISITS, np.asarray([0, NUM_CODES]))
-    model, rng = open_model(folder), np.random.default_rng(0)
-    chosen = [np.flatnonzero(membership._mask(patients, model, rng)[1].token_ids >= 0) for _ in range(50)]
-    assert {len(places) for places in chosen} == {2}  # 15% of 10
-    assert min(map(min, chosen)) == NUM_CODES - SEEN
+    masked = []
+
+    def losses(network, block, labels):
+        assert block.visit_numbers.tolist() == [KEPT_VISITS]
+        masked.extend(np.flatnonzero(labels[0] >= 0))
+        return np.zeros(2, int), np.zeros(2)  # 15% of 10 codes are two
+
+    monkeypatch.setattr(membership, "_load", lambda path: None)
+    monkeypatch.setattr(membership, "_losses", losses)
+    for seed in range(15):
+        membership.patient_losses(open_model(folder), patients, seed)
+    assert set(masked) == set(range(SEEN))
+    assert len(masked) == 15 * 4 * 2

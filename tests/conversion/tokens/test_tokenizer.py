@@ -1,13 +1,16 @@
 import functools
+import json
 import re
 
 import pytest
+import transformers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
+from conversion.folder_content import write_files
 from conversion.tokens.code_spellings import example_spellings
-from conversion.tokens.tokenizer import unreachable_tokens, write_tokenizer
+from conversion.tokens.tokenizer import OPENED_WITH, tokenizer_files, unreachable_tokens
 from schemas.codes import normalise_code
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS
 from tests.spark_jobs.raw_codes import raw_codes
@@ -16,8 +19,35 @@ CODES = ("ICD10CM//E11.9", "ICD9CM//250.00", "LOCAL//two words")
 
 
 def load(folder, tokens, special):
-    write_tokenizer(str(folder), tokens, special, max_seq_length=4)
+    write_files(str(folder), tokenizer_files(tokens, special, max_seq_length=4, type_vocab_size=9))
     return PreTrainedTokenizerFast.from_pretrained(str(folder))
+
+
+def test_the_text_of_its_configuration():
+    """Names that transformers 4 and 5 both know, and nothing else."""
+    files = tokenizer_files((*SPECIAL_TOKENS, *CODES), STANDARD_SPECIAL_TOKENS, 4, type_vocab_size=9)
+    assert json.loads(files["tokenizer_config.json"]) == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_max_length": 4,
+        "type_vocab_size": 9,
+        "truncation_side": "left",
+        "clean_up_tokenization_spaces": False,
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+    }
+    imported = tokenizer_files(("[PAD]", *CODES), MEDBERT_SPECIAL_TOKENS, 4, type_vocab_size=9)
+    config = json.loads(imported["tokenizer_config.json"])
+    assert {name: token for name, token in config.items() if name.endswith("_token")} == {
+        "pad_token": "[PAD]",
+        "mask_token": "[PAD]",
+    }
+
+
+def test_this_version_of_transformers_is_among_those_that_the_card_names():
+    assert transformers.__version__ in OPENED_WITH
 
 
 def test_whole_codes_and_nothing_added(tmp_path):
@@ -56,7 +86,7 @@ def test_without_unk_an_unknown_code_is_an_error(tmp_path):
 
 def test_tokens_that_the_tokenizer_cannot_reach_are_counted(tmp_path):
     tokens = (*SPECIAL_TOKENS, *CODES, "ICD10CM//e10")
-    write_tokenizer(str(tmp_path), tokens, STANDARD_SPECIAL_TOKENS, max_seq_length=4)
+    load(tmp_path, tokens, STANDARD_SPECIAL_TOKENS)
     assert unreachable_tokens(str(tmp_path), tokens) == 2
 
 

@@ -7,8 +7,10 @@ from schemas.errors import ContractError, NotPublished
 from schemas.manifest import Manifest, read_manifest
 from schemas.table import Column, TableSchema
 from spark_jobs.files.clearing import UNFINISHED
-from spark_jobs.files.publish import publish, read_published, read_table, start_output, write_parquet
+from spark_jobs.files.listed_tables import read_table
+from spark_jobs.files.publish import publish, read_published, start_output, write_parquet
 from spark_jobs.files.storage import Folder
+from spark_jobs.worker_errors import errors_of_workers
 
 pytestmark = pytest.mark.spark
 
@@ -91,8 +93,8 @@ def test_stray_files_are_not_read_and_a_missing_column_is_named(spark, tmp_path)
     (tmp_path / "part-00099.parquet").write_bytes((tmp_path / "part-00000.parquet").read_bytes())
     published = read_published(spark, str(tmp_path), "numbers")
     assert read_table(spark, published, TABLE).count() == 30
-    with pytest.raises(ContractError, match="has no column age"):
-        read_table(spark, published, TableSchema("ages", (Column("age", "int"),)))
+    with pytest.raises(ContractError, match="has no column age"), errors_of_workers():
+        read_table(spark, published, TableSchema("ages", (Column("age", "int"),))).collect()
 
 
 def test_no_rows(spark, tmp_path):

@@ -10,6 +10,16 @@ def test_transformers_loads_a_checkpoint_as_it_is(run_backend, name):
     np.testing.assert_allclose(results[name], results[f"backend/{name}"], rtol=0, atol=1e-5)
 
 
+def test_a_folder_that_transformers_saved_has_the_weights_and_the_tokens(run_backend):
+    results = run_backend("torch", "saved_by_transformers")[0]
+    assert "tokenizer.json" in results["files"] and "vocab.txt" not in results["files"]
+    assert results["tokens"].tolist() == [f"code {number}" for number in range(97)]
+    names = [key for key in results if key.startswith("expected/")]
+    assert len(names) == 46
+    for name in names:
+        np.testing.assert_array_equal(results[name.replace("expected", "found")], results[name], err_msg=name)
+
+
 def test_attention_with_dropout_is_what_it_is_written_out(run_backend):
     results = run_backend("torch", "attention")[0]
     assert results["widths"].tolist() == [32, 128]

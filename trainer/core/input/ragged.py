@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from schemas.latest_codes import latest_codes
 from trainer.core.input.batch import RaggedBatch
 
 
@@ -62,18 +63,14 @@ def cut(batch: RaggedBatch, max_seq_length: int) -> tuple[RaggedBatch, int]:
 
     Returns the batch and the number of patients that were cut.
     """
-    lengths = batch.lengths
-    num_cut = int(np.count_nonzero(lengths > max_seq_length))
+    num_cut = int(np.count_nonzero(batch.lengths > max_seq_length))
     if not num_cut:
         return batch, 0
-    kept = np.minimum(lengths, max_seq_length)
-    starts = batch.offsets[1:] - kept
-    codes = ranges(starts, kept)
-    visits_before = batch.visit_numbers[np.minimum(starts, batch.num_codes - 1)] - 1
+    latest = latest_codes(batch.visit_numbers, batch.offsets, max_seq_length)
     shortened = RaggedBatch(
-        token_ids=batch.token_ids[codes],
-        visit_numbers=batch.visit_numbers[codes] - np.repeat(visits_before, kept),
-        offsets=offsets_of(kept),
+        token_ids=batch.token_ids[latest.kept],
+        visit_numbers=latest.visit_numbers,
+        offsets=latest.offsets,
         prolonged_los=batch.prolonged_los,
         row_numbers=batch.row_numbers,
     )
