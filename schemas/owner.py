@@ -73,7 +73,9 @@ def _began_elsewhere(process: int) -> str | None:
     try:
         found = psutil.Process(process)
         return (
-            None if found.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else str(found.create_time())
+            None
+            if found.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+            else str(round(found.create_time() * 1e6))
         )
     except psutil.NoSuchProcess:
         return None
