@@ -115,15 +115,19 @@ def _clear(root: str, lease: Lease) -> None:
             continue
         staging = os.path.join(parent, found)
         older = os.path.join(staging, _OLDER)
-        if os.path.isdir(older) and not os.path.exists(os.path.join(root, MANIFEST_NAME)):
+        if _is_whole(older) and not _is_whole(root):
             _exchange_or_rename(older, root, os.path.join(staging, _CONTENT + _OLDER), lease)
             _log.warning("the older folder at %s is back: the process that replaced it was killed", root)
         shutil.rmtree(staging, ignore_errors=True)
         _log.warning("%s is removed: the process that wrote it was killed", staging)
 
 
+def _is_whole(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, MANIFEST_NAME))
+
+
 def _move_into_place(staging: str, root: str, lease: Lease) -> None:
-    replaces = os.path.exists(os.path.join(root, MANIFEST_NAME))
+    replaces = _is_whole(root)
     _exchange_or_rename(os.path.join(staging, _CONTENT), root, os.path.join(staging, _OLDER), lease)
     if replaces:
         _log.info("the older folder at %s was replaced", root)
