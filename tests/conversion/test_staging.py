@@ -183,7 +183,7 @@ def test_readers_find_a_folder_at_every_moment(tmp_path):
 
     reader = threading.Thread(target=look)
     reader.start()
-    for number in range(100):
+    for number in range(20):
         write(output, str(number))
     ended.set()
     reader.join()
