@@ -47,15 +47,18 @@ def temporary_files_in(folder: str) -> Iterator[None]:
 
 
 def _clear() -> None:
-    with os.scandir(tempfile.gettempdir()) as entries:
-        for entry in entries:
-            parts = entry.name.split(".")
-            if parts[0] != _PREFIX or len(parts) != 5 or not parts[2].isdecimal():
-                continue
-            owner = Owner("", parts[1], int(parts[2]), parts[3])
-            if owner.is_gone() and _is_mine(entry):
-                LOG.info("%s is removed: its process was killed", entry.path)
-                shutil.rmtree(entry.path, ignore_errors=True)
+    try:
+        entries = list(os.scandir(tempfile.gettempdir()))
+    except OSError:
+        return  # some systems let nobody list it
+    for entry in entries:
+        parts = entry.name.split(".")
+        if parts[0] != _PREFIX or len(parts) != 5 or not parts[2].isdecimal():
+            continue
+        owner = Owner("", parts[1], int(parts[2]), parts[3])
+        if owner.is_gone() and _is_mine(entry):
+            LOG.info("%s is removed: its process was killed", entry.path)
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _is_mine(entry: os.DirEntry[str]) -> bool:

@@ -151,6 +151,7 @@ def _start(run: Run, train_reader: ShardReader, held: ExitStack) -> Progress:
 
     def load_on_first_rank() -> dict[str, Any] | None:
         output = run.config.output
+        file_system(output)  # its own message where there is no driver
         with writing(output):
             held.enter_context(hold(output, run=run_name(), attempt=lambda acquire: retried(output, acquire)))
         if run.commits is not None and run.commits.state is not None:
