@@ -82,9 +82,20 @@ class Holder:
         """What can't be read, such as a file that is being created, is of a holder that nobody knows."""
         try:
             plain = json.loads(content)
-            return cls(**{**plain, "owner": Owner(**plain["owner"])})
+            holder = cls(**{**plain, "owner": Owner(**plain["owner"])})
+            holder._check_types()
+            return holder
         except (ValueError, TypeError, KeyError, RecursionError):
             return cls(hashlib.sha256(content).hexdigest()[:32], Owner("", "", 0, ""), "", "")
+
+    def _check_types(self) -> None:
+        """Raises TypeError."""
+        owner = self.owner
+        texts = (self.token, self.since, self.beat, self.run or "", owner.host, owner.machine, owner.began)
+        if type(owner.process) is not int or not all(isinstance(text, str) for text in texts):
+            raise TypeError
+        if not self.token.isalnum():  # it becomes a part of a file's name
+            raise TypeError
 
 
 class Lease:

@@ -33,10 +33,13 @@ class Owner:
         return cls(socket.gethostname(), _machine(), process, _began(process) or "")
 
     def is_gone(self) -> bool | None:
-        """Whether the process has ended; None for one of another machine."""
+        """Whether the process has ended; None where that can't be told, as of one of another machine."""
         if not self.machine or self.machine != _machine():
             return None
-        return _began(self.process) != self.began
+        began = _began(self.process)
+        if began is None:
+            return None if _exists(self.process) else True
+        return began != self.began
 
 
 @cache
@@ -55,16 +58,19 @@ def _machine() -> str:
 
 
 def _began(process: int) -> str | None:
-    """None for a process that has ended, also where its parent has not taken note of that yet."""
+    """Empty for a process that has ended, and whose parent has not taken note of that yet.
+
+    None where there is no such process, or the system shows nobody those of other users (hidepid).
+    """
     if not _IS_LINUX:
         return _began_elsewhere(process)
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
             # The name, in brackets, may have anything in it.
             state, *fields = stream.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
-    return None if state in _DEAD else fields[18]
+    return "" if state in _DEAD else fields[18]
 
 
 def _began_elsewhere(process: int) -> str | None:
@@ -72,10 +78,17 @@ def _began_elsewhere(process: int) -> str | None:
 
     try:
         found = psutil.Process(process)
-        return (
-            None
-            if found.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-            else str(round(found.create_time() * 1e6))
-        )
-    except psutil.NoSuchProcess:
+        ended = found.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return "" if ended else str(round(found.create_time() * 1e6))
+    except psutil.Error:
         return None
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
