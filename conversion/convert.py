@@ -43,8 +43,8 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
     """
     started = time.monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="convert-") as scratch,
         staged_folder(config.output, KIND) as staging,
+        tempfile.TemporaryDirectory(prefix="convert-") as scratch,
     ):
         source = open_source(config, scratch)
         weights = source.read_weights()

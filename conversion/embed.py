@@ -59,10 +59,10 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     model = open_model(config.model)
     source, files = open_patients(config.patients, tuple(config.splits))
     check_same_ids(model, source, config.patients, config.vocabulary)
-    encoder = _encoder(config, model)
-    started = time.monotonic()
     num_patients = num_codes = 0
     with staged_folder(config.output, KIND) as staging:
+        encoder = _encoder(config, model)
+        started = time.monotonic()
         rows = {CODES_FILE: _write_codes(staging, model)}
         for number, file in enumerate(files):
             name = patients_name(number)

@@ -21,6 +21,7 @@ from reports.summary import summarise
 from reports.training_page import render_training
 from schemas.errors import ContractError
 from schemas.files import write_whole
+from schemas.lease import hold_file
 from schemas.profile import read_profile, same_profile
 
 LOG = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ def _write_page(uri: str, page: str) -> None:
     filesystem, path = fsspec.core.url_to_fs(uri)
     filesystem.makedirs(filesystem._parent(path), exist_ok=True)
     content = page.encode()
-    write_whole(uri, content)
+    with hold_file(uri):
+        write_whole(uri, content)
     LOG.info("%s: %d kB", uri, len(content) // 1000)
 
 

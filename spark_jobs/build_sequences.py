@@ -14,6 +14,7 @@ from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, SPLIT, SPLITS, VISIT
 from spark_jobs.assembling import assembling_task, check_counts, open_inputs, patients_of
 from spark_jobs.checks import check_choice, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.publish import Published, Target, publish, start_output, write_parts
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.refresh_sequences import refresh
@@ -49,6 +50,7 @@ class BuildSequences:
     refresh: bool = False
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: BuildSequences) -> None:
     check_positive(min_codes=config.min_codes, num_partitions=config.num_partitions)

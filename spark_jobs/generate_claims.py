@@ -14,6 +14,7 @@ from schemas.claims import CLAIMS, CLAIMS_FOLDER, KIND, PATIENTS_FOLDER
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.publish import publish, start_output, write_parquet
 from spark_jobs.generator.arrow import MOST_PATIENTS
 from spark_jobs.generator.block import Plan
@@ -50,6 +51,7 @@ class GenerateClaims:
     disease_model: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: GenerateClaims) -> None:
     _check(config)

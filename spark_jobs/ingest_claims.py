@@ -29,6 +29,7 @@ from schemas.manifest import Manifest
 from schemas.small_cells import in_words
 from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.publish import Target, publish, start_output, write_parts
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import follow
@@ -51,6 +52,7 @@ from spark_jobs.worker_errors import errors_of_workers
 log = logging.getLogger(__name__)
 
 
+@holds_outputs("output", "aside")
 @errors_of_workers()
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)

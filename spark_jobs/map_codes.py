@@ -19,6 +19,7 @@ from schemas.small_cells import in_words, publishable
 from spark_jobs.checks import check_choice, checked
 from spark_jobs.code_maps import CodeMap, read_gem, read_two_columns
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.listed_tables import read_table
 from spark_jobs.files.publish import publish, read_published, start_output, write_parquet
 from spark_jobs.transforms.code_maps import (
@@ -63,6 +64,7 @@ class MapCodes:
     roll_up_to: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: MapCodes) -> None:
     _check(config)

@@ -18,6 +18,7 @@ from schemas.sequences import SPLIT, SPLITS
 from schemas.shards import FORMATS, KIND, PARQUET, SHARDS, TFRECORD, part_name, shard_details
 from spark_jobs.checks import check_built_with, check_choice, check_positive
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.publish import Target, publish, read_published, start_output, write_parts
 from spark_jobs.files.sequence_files import SequenceFile, sequence_files
 from spark_jobs.files.storage import Folder
@@ -65,6 +66,7 @@ class WriteShards:
     seed: int = 0
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: WriteShards) -> None:
     check_positive(rows_per_shard=config.rows_per_shard, min_shards=config.min_shards)

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from trainer.exit_codes import STOPPED
 from trainer.preemption import GRACE_SECONDS
-from trainer.rank_processes import ask_to_stop, name_frozen_ranks, name_run, ranks_below
+from trainer.rank_processes import ask_to_stop, name_frozen_ranks, ranks_below
+from trainer.run_name import name_run
 from trainer.terminal import tell_ranks
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from conversion.release.checks import Check
 from schemas.applied_maps import CODE_MAPS
 from schemas.bert_names import check_shapes, transformers_shapes
 from schemas.errors import ContractError
+from schemas.lease import LEASE_NAME
 from schemas.manifest import MANIFEST_NAME, join
 from schemas.model import (
     CARD_FILE,
@@ -66,7 +67,7 @@ def check_files(model: ModelFolder) -> Check:
 
 
 def _problems_of_kinds(folder: str) -> Iterator[str]:
-    names = set(os.listdir(folder))
+    names = set(os.listdir(folder)) - {LEASE_NAME}  # this check's own
     for name in sorted(names):
         path = join(folder, name)
         if name not in KNOWN_FILES or not os.path.isfile(path) or os.path.islink(path):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
+from schemas.lease import hold
 from schemas.manifest import MANIFEST_NAME, Manifest, join
 from spark_jobs.files.clearing import STAGING, UNFINISHED, listed, withdraw
 from spark_jobs.files.publish import start_output
@@ -41,6 +42,13 @@ def take_over(spark: SparkSession, uri: str, kind: str) -> None:
     folder.rename(f"{NEXT}/{MANIFEST_NAME}", MANIFEST_NAME)
     folder.delete(UNFINISHED)
     folder.delete(STAGING)
+
+
+def finish_take_over(spark: SparkSession, uri: str, kind: str) -> None:
+    """The same in a folder that this process does not hold. Raises FolderInUse where another one is at it."""
+    if Folder(spark, join(uri, NEXT)).exists(MANIFEST_NAME):
+        with hold(Folder(spark, uri).qualified):
+            take_over(spark, uri, kind)
 
 
 def publish_over(folder: Folder, manifest: Manifest) -> None:

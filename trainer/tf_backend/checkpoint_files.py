@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ from schemas.errors import ContractError
 from schemas.files import exists
 from schemas.manifest import join
 from schemas.model import TOKENIZER_FILE
+from schemas.scratch import temporary_folder
 
 _INDEX = ".index"
 
@@ -28,7 +28,7 @@ def write(folder: str, step: int, arrays: Mapping[str, tf.Tensor | tf.Variable])
     prefix = tensorflow_prefix(step)
     filesystem, root = fsspec.core.url_to_fs(folder)
     filesystem.makedirs(root, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    with temporary_folder() as scratch:
         local = root if isinstance(filesystem, LocalFileSystem) else scratch
         try:
             tf.raw_ops.SaveV2(
@@ -117,7 +117,7 @@ def _local(prefix: str) -> Iterator[str]:
     if isinstance(filesystem, LocalFileSystem):
         yield root
         return
-    with tempfile.TemporaryDirectory() as scratch:
+    with temporary_folder() as scratch:
         for path in filesystem.glob(f"{root}.*"):
             filesystem.get_file(path, join(scratch, path.rsplit("/", 1)[-1]))
         yield join(scratch, root.rsplit("/", 1)[-1])
