@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Protocol
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -98,13 +99,29 @@ class Holder:
             raise TypeError
 
 
+class FileSystem(Protocol):
+    """What a lease asks of a file system; fsspec's have it."""
+
+    def cat_file(self, path: str) -> bytes:
+        """Raises FileNotFoundError."""
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite") -> None:
+        """mode: create raises where there is a file already."""
+
+    def rm_file(self, path: str) -> None: ...
+
+
 class Lease:
     """A lease of this process. `hold` is how stages use it."""
 
-    def __init__(self, uri: str, what: str, run: str | None = None) -> None:
-        """uri: of the lease's own file. what: is leased, for messages."""
+    def __init__(
+        self, uri: str, what: str, run: str | None = None, filesystem: FileSystem | None = None
+    ) -> None:
+        """uri: of the lease's own file. what: is leased, for messages. filesystem: fsspec's for the uri."""
         self._what, self._run = what, run
-        self._filesystem, self._path = fsspec.core.url_to_fs(uri)
+        self._filesystem: FileSystem
+        self._path: str
+        self._filesystem, self._path = (filesystem, uri) if filesystem else fsspec.core.url_to_fs(uri)
         self._is_local = isinstance(self._filesystem, LocalFileSystem)
         self._uri = self._path if self._is_local else uri
         now = _now()
@@ -286,16 +303,21 @@ class Lease:
 
 @contextmanager
 def hold(
-    folder: str, *, run: str | None = None, attempt: Callable[[Callable[[], None]], None] | None = None
+    folder: str,
+    *,
+    run: str | None = None,
+    attempt: Callable[[Callable[[], None]], None] | None = None,
+    filesystem: FileSystem | None = None,
 ) -> Iterator[Lease]:
     """Hold the lease on an output folder: the only writer there is this block.
 
     SIGTERM ends the block as Ctrl-C does, so that the lease is removed, unless the process has a handler of
     its own. Where another process takes the lease over, thinking that this one is gone, the block is
     interrupted. run: names a launch of several processes, of which one holds the lease: it is taken over from
-    one of the same launch at once. attempt: does its argument, again where a store fails. Raises FolderInUse.
+    one of the same launch at once. attempt: does its argument, again where a store fails. filesystem: that of
+    the folder, else fsspec's. Raises FolderInUse.
     """
-    with _held(Lease(join(folder, LEASE_NAME), folder, run), attempt) as lease:
+    with _held(Lease(join(folder, LEASE_NAME), folder, run, filesystem), attempt) as lease:
         yield lease
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
-from schemas.lease import hold
 from schemas.manifest import MANIFEST_NAME, Manifest, join
 from spark_jobs.files.clearing import STAGING, UNFINISHED, listed, withdraw
+from spark_jobs.files.leases import hold_folder
 from spark_jobs.files.publish import start_output
 from spark_jobs.files.storage import Folder
 
@@ -47,7 +47,7 @@ def take_over(spark: SparkSession, uri: str, kind: str) -> None:
 def finish_take_over(spark: SparkSession, uri: str, kind: str) -> None:
     """The same in a folder that this process does not hold. Raises FolderInUse where another one is at it."""
     if Folder(spark, join(uri, NEXT)).exists(MANIFEST_NAME):
-        with hold(Folder(spark, uri).qualified):
+        with hold_folder(spark, Folder(spark, uri)):
             take_over(spark, uri, kind)
 
 

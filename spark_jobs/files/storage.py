@@ -118,9 +118,9 @@ class Folder:
         finally:
             stream.close()
 
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a small file, over any that is there."""
-        stream = self._filesystem.create(self._path(name), True)
+    def write_bytes(self, name: str, content: bytes, *, overwrite: bool = True) -> None:
+        """Write a small file. overwrite: over any that is there; else raises Py4JJavaError where one is."""
+        stream = self._filesystem.create(self._path(name), overwrite)
         try:
             stream.write(bytearray(content))
         finally:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.lease import LEASE_NAME, FolderInUse, hold
+from schemas.lease import LEASE_NAME, FolderInUse, Holder, hold
 from schemas.manifest import MANIFEST_NAME, Manifest, publish_manifest
 from schemas.vocabulary import KIND
 from spark_jobs import (
@@ -18,6 +18,7 @@ from spark_jobs import (
     profile_stage,
     write_shards,
 )
+from spark_jobs.files.leases import HadoopFiles
 from spark_jobs.files.replacing import NEXT, finish_take_over
 from spark_jobs.ingest_options import IngestClaims
 
@@ -44,6 +45,32 @@ def test_the_second_is_refused(spark, tmp_path, job):
             job.main(spark, JOBS[job](f"file:{output}/"))
         assert os.listdir(output) == [LEASE_NAME]
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_only_hadoop_reaches(spark, tmp_path):
+    folder, files = f"file:{tmp_path}/output", HadoopFiles(spark)
+    with hold(folder, filesystem=files) as lease:
+        with pytest.raises(FolderInUse, match=f"process {os.getpid()} on"), hold(folder, filesystem=files):
+            pass
+        lease.acquire()
+        lease._refresh()
+        assert Path(tmp_path, "output", LEASE_NAME).exists()
+    assert not Path(tmp_path, "output", LEASE_NAME).exists()
+    with pytest.raises(FileNotFoundError):
+        files.cat_file(f"{folder}/{LEASE_NAME}")
+
+
+def test_a_stale_lease_that_only_hadoop_reaches_is_taken_over(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr("schemas.lease.STALE_SECONDS", 0.0)
+    (tmp_path / LEASE_NAME).write_text("a lease that nobody can read")
+    folder, files = f"file:{tmp_path}", HadoopFiles(spark)
+    with hold(folder, filesystem=files):
+        assert f"process {os.getpid()} on" in lease_holder(tmp_path)
+    assert [name for name in os.listdir(tmp_path) if not name.endswith(".crc")] == []
+
+
+def lease_holder(folder: Path) -> str:
+    return Holder.from_bytes((folder / LEASE_NAME).read_bytes()).in_words()
 
 
 def test_what_is_rejected_has_one_writer_too(spark, tmp_path):
