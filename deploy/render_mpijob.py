@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from schemas.errors import ContractError
+from schemas.locations import check_locations
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mpijob.yaml")
 
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_class_arguments(MpiJob, None)
     try:
         job = MpiJob(**parser.parse_args(arguments))
+        check_locations(job)
     except ContractError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from schemas.errors import ContractError
+from schemas.locations import check_locations
 from trainer import forward, pretrain
 from trainer.config import PretrainConfig
 from trainer.core.stop import Stopped
@@ -18,6 +20,7 @@ from trainer.exit_codes import STOPPED, USER_ERROR
 from trainer.run_logging import end_progress_line, set_up_logging
 
 LOG = logging.getLogger(__name__)
+Config = TypeVar("Config")
 
 
 def make_parser() -> ArgumentParser:
@@ -74,11 +77,16 @@ def _run(parsed: Namespace) -> None:
     config = options.pop("config", None)
     if parsed.subcommand == "pretrain":
         try:
-            pretrain.main(PretrainConfig(**options))
+            pretrain.main(_checked(PretrainConfig(**options)))
         finally:
             end_progress_line()
     else:
-        forward.main(forward.ForwardConfig(**options, bert_config=config))
+        forward.main(_checked(forward.ForwardConfig(**options, bert_config=config)))
+
+
+def _checked(config: Config) -> Config:
+    check_locations(config)
+    return config
 
 
 if __name__ == "__main__":
