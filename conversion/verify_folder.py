@@ -14,6 +14,7 @@ from conversion.verify import SOURCE_COMMAND, verify
 from schemas.manifest import join, read_manifest
 from schemas.model import CONFIG_FILE, KIND, REPORT_FILE
 from schemas.model_config import read_bert_config
+from schemas.small_files import read_small_file
 from schemas.vocabulary import VOCAB_FILE
 
 
@@ -40,8 +41,7 @@ def verify_folder(config: VerifyConfig, *, source_command: Sequence[str] = SOURC
             source = source.plainly_named(source.read_weights(), scratch)
         verification = verify(config.model, source, shards=config.shards, source_command=source_command)
     section = describe_verification(verification, source.config.los_pooling)
-    with open(join(config.model, REPORT_FILE), encoding="utf-8") as stream:
-        report = json.load(stream)
+    report = json.loads(read_small_file(join(config.model, REPORT_FILE)))
     write_report(config.model, {**report, "verification": section})
     verification.check(config.model)
     return section

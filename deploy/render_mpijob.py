@@ -11,8 +11,8 @@ from string import Template
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
 
+from command_line.presets import new_parser
 from schemas.errors import ContractError
 from schemas.locations import check_locations
 
@@ -75,8 +75,7 @@ def render(job: MpiJob) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 for options that do not fit together."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(description="Fill in deploy/mpijob.yaml.")
+    parser = new_parser(description="Fill in deploy/mpijob.yaml.")
     parser.add_class_arguments(MpiJob, None)
     try:
         job = MpiJob(**parser.parse_args(arguments))

@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from jsonargparse import ArgumentParser
 from pyspark.sql import SparkSession
 
+from command_line.presets import PresetFile, new_parser
 from schemas.errors import ContractError
 from schemas.locations import check_locations
 from spark_jobs.session import open_session
@@ -28,13 +28,13 @@ def parse(config_class: type[Config], arguments: Sequence[str] | None = None) ->
 
     Exits on an unknown one, and on a path that breaks the rule of schemas.locations.
     """
-    parser = ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    parser = new_parser(allow_abbrev=False)
+    parser.add_argument("--config", action=PresetFile, help="a YAML file with any of the options below")
     parser.add_class_arguments(config_class)
-    options = parser.instantiate(parser.parse_args(arguments)).as_dict()
-    options.pop("config", None)
-    config = config_class(**options)
     try:
+        options = parser.instantiate(parser.parse_args(arguments)).as_dict()
+        options.pop("config", None)
+        config = config_class(**options)
         check_locations(config)
     except ContractError as error:
         parser.error(str(error))

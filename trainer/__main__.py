@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from command_line.presets import PresetFile, new_parser
 from schemas.errors import ContractError
 from schemas.locations import check_locations
 from trainer import forward, pretrain
@@ -25,8 +26,8 @@ Config = TypeVar("Config")
 
 def make_parser() -> ArgumentParser:
     """The command line: every option is a field of a configuration dataclass."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True, config_read_mode_fsspec_enabled=True)
-    parser = ArgumentParser(prog="python -m trainer", description="Pretrain Med-BERT on shards of claims.")
+    set_parsing_settings(config_read_mode_fsspec_enabled=True)
+    parser = new_parser(prog="python -m trainer", description="Pretrain Med-BERT on shards of claims.")
     commands = parser.add_subcommands()
     for name, options, summary in (
         ("pretrain", _pretrain_options(), "train, or go on training what the output folder holds"),
@@ -37,16 +38,16 @@ def make_parser() -> ArgumentParser:
 
 
 def _pretrain_options() -> ArgumentParser:
-    parser = ArgumentParser()
+    parser = new_parser()
     parser.add_argument(
-        "--config", action="config", help="a YAML preset, e.g. configs/demo.yaml; options after it win"
+        "--config", action=PresetFile, help="a YAML preset, e.g. configs/demo.yaml; options after it win"
     )
     parser.add_class_arguments(PretrainConfig, None)
     return parser
 
 
 def _forward_options() -> ArgumentParser:
-    parser = ArgumentParser()
+    parser = new_parser()
     parser.add_class_arguments(forward.ForwardConfig, None, skip={"bert_config"})
     parser.add_argument("--config", type=str | None, help="bert_config.json of a TensorFlow prefix")
     return parser

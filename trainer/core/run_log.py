@@ -10,7 +10,8 @@ import fsspec
 
 from schemas.files import write_whole
 from schemas.manifest import join
-from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
+from schemas.small_files import read_within
+from schemas.training_log import EVAL, METRICS_FILE, MOST_LOG_BYTES, TENSORBOARD_FOLDER, TRAIN
 from trainer.core.event_file import EventFile
 from trainer.core.growing_file import GrowingFile
 from trainer.core.storage import retried
@@ -80,7 +81,7 @@ def _forget_after(run_uri: str, step: int, evaluation_due: bool) -> bytes:
     filesystem.makedirs(root, exist_ok=True)
     path = join(root, METRICS_FILE)
     try:
-        lines = filesystem.cat_file(path).split(b"\n")
+        lines = read_within(filesystem, path, MOST_LOG_BYTES, join(run_uri, METRICS_FILE)).split(b"\n")
     except FileNotFoundError:
         return b""
     kept = [line for line in lines if _step_of(line) <= step]
