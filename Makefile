@@ -157,7 +157,8 @@ endif
 # TensorFlow's start-up notes, in each of several processes, hide the progress lines.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-submit = "$(BIN)/python" toolchain/spark_submit.py --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
+submit = "$(BIN)/python" toolchain/spark_submit.py --local_dir $(call quote,$(RUN)/.spark) \
+	--master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
 # A stage's options, in its own program and, with $(1) the stage's prefix, in preprocess.py.
 of_ingest = --$(1)source $(SOURCE) --$(1)input $(call quote,$(INPUT)) $(if $(FOLLOW),--$(1)follow $(call quote,$(FOLLOW))) \

@@ -16,6 +16,7 @@ from conversion.patients.encoders import Encoder, OnnxEncoder, Pooling, TorchEnc
 from conversion.patients.patient_blocks import blocks_for
 from conversion.patients.patient_files import PatientFile, Patients, open_patients
 from conversion.patients.same_ids import check_same_ids
+from schemas.access import make_private, settle_access
 from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, patients_name
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
@@ -52,6 +53,8 @@ class EmbedConfig:
     """Of the CPU; by default what the runtime takes, which is all cores."""
     slots: int = 2048
     """Codes and padding of one pass at most; on a GPU many more."""
+    shared_group: str | None = None
+    """A group of this machine whose members may read the output; without it, its owner alone."""
 
 
 def embed(config: EmbedConfig) -> dict[str, Any]:
@@ -63,6 +66,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     started = time.monotonic()
     num_patients = num_codes = 0
     with staged_folder(config.output, KIND) as staging:
+        make_private(staging, config.shared_group)
         rows = {CODES_FILE: _write_codes(staging, model)}
         for number, file in enumerate(files):
             name = patients_name(number)
@@ -83,6 +87,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
             details={"hidden_size": model.config.hidden_size, "source": source.kind},
         )
         publish_manifest(staging, manifest)
+        settle_access(staging)
     _log.info("%s: %d patients, %.0f a second", config.output, num_patients, num_patients / seconds)
     return {**counts, "seconds": round(seconds, 2)}
 

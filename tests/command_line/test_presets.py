@@ -11,7 +11,7 @@ from spark_jobs.preprocess import Preprocess
 from spark_jobs.sources.claims_map_file import parse_claims_map
 from spark_jobs.write_shards import WriteShards
 
-NAMED = ["{evil}.Thing", "{evil}", "os.system", "trainer.config.ModelConfig"]
+NAMED = ["{evil}.Thing", "trainer.config.ModelConfig"]
 PRESETS = {
     "a section": "data: {{class_path: {named}, init_args: {{shards: a}}}}\n",
     "a section's text": "data: {named}\n",

@@ -20,21 +20,10 @@ from trainer.config import PretrainConfig
 from trainer.forward import ForwardConfig
 
 NO_LOCATIONS = {
-    *(
-        "as_of",
-        "changed_files",
-        "condition_system",
-        "device",
-        "settle",
-        "domains",
-        "drug_system",
-        "follow",
-        "format",
-        "format_options",
-        "formats",
-    ),
-    *("from_system", "one_to_many", "procedure_system", "roll_up_from", "roll_up_to", "source", "split_salt"),
-    *("splits", "systems", "to_system", "variants", "visit", "visits"),
+    *("as_of", "changed_files", "condition_system", "device", "domains", "drug_system", "follow", "format"),
+    *("format_options", "formats", "from_system", "one_to_many", "procedure_system", "roll_up_from"),
+    *("roll_up_to", "settle", "shared_group", "source", "split_salt", "splits", "systems", "to_system"),
+    *("variants", "visit", "visits"),
 }
 JOBS = (
     *("build_sequences", "build_vocabulary", "generate_claims", "ingest_claims", "map_codes"),

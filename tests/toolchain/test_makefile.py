@@ -214,12 +214,13 @@ def test_every_target_that_runs_something_is_set_up_first(project_root, set_ups)
 def test_jobs_start_by_way_of_spark_submit_of_the_environment(commands, make, project_root):
     for command in commands("claims", "preprocess", "profile", "SPARK_ARGS=--conf a=b")[:3]:
         assert command[:2] == [f"{project_root}/.venv/bin/python", "toolchain/spark_submit.py"]
-        assert command[2:8] == [
+        assert command[2:10] == [
+            *("--local_dir", "runs/default/.spark"),
             *("--master", "local[*]"),
             *("--driver-memory", "4g"),
             *("--py-files", PACKAGE),
         ]
-        assert command[8:10] == ["--conf", "a=b"] and command[10].startswith("spark_jobs/")
+        assert command[10:12] == ["--conf", "a=b"] and command[12].startswith("spark_jobs/")
     assert f"SPARK_HOME := {project_root}/.venv/spark/home" in make("-np", "claims").splitlines()
 
 
@@ -321,6 +322,7 @@ def test_a_path_that_programs_would_refuse_is_refused_first(
 def test_a_profile_and_its_gate(commands):
     job, page = commands("profile", "RUN=runs/x", "STAGE=shards/train", "REFERENCE=old/profile/shards/train")
     assert options(job) == {
+        "local_dir": "runs/x/.spark",
         "master": "local[*]",
         "driver-memory": "4g",
         "py-files": "dist/medbert_lake.zip",
