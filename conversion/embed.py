@@ -23,6 +23,7 @@ from schemas.manifest import Manifest, describe_file, publish_manifest, read_man
 from schemas.onnx_model import KIND as ONNX_KIND
 from schemas.parquet import WRITE_OPTIONS
 from schemas.sequences import SPLITS
+from schemas.small_cells import in_words
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
         )
         publish_manifest(staging, manifest)
         settle_access(staging)
-    _log.info("%s: %d patients, %.0f a second", config.output, num_patients, num_patients / seconds)
+    _log.info("%s: vectors of %s patients, %.1f s", config.output, in_words(num_patients), seconds)
     return {**counts, "seconds": round(seconds, 2)}
 
 
