@@ -1,4 +1,4 @@
-"""No page tells of a group of 1 to 10 patients: planted in a reason, a code, a month, a length, a split, a stay.
+"""No page tells of a group of 1 to 10 patients: planted in a reason, a code, a month, a length, a split.
 
 What is planted must be neither on a page nor the difference of two numbers that are.
 """
@@ -26,9 +26,9 @@ EVALUATED = dict.fromkeys(
 )
 # Each plants a group of so many in a run that has none.
 PLANTED = {
-    "rows of a reason": lambda run, few: run.rejected.update(visit_unknown=few),
-    "rows that were used by a rule": lambda run, few: run.noted.update(discharge_from_admit=few),
-    "all rows but those of a rule": lambda run, few: run.noted.update(discharge_from_admit=399_000 - few),
+    "rows of a reason": lambda run, few: run.rejected.update(code_missing=few),
+    "rows that were used by a rule": lambda run, few: run.noted.update(discharge_date_fallback=few),
+    "all rows but those of a rule": lambda run, few: run.noted.update(discharge_date_fallback=399_000 - few),
     "lost rows": lambda run, few: setattr(run, "lost", few),
     "patients of too few codes": lambda run, few: setattr(run, "too_few_codes", few),
     "patients of a split": lambda run, few: run.lengths.update(test={20: few}),
@@ -55,7 +55,7 @@ def _counts(page: str) -> set[int]:
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-@pytest.mark.parametrize("few", SMALL)
+@pytest.mark.parametrize("few", [1, 10])
 def test_a_planted_group_is_not_on_the_run_s_page(fake_run, planted, few):
     fake_run.lengths = {split: dict(lengths) for split, lengths in fake_run.lengths.items()}
     PLANTED[planted](fake_run, few)
@@ -65,7 +65,7 @@ def test_a_planted_group_is_not_on_the_run_s_page(fake_run, planted, few):
     assert len(shown) > 10, "the page has numbers"
     assert not any(map(is_small, shown))
     assert not {few} & {right - left for left, right in pairwise(sorted(shown))} or few == 10
-    assert all(number % 10 == 0 or number == 11 for number in shown), "every number is rounded"
+    assert [number for number in shown if number % 10 and number != 11] == [], "every number is rounded"
     assert "so every number on this page is rounded to tens" in text_of(page)
     tiles = summarise(fake_run.uri).split("Masked code")[0]
     assert not re.search(rf"(Patients|Visits|Codes): {few}\b", tiles)
@@ -77,9 +77,9 @@ def test_without_a_small_group_numbers_are_exact(whole_run):
     assert {399_000, 985_050, 20_950, 14_000} <= _counts(page)
 
 
-@pytest.mark.parametrize("few", SMALL)
+@pytest.mark.parametrize("few", [1, 4, 10])
 def test_a_planted_group_is_in_no_profile(tmp_path, few):
-    """A code, a month, a system and a reason of a few patients, on the page and in the folder that may leave."""
+    """A code, a month and a system of a few patients, on the page and in the folder that may leave."""
     import pyarrow as pa
 
     rows = [
@@ -93,9 +93,7 @@ def test_a_planted_group_is_in_no_profile(tmp_path, few):
         (SYSTEM, "ICD9CM", "", few, few),
     ]
     names = ("section", "key", "part", "patients", "number")
-    table = pa.table(
-        {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
-    )
+    table = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows])
     made = profile_of("diagnoses", table, {})
     uri = publish(str(tmp_path / "profile"), replace(made))
     found, manifest = read_profile(uri)
@@ -137,7 +135,7 @@ def test_numbers_that_differ_by_a_few_tell_of_them(few):
     assert not tells_of_a_small_group([0, 11, 500, 511, 20_000])
 
 
-@pytest.mark.parametrize("few", SMALL)
+@pytest.mark.parametrize("few", [1, 10])
 def test_the_training_s_page_and_log_do_not_say_how_many(fake_run, few):
     from trainer.core import run_log
 
