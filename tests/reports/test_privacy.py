@@ -8,7 +8,8 @@ def test_numbers_are_exact_while_no_group_is_small():
     assert counts.show(20_000) == "20,000"
     assert counts.show(0) == "0"
     assert counts.value(1234) == 1234
-    assert counts.mean(100, 8) == "12.5"
+    assert counts.mean(100, 16) == "6.25"
+    assert counts.mean(100, 8) == "–"
 
 
 @pytest.mark.parametrize("small", [1, 10])
