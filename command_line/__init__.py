@@ -1,1 +1,1 @@
-"""What programs with several commands have in common. Imports nothing of ours."""
+"""What programs with several commands have in common. Imports nothing of ours but schemas."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser
+
+from command_line.presets import new_parser
 
 
 class Command(NamedTuple):
@@ -18,11 +20,10 @@ class Command(NamedTuple):
 
 def make_parser(program: str, description: str, commands: Mapping[str, Command]) -> ArgumentParser:
     """The parser of `python -m program`. What it parsed names the `command`, and has its options under it."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog=f"python -m {program}", description=description)
+    parser = new_parser(prog=f"python -m {program}", description=description)
     subcommands = parser.add_subcommands(dest="command")
     for name, command in commands.items():
-        options = ArgumentParser(description=command.help)
+        options = new_parser(description=command.help)
         options.add_class_arguments(command.options)
         for action in options._actions:
             if action.default is False:  # a switch: --use_ema is --use_ema true

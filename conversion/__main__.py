@@ -21,6 +21,7 @@ from conversion.shrink_vocabulary import ShrinkConfig, shrink
 from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow
 from conversion.verify_folder import VerifyConfig, verify_folder
 from schemas.errors import ContractError
+from schemas.locations import check_locations
 
 REFUSED = 2
 """Exit status for data, a folder or an option that breaks a contract, and for a difference that was found."""
@@ -54,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(list(arguments) if arguments is not None else None)
     command = COMMANDS[parsed.command]
     try:
-        result = command.run(command.options(**parsed[parsed.command].as_dict()))
+        options = command.options(**parsed[parsed.command].as_dict())
+        check_locations(options)
+        result = command.run(options)
     except (ContractError, ProcessFailed) as error:
         logging.getLogger(__name__).error("%s", error)
         return REFUSED

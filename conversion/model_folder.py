@@ -26,7 +26,8 @@ from schemas.model import (
     WEIGHTS_FILE,
 )
 from schemas.model_config import BertConfig, read_bert_config, read_max_seq_length
-from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
+from schemas.small_files import read_small_file
+from schemas.vocabulary import VOCAB_FILE, SpecialTokens, decode_vocab_txt, special_tokens_of
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 WORD_BIAS = "cls.predictions.bias"
@@ -56,8 +57,7 @@ class ModelFolder:
     def read_text(self, name: str) -> str:
         """One of its files. Raises ContractError where it is missing or no UTF-8."""
         try:
-            with open(join(self.path, name), encoding="utf-8") as stream:
-                return stream.read()
+            return read_small_file(join(self.path, name)).decode()
         except (FileNotFoundError, UnicodeDecodeError) as error:
             raise ContractError(
                 f"{join(self.path, name)} cannot be read ({type(error).__name__})",
@@ -69,8 +69,7 @@ class ModelFolder:
 def open_model(path: str) -> ModelFolder:
     """Read a model folder's description and compare every file's SHA-256. Raises ContractError."""
     manifest = read_manifest(path, KIND, verify=True)
-    with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
-        tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
+    tokens = decode_vocab_txt(read_small_file(join(path, VOCAB_FILE)), join(path, VOCAB_FILE))
     special = special_tokens_of(dict(manifest.details), path)
     code_maps = read_code_maps(manifest.details, path)
     config = read_bert_config(join(path, CONFIG_FILE))

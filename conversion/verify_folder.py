@@ -15,6 +15,7 @@ from schemas.manifest import join, read_manifest
 from schemas.model import CONFIG_FILE, KIND, REPORT_FILE
 from schemas.model_config import read_bert_config
 from schemas.scratch import temporary_files_in, temporary_folder
+from schemas.small_files import read_small_file
 from schemas.vocabulary import VOCAB_FILE
 
 
@@ -45,8 +46,7 @@ def _verify(config: VerifyConfig, scratch: str, source_command: Sequence[str]) -
         source = source.plainly_named(source.read_weights(), scratch)
     verification = verify(config.model, source, shards=config.shards, source_command=source_command)
     section = describe_verification(verification, source.config.los_pooling)
-    with open(join(config.model, REPORT_FILE), encoding="utf-8") as stream:
-        report = json.load(stream)
+    report = json.loads(read_small_file(join(config.model, REPORT_FILE)))
     write_report(config.model, {**report, "verification": section})
     verification.check(config.model)
     return section

@@ -22,6 +22,7 @@ from reports.training_page import render_training
 from schemas.errors import ContractError
 from schemas.files import write_whole
 from schemas.lease import hold_file
+from schemas.locations import check_locations
 from schemas.profile import read_profile, same_profile
 
 LOG = logging.getLogger(__name__)
@@ -160,7 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.instantiate(parser.parse_args(list(arguments) if arguments is not None else None))
     command = COMMANDS[parsed.command]
     try:
-        return command.run(command.options(**vars(parsed[parsed.command])))
+        options = command.options(**vars(parsed[parsed.command]))
+        check_locations(options)
+        return command.run(options)
     except ContractError as error:
         LOG.error("%s", error)
         return REFUSED

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import fsspec
-
 from schemas.errors import ContractError
+from schemas.small_files import read_small_file
 
 
 def read_json(uri: str) -> dict[str, Any] | None:
     """None when there is no such file. Raises ContractError for what is no JSON."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        return json.loads(filesystem.cat_file(path))
+        return json.loads(read_small_file(uri))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-import fsspec
-
 from schemas.errors import ContractError
 from schemas.manifest import join
+from schemas.small_files import read_small_file
 
 LEARNED_CODES_FILE = "learned_codes.json"
 MOST_CONFUSIONS = 30
@@ -75,9 +74,8 @@ class LearnedCodes:
 
 def read_learned_codes(run_uri: str) -> LearnedCodes | None:
     """What a pretraining folder holds; None where nothing was evaluated. Raises ContractError."""
-    filesystem, root = fsspec.core.url_to_fs(run_uri)
     try:
-        content = filesystem.cat_file(join(root, LEARNED_CODES_FILE))
+        content = read_small_file(join(run_uri, LEARNED_CODES_FILE))
     except FileNotFoundError:
         return None
     try:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-import fsspec
-
 from schemas.errors import ContractError
+from schemas.small_files import read_small_file
 
 LosPooling = Literal["first", "mean", "sum"]
 
@@ -149,9 +148,8 @@ def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str)
 
 def read_object(uri: str) -> dict[str, Any]:
     """A bert_config.json or config.json as it stands. Raises ContractError for what is no JSON object."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        content = filesystem.cat_file(path)
+        content = read_small_file(uri)
     except FileNotFoundError as error:
         raise ContractError(
             f"{uri} does not exist", "a model has a bert_config.json", "check the path"

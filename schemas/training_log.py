@@ -31,7 +31,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import fsspec
+from schemas.small_files import read_small_file
 
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
@@ -44,6 +44,7 @@ EVAL = "eval"
 CHECKPOINT = "checkpoint"
 STOP = "stop"
 
+MOST_LOG_BYTES = 2 << 30
 _ROWS_SHOWN = 20
 
 
@@ -52,16 +53,15 @@ def read_log(uri: str) -> list[dict[str, Any]] | None:
 
     What is no line of a log is left out: the last one is half a line where a process was killed as it wrote.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        text = filesystem.cat_file(path).decode(errors="replace")
+        text = read_small_file(uri, MOST_LOG_BYTES).decode(errors="replace")
     except (FileNotFoundError, IsADirectoryError):
         return None
     lines = []
     for line in text.splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.keys() >= {"kind", "step"}:
             lines.append(entry)

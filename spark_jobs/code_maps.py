@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from schemas.code_maps import Entry, parse_gem, plain_bytes, resolve
+from schemas.code_maps import Entry, parse_gem, resolve
 from schemas.codes import SEPARATOR, normalise_code
 from schemas.errors import ContractError
+from schemas.small_files import gunzipped
 from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.code_maps import CODE, OUTCOME, TARGETS
@@ -75,11 +76,11 @@ def _read_parquet(spark: SparkSession, uri: str) -> list[tuple[str | None, str |
 
 def _read_csv(file: Folder) -> list[tuple[str | None, str | None]]:
     try:
-        content = plain_bytes(file.read_bytes("")).decode("utf-8-sig")
+        content = gunzipped(file.read_bytes(""), file.uri).decode("utf-8-sig")
         rows = csv.DictReader(io.StringIO(content, newline=""), strict=True)
         _require_columns(rows.fieldnames or (), file.uri)
         return [(row[FROM], row[TO]) for row in rows]
-    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+    except (EOFError, zlib.error, UnicodeError, csv.Error) as error:
         raise ContractError(
             f"{file.uri} cannot be read as CSV ({type(error).__name__})",
             "a map is CSV in UTF-8, gzipped or not, or Parquet",

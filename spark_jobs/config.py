@@ -8,10 +8,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from jsonargparse import ArgumentParser
 from pyspark.sql import SparkSession
 
+from command_line.presets import PresetFile, new_parser
 from schemas.errors import ContractError
+from schemas.locations import check_locations
 from spark_jobs.session import open_session
 
 Config = TypeVar("Config")
@@ -23,13 +24,21 @@ _NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 def parse(config_class: type[Config], arguments: Sequence[str] | None = None) -> Config:
-    """Read a job's options: `--config file.yaml`, then single options, which win. Exits on an unknown one."""
-    parser = ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    """Read a job's options: `--config file.yaml`, then single options, which win.
+
+    Exits on an unknown one, and on a path that breaks the rule of schemas.locations.
+    """
+    parser = new_parser(allow_abbrev=False)
+    parser.add_argument("--config", action=PresetFile, help="a YAML file with any of the options below")
     parser.add_class_arguments(config_class)
-    options = parser.instantiate(parser.parse_args(arguments)).as_dict()
-    options.pop("config", None)
-    return config_class(**options)
+    try:
+        options = parser.instantiate(parser.parse_args(arguments)).as_dict()
+        options.pop("config", None)
+        config = config_class(**options)
+        check_locations(config)
+    except ContractError as error:
+        parser.error(str(error))
+    return config
 
 
 def run_job(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from command_line.presets import PresetFile, new_parser
 from schemas.errors import ContractError
+from schemas.locations import check_locations
 from trainer import forward, pretrain
 from trainer.config import PretrainConfig
 from trainer.core.stop import Stopped
@@ -18,12 +21,13 @@ from trainer.exit_codes import STOPPED, USER_ERROR
 from trainer.run_logging import end_progress_line, set_up_logging
 
 LOG = logging.getLogger(__name__)
+Config = TypeVar("Config")
 
 
 def make_parser() -> ArgumentParser:
     """The command line: every option is a field of a configuration dataclass."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True, config_read_mode_fsspec_enabled=True)
-    parser = ArgumentParser(prog="python -m trainer", description="Pretrain Med-BERT on shards of claims.")
+    set_parsing_settings(config_read_mode_fsspec_enabled=True)
+    parser = new_parser(prog="python -m trainer", description="Pretrain Med-BERT on shards of claims.")
     commands = parser.add_subcommands()
     for name, options, summary in (
         ("pretrain", _pretrain_options(), "train, or go on training what the output folder holds"),
@@ -34,16 +38,16 @@ def make_parser() -> ArgumentParser:
 
 
 def _pretrain_options() -> ArgumentParser:
-    parser = ArgumentParser()
+    parser = new_parser()
     parser.add_argument(
-        "--config", action="config", help="a YAML preset, e.g. configs/demo.yaml; options after it win"
+        "--config", action=PresetFile, help="a YAML preset, e.g. configs/demo.yaml; options after it win"
     )
     parser.add_class_arguments(PretrainConfig, None)
     return parser
 
 
 def _forward_options() -> ArgumentParser:
-    parser = ArgumentParser()
+    parser = new_parser()
     parser.add_class_arguments(forward.ForwardConfig, None, skip={"bert_config"})
     parser.add_argument("--config", type=str | None, help="bert_config.json of a TensorFlow prefix")
     return parser
@@ -74,11 +78,16 @@ def _run(parsed: Namespace) -> None:
     config = options.pop("config", None)
     if parsed.subcommand == "pretrain":
         try:
-            pretrain.main(PretrainConfig(**options))
+            pretrain.main(_checked(PretrainConfig(**options)))
         finally:
             end_progress_line()
     else:
-        forward.main(forward.ForwardConfig(**options, bert_config=config))
+        forward.main(_checked(forward.ForwardConfig(**options, bert_config=config)))
+
+
+def _checked(config: Config) -> Config:
+    check_locations(config)
+    return config
 
 
 if __name__ == "__main__":

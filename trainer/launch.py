@@ -1,9 +1,9 @@
 """`python -m trainer.launch -np 2 --gloo python -m trainer pretrain …`: ranks that end in order.
 
-It takes horovodrun's arguments and does what that does, but for three things. On SIGTERM, horovodrun kills
+It takes horovodrun's arguments and does what that does, but for four things. On SIGTERM, horovodrun kills
 its ranks within seconds; here they are asked to stop, on this host and the others, and all stop at one step
-(trainer.core.loop). Horovodrun's exit code is always 1; here it is that of the rank that ended first. And a
-rank of this host that is frozen is named.
+(trainer.core.loop). Horovodrun's exit code is always 1; here it is that of the rank that ended first. A rank
+of this host that is frozen is named. And its server listens on the interface that the ranks use alone.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from horovod.runner import gloo_run
     from horovod.runner.launch import run_commandline
 
+    from trainer.bound_servers import bind_servers
     from trainer.remote_ranks import RemoteRanks
 
     if arguments is not None:
         sys.argv[1:] = arguments
     tell_ranks()
     name_frozen_ranks()
+    bind_servers()
     remote = RemoteRanks(name_run())
     gloo_run._exec_command_fn = remote.watched(gloo_run._exec_command_fn)
     gloo_run.register_shutdown_event = partial(_register_shutdown_event, remote)

@@ -25,6 +25,7 @@ from conversion.checkpoints.variable_names import plain_names
 from conversion.errors import ProcessFailed
 from conversion.proof.processes import run_module
 from schemas.bert_names import MOVING_AVERAGES, slot_of, training_state
+from schemas.checkpoint import under_plain_name
 from schemas.errors import ContractError
 
 _ARRAYS = "variables.safetensors"
@@ -55,7 +56,8 @@ def read_tensorflow_checkpoint(prefix: str, *, use_ema: bool = False) -> TensorF
     with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
         try:
             command = "read-averages" if use_ema else "read"
-            run_module(_CHILD, [command, prefix, folder], "reading the TensorFlow checkpoint")
+            with under_plain_name(prefix) as plain:
+                run_module(_CHILD, [command, plain, folder], "reading the TensorFlow checkpoint")
         except ProcessFailed as error:
             raise _damaged(prefix, str(error)) from error
         with open(f"{folder}/{_LISTING}", encoding="utf-8") as stream:

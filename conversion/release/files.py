@@ -26,6 +26,7 @@ from schemas.model import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
+from schemas.small_files import read_small_file
 from schemas.vocabulary import SPECIAL_TOKENS, VOCAB_FILE
 
 CONTENT_FILES = {
@@ -83,8 +84,7 @@ def _problems_of_content(model: ModelFolder) -> Iterator[str]:
     content = folder_content(model.config, model.max_seq_length, model.tokens, model.special)
     for name, right in sorted(content.items()):
         try:
-            with open(join(model.path, name), "rb") as stream:
-                found = stream.read()
+            found = read_small_file(join(model.path, name))
         except OSError:
             continue  # missing, or no file: said above
         if found != right:

@@ -9,6 +9,7 @@ import fsspec
 from schemas.applied_maps import AppliedMap
 from schemas.errors import ContractError
 from schemas.medbert_types import read_types
+from schemas.small_files import read_small_file
 from schemas.vocabulary import (
     MEDBERT_SPECIAL_TOKENS,
     SPECIAL_TOKENS,
@@ -73,7 +74,7 @@ def _read_folder_or_text(uri: str) -> ModelVocabulary:
             folder.tokens, folder.special, "vocabulary folder", folder.fingerprint, folder.code_maps
         )
     try:
-        text = filesystem.cat_file(path).decode()
+        text = read_small_file(uri).decode()
     except FileNotFoundError as error:
         raise ContractError(
             f"{uri} does not exist",

@@ -10,10 +10,10 @@ from graphlib import CycleError, TopologicalSorter
 from importlib import resources
 from typing import Any
 
-import fsspec
 import yaml
 
 from schemas.errors import ContractError
+from schemas.small_files import MOST_YAML_BYTES, load_yaml, read_small_file
 from spark_jobs.generator.fields import Fields
 from spark_jobs.generator.model import (
     DAYS_PER_YEAR,
@@ -44,9 +44,8 @@ def read_disease_model(uri: str | None = None) -> DiseaseModel:
 
 
 def _own_model(uri: str) -> str:
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        return filesystem.cat_file(path).decode()
+        return read_small_file(uri, MOST_YAML_BYTES).decode()
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
         raise ContractError(
             f"{uri} cannot be read ({type(error).__name__})",
@@ -58,7 +57,7 @@ def _own_model(uri: str) -> str:
 def parse_disease_model(text: str, incidental_csv: str, where: str) -> DiseaseModel:
     """Parse and check a model; `where` is its file, for messages. Raises ContractError."""
     try:
-        plain = yaml.safe_load(text)
+        plain = load_yaml(text, where)
     except yaml.YAMLError as error:
         raise ContractError(
             f"{where} is not YAML ({str(error).splitlines()[0]})",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import re
 
-import fsspec
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError
 
+from command_line.presets import check_no_classes, new_parser
 from schemas.errors import ContractError
+from schemas.small_files import MOST_YAML_BYTES, load_yaml, read_small_file
 from spark_jobs.sources.claims_map import GENERATED, SINCE, ClaimsMap, System, expand
 
 _NESTED = re.compile(r"\bmap\.")
@@ -19,9 +20,8 @@ def read_claims_map(uri: str | None) -> ClaimsMap:
     """Read and check a map from a local path or URI; None is GENERATED. Raises ContractError."""
     if uri is None:
         return GENERATED
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        text = filesystem.cat_file(path).decode()
+        text = read_small_file(uri, MOST_YAML_BYTES).decode()
     except FileNotFoundError as error:
         raise ContractError(
             f"{uri} does not exist", "--claims.columns is a YAML file", "check the path"
@@ -31,13 +31,14 @@ def read_claims_map(uri: str | None) -> ClaimsMap:
 
 def parse_claims_map(text: str, where: str) -> ClaimsMap:
     """Parse and check a map; `where` is its file, for messages. Raises ContractError."""
-    parser = ArgumentParser(exit_on_error=False)
+    parser = new_parser(exit_on_error=False)
     parser.add_class_arguments(ClaimsMap, "map")
     try:
         # BaseLoader: what stands there is text, `1970-01-01` and `11` too.
-        found = yaml.load(text, Loader=yaml.BaseLoader)
+        found = load_yaml(text, where, yaml.BaseLoader)
         if not isinstance(found, dict):
             raise ContractError(f"{where} is no mapping", "a column map is `key: value`", "mend the file")
+        check_no_classes(found, where)
         claims_map = parser.instantiate(parser.parse_object({"map": found})).map
     except (yaml.YAMLError, ArgumentError, TypeError) as error:
         raise ContractError(

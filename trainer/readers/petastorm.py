@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
-from schemas.parquet import READ_OPTIONS
+from schemas.parquet import READ_OPTIONS, check_claims
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
 from trainer.core.input.ragged import offsets_of
 from trainer.readers.arrow import check_schema
@@ -55,6 +55,7 @@ class PetastormReader(ShardReader):
     def _check_file(self, content: bytes, uri: str) -> int:
         """The file's number of rows; petastorm refuses a file without any."""
         with pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS) as file:
+            check_claims(file.metadata, len(content), uri)
             check_schema(file.schema_arrow, uri)
             return file.metadata.num_rows
 
