@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from conversion.checkpoints.source import SourceOptions, open_source, states_itself
+from conversion.model_folder import read_report
 from conversion.report import describe_verification, write_report
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.manifest import join, read_manifest
-from schemas.model import CONFIG_FILE, KIND, REPORT_FILE
+from schemas.model import CONFIG_FILE, KIND
 from schemas.model_config import read_bert_config
 from schemas.vocabulary import VOCAB_FILE
 
@@ -40,9 +40,7 @@ def verify_folder(config: VerifyConfig, *, source_command: Sequence[str] = SOURC
             source = source.plainly_named(source.read_weights(), scratch)
         verification = verify(config.model, source, shards=config.shards, source_command=source_command)
     section = describe_verification(verification, source.config.los_pooling)
-    with open(join(config.model, REPORT_FILE), encoding="utf-8") as stream:
-        report = json.load(stream)
-    write_report(config.model, {**report, "verification": section})
+    write_report(config.model, {**read_report(config.model), "verification": section})
     verification.check(config.model)
     return section
 

@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from command_line.config_file import parse_options
+from command_line.outermost import OK, Told, run_program
 from schemas.errors import ContractError
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mpijob.yaml")
@@ -77,13 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(description="Fill in deploy/mpijob.yaml.")
     parser.add_class_arguments(MpiJob, None)
-    try:
-        job = MpiJob(**parser.parse_args(arguments))
-    except ContractError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
-    return 0
+
+    def work(told: Told) -> int:
+        job = MpiJob(**parse_options(parser, arguments))
+        yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
+        return OK
+
+    return run_program(work)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import fsspec
 
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR, SYSTEMS, normalise_code
 from schemas.errors import ContractError
+from schemas.files import exists, read_whole_file
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, SpecialTokens
 
 MAX_BYTES = 64 << 20  # the paper's 82,603 codes take about 2 MB
@@ -52,15 +53,11 @@ class ImportedVocabulary:
 def read_types(uri: str) -> ImportedVocabulary:
     """Read a `.types` file through fsspec. Raises ContractError for all but codes with ids 0 to n - 1."""
     filesystem, path = fsspec.core.url_to_fs(uri)
-    try:
-        size = filesystem.size(path)
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist", "a .types file is Med-BERT's vocabulary", "check the path"
-        ) from error
-    if size > MAX_BYTES:
+    size = filesystem.size(path) if exists(filesystem, path) else None
+    if size is not None and size > MAX_BYTES:
         _refuse(uri, f"has {size} bytes", f"a .types file has at most {MAX_BYTES} bytes")
-    return import_types(parse_types(filesystem.cat_file(path), uri), uri)
+    data = read_whole_file(uri, "a .types file is Med-BERT's vocabulary", "check the path")
+    return import_types(parse_types(data, uri), uri)
 
 
 def parse_types(data: bytes, where: str) -> dict[str, int]:

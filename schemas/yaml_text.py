@@ -1,0 +1,75 @@
+"""YAML that people write: column maps, disease models, presets. Read strictly, and refused in one message.
+
+PyYAML's own loaders keep the last of two equal keys, and fail in a dozen ways on what they cannot build.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from schemas.errors import ContractError
+
+MOST_NESTED = 32
+"""Levels of mappings and lists, one in the other. Ours have five."""
+
+
+class _StrictComposer(yaml.parser.Parser, yaml.composer.Composer):
+    """Refuses a key that stands twice in a mapping, and what is nested too deep to be built."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MOST_NESTED:
+            raise yaml.composer.ComposerError(
+                None, None, f"more than {MOST_NESTED} levels are nested", self.peek_event().start_mark
+            )
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.composer.ComposerError(
+                        None, None, f"the key {key.value[:40]!r} is there twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return node
+
+
+class TextLoader(_StrictComposer, yaml.BaseLoader):
+    """Every value is a text: `1970-01-01` and `11`, too."""
+
+
+class ValueLoader(_StrictComposer, yaml.SafeLoader):
+    """Values are numbers, texts, truths and dates, as YAML reads them."""
+
+
+def parse_yaml(
+    text: str, where: str, rule: str, remedy: str, loader: type[TextLoader | ValueLoader] = ValueLoader
+) -> Any:
+    """The one document in a YAML text. where: its file, for messages.
+
+    Raises ContractError for what is no YAML, for a key that is there twice, and for a value that is not what
+    its tag says (`!!int x`, 2020-13-45).
+    """
+    try:
+        return yaml.load(text, Loader=loader)
+    except yaml.YAMLError as error:
+        raise ContractError(f"{where} cannot be read as YAML: {_in_one_line(error)}", rule, remedy) from error
+    except Exception as error:  # the builders of values fail in many ways, none of them worth telling apart
+        raise ContractError(
+            f"{where} cannot be read as YAML: a value in it has not its type ({type(error).__name__})",
+            rule,
+            remedy,
+        ) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
