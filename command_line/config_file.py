@@ -9,7 +9,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from schemas.errors import ContractError, OneMessage
 from schemas.files import read_text
-from schemas.yaml_text import TextLoader, parse_yaml
+from schemas.yaml_text import parse_yaml
 
 _RULE = "--config is a YAML file in UTF-8 of this program's options"
 _REMEDY = "compare it with a file of configs/ and with --help"
@@ -25,7 +25,7 @@ class ConfigFile(ActionConfigFile):
     def __call__(
         self, parser: ArgumentParser, cfg: Namespace, values: str, option_string: str | None = None
     ) -> None:
-        found = parse_yaml(read_text(values, _RULE, _REMEDY), values, _RULE, _REMEDY, TextLoader)
+        found = parse_yaml(read_text(values, _RULE, _REMEDY), values, _RULE, _REMEDY)
         if not isinstance(found, dict):
             raise ContractError(f"{values} is no mapping of options to values", _RULE, _REMEDY)
         options = [action.dest for action in parser._actions if action.option_strings]
@@ -52,10 +52,10 @@ def parse_options(parser: ArgumentParser, arguments: Sequence[str] | None) -> Na
         ) from error
 
 
-def _misplaced(found: Mapping[str, Any], options: Collection[str], section: str = "") -> str:
+def _misplaced(found: Mapping[Any, Any], options: Collection[str], section: str = "") -> str:
     """What is wrong with the keys of a section, in words; "" for nothing."""
     for key, value in found.items():
-        name = section + key
+        name = f"{section}{key}"
         has_options = any(option.startswith(f"{name}.") for option in options)
         if name not in options and not has_options:
             return f"there is no option {name[:80]}"

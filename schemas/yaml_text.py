@@ -5,11 +5,14 @@ PyYAML's own loaders keep the last of two equal keys, and fail in a dozen ways o
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 from schemas.errors import ContractError
+
+_OTHER_BASES = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(:[0-9]+)+(\.[0-9_]*)?")
 
 MOST_NESTED = 32
 """Levels of mappings and lists, one in the other. Ours have five."""
@@ -48,7 +51,22 @@ class TextLoader(_StrictComposer, yaml.BaseLoader):
 
 
 class ValueLoader(_StrictComposer, yaml.SafeLoader):
-    """Values are numbers, texts, truths and dates, as YAML reads them."""
+    """Values are numbers, texts, truths and dates. Refuses numbers that are not what a person reads.
+
+    In YAML 1.1 010 is 8, and 1:30 is 90.
+    """
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        if node.style is None and _OTHER_BASES.fullmatch(node.value):
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                f"{node.value[:40]} is read as a number of another base: write it without leading zeros and "
+                "colons, or in quotes",
+                node.start_mark,
+            )
+        return node
 
 
 def parse_yaml(

@@ -1,4 +1,4 @@
-"""Pack schemas, command_line and spark_jobs, data files included, for `spark-submit --py-files`: `make package`.
+"""Pack what Spark jobs import, data files included, for `spark-submit --py-files`: `make package`.
 
 The same sources give the same bytes, whatever the clock, the umask or the order of the folder; a zip that
 would come out the same is left untouched.
