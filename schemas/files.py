@@ -90,7 +90,9 @@ def parse_json(content: str | bytes, where: str, rule: str, remedy: str) -> Any:
     try:
         return json.loads(content.decode() if isinstance(content, bytes) else content)
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"{where} is not JSON ({type(error).__name__})", rule, remedy) from error
+        raise ContractError(
+            f"{where} cannot be read as JSON ({type(error).__name__})", rule, remedy
+        ) from error
 
 
 def write_whole(uri: str, content: bytes) -> None:
