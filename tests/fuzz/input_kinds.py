@@ -12,6 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -231,12 +232,15 @@ def _yaml_agrees(file: str) -> Callable[[Mapping[str, bytes], Any], bool]:
     return agrees
 
 
+_preset_parser = cache(make_parser)  # it takes longer to make than to use
+
+
 def _read_preset(folder: str) -> dict[str, Any]:
     from command_line.config_file import parse_options
     from trainer.config import PretrainConfig
 
     needed = ("--data.shards", "s", "--data.vocabulary", "v", "--output", "o")
-    parser = make_parser()
+    parser = _preset_parser()
     parsed = parser.instantiate(
         parse_options(parser, ["pretrain", "--config", f"{folder}/preset.yaml", *needed])
     )
