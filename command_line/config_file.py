@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
@@ -28,9 +28,13 @@ class ConfigFile(ActionConfigFile):
         found = parse_yaml(read_text(values, _RULE, _REMEDY), values, _RULE, _REMEDY)
         if not isinstance(found, dict):
             raise ContractError(f"{values} is no mapping of options to values", _RULE, _REMEDY)
-        options = [action.dest for action in parser._actions if action.option_strings]
         own = {self.dest, "help", f"print_{self.dest}"}
-        if wrong := _misplaced(found, set(options) - own):
+        options = {
+            action.dest: getattr(action, "_typehint", None)
+            for action in parser._actions
+            if action.dest not in own
+        }
+        if wrong := _misplaced(found, options):
             raise ContractError(f"{values}: {wrong}", _RULE, _REMEDY)
         super().__call__(parser, cfg, values, option_string)
 
@@ -52,13 +56,18 @@ def parse_options(parser: ArgumentParser, arguments: Sequence[str] | None) -> Na
         ) from error
 
 
-def _misplaced(found: Mapping[Any, Any], options: Collection[str], section: str = "") -> str:
-    """What is wrong with the keys of a section, in words; "" for nothing."""
+def _misplaced(found: Mapping[Any, Any], options: Mapping[str, Any], section: str = "") -> str:
+    """What is wrong with the keys of a section and with its nulls, in words; "" for nothing.
+
+    options: name → its type. jsonargparse takes null for any option of a section.
+    """
     for key, value in found.items():
         name = f"{section}{key}"
         has_options = any(option.startswith(f"{name}.") for option in options)
         if name not in options and not has_options:
             return f"there is no option {name[:80]}"
+        if value is None and not has_options and type(None) not in get_args(options[name]):
+            return f"{name} is null"
         if has_options and not isinstance(value, dict):
             return f"{name} is a section of options, not a value"
         if has_options and (wrong := _misplaced(value, options, f"{name}.")):

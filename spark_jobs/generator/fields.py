@@ -96,7 +96,7 @@ class Fields:
         self, value: Any, key: str, at_least: float | None = None, above: float | None = None
     ) -> float:
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        self.require(good and abs(value) < _LARGEST, key, f"is {str(value)[:40]}", "it is a number")
+        self.require(good and abs(value) < _LARGEST, key, f"is {repr(value)[:40]}", "it is a number")
         self.require(at_least is None or value >= at_least, key, f"is {value}", f"it is at least {at_least}")
         self.require(above is None or value > above, key, f"is {value}", f"it is above {above}")
         return float(value)

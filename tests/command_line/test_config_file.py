@@ -25,6 +25,8 @@ REFUSALS = {
     "a tag that does not fit": (b"steps: !!int x\n", "has not its type"),
     "a date that is none": (b"steps: 2020-13-45\n", "has not its type"),
     "a huge number": (b"steps: " + b"9" * 5000, "has not its type"),
+    "null for a number": (b"steps: null\n", "steps is null"),
+    "null for a number below": (b"data: {max_seq_length: ~}\n", "data.max_seq_length is null"),
     "a list": (b"- 1\n", "is no mapping"),
     "nothing": (b"", "is no mapping"),
 }
@@ -62,7 +64,11 @@ def test_a_folder_and_a_path_to_nothing(run, capsys):
 
 @pytest.mark.parametrize(
     "content",
-    [b"steps: 5\ndata: {reader: tfrecord}\n", b"\xef\xbb\xbfsteps: 5\r\n", b"data.reader: tfrecord\n"],
+    [
+        b"steps: 5\npatients: null\ndata: {reader: tfrecord}\n",
+        b"\xef\xbb\xbfsteps: 5\r\n",
+        b"data.reader: tfrecord\n",
+    ],
 )
 def test_what_is_one(run, content):
     assert run(content) == (0, "")

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from safetensors.numpy import save_file
 
 from command_line.outermost import INTERRUPTED, OK, REFUSED, Told, run_program
 from conversion.errors import ProcessFailed
@@ -22,6 +21,9 @@ NO_TRACEBACK = {
     # Made once, by whoever changes the project.
     "spark_jobs/generator/make_incidental_codes.py",
 }
+
+
+FULL = "a disk is full: No space left on device in --output runs/x, or "
 
 
 def said_of(error):
@@ -38,16 +40,15 @@ def said_of(error):
     return message
 
 
-def write_plainly():
-    with open("/dev/full", "wb") as stream:
-        stream.write(b"x" * 100_000)
+def write_arrow(stream):
+    pq.write_table(pa.table({"a": range(100_000)}), stream)
 
 
-FULL_DISKS = {
-    "a file": write_plainly,
-    "Arrow": lambda: pq.write_table(pa.table({"a": range(100_000)}), "/dev/full"),
-    "NumPy": lambda: np.save("/dev/full", np.zeros(100_000)),
-    "safetensors": lambda: save_file({"a": np.zeros(100_000)}, "/dev/full"),
+# Each writes to a stream that is open: given a path, some replace or remove what is there.
+WRITERS = {
+    "a file": lambda stream: stream.write(b"x" * 100_000),
+    "Arrow": write_arrow,
+    "NumPy": lambda stream: np.save(stream, np.zeros(100_000)),
 }
 
 
