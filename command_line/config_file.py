@@ -29,11 +29,8 @@ class ConfigFile(ActionConfigFile):
         if not isinstance(found, dict):
             raise ContractError(f"{values} is no mapping of options to values", _RULE, _REMEDY)
         own = {self.dest, "help", f"print_{self.dest}"}
-        options = {
-            action.dest: getattr(action, "_typehint", None)
-            for action in parser._actions
-            if action.dest not in own
-        }
+        actions = [action for action in parser._actions if action.dest not in own]
+        options = {action.dest: getattr(action, "_typehint", None) for action in actions}
         if wrong := _misplaced(found, options):
             raise ContractError(f"{values}: {wrong}", _RULE, _REMEDY)
         super().__call__(parser, cfg, values, option_string)
