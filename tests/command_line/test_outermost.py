@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors import SafetensorError
 
 from command_line.outermost import INTERRUPTED, OK, REFUSED, Told, run_program
 from conversion.errors import ProcessFailed

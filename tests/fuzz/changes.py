@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -86,10 +87,7 @@ def change_tree(chance: random.Random, tree: Any) -> Any:
         holder[key] = chance.choice(NASTY)
     elif kind == 2:
         other, its_key = chance.choice(places)
-        try:
-            holder[key] = json.loads(json.dumps(other[its_key]))
-        except LookupError:
-            del holder[key]
+        holder[key] = copy.deepcopy(other[its_key])
     elif kind == 3:
         holder[key] = [holder[key]] if chance.random() < 0.5 else {"x": holder[key]}
     elif kind == 4 and isinstance(holder, dict):
