@@ -150,7 +150,7 @@ def _gem_agrees(files: Mapping[str, bytes], found: Any) -> bool:
 def _roll_up_agrees(files: Mapping[str, bytes], found: Any) -> bool:
     lines = [line for line in csv.reader(io.StringIO(_gunzipped(files["map.csv"]), newline="")) if line]
     head, rows = lines[0], lines[1:]
-    pairs = {(_bare(row[head.index("from")]), row[head.index("to")].strip().upper()) for row in rows}
+    pairs = {(_bare(row[head.index("from")]), row[head.index("to")].strip()) for row in rows}
     mine = {(_bare(code), target.removeprefix("CCS//")) for code, targets in found for target in targets}
     return {(code, target.removeprefix("CCS//")) for code, target in pairs} == mine
 
