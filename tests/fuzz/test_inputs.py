@@ -22,14 +22,14 @@ def kinds(tmp_path_factory):
 
 def test_every_input_is_read_right_or_refused(monkeypatch):
     monkeypatch.setattr(logging.root.manager, "disable", logging.ERROR)
-    results = run(600, 20_201_001, tensorflow=False)
+    results = run(300, 20_201_001, tensorflow=False)
     assert [example for result in results.values() for example in result.examples] == []
     in_all: Counter[str] = sum((result.counts for result in results.values()), Counter())
-    assert in_all[ACCEPTED] > 60 and in_all[REFUSED] > 200
+    assert in_all[ACCEPTED] > 25 and in_all[REFUSED] > 120
     assert all(result.counts[REFUSED] for result in results.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), name=st.sampled_from(["GEM", "column map", "manifest", "vocab.txt"]))
 def test_any_input_is(kinds, tmp_path_factory, seed, name):
     result = Result()
