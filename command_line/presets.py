@@ -1,45 +1,16 @@
-"""Parsers that import nothing a file names, and presets that are checked before they are parsed."""
+"""Parsers that import nothing that a file names."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from schemas.errors import ContractError
-from schemas.small_files import MOST_YAML_BYTES, load_yaml, read_small_file
 
 OWN_PACKAGES = ("spark_jobs", "trainer", "conversion", "reports", "deploy")
 """Where classes of options are; of a nested one jsonargparse takes the name as a value, too."""
 _CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
-
-
-class PresetFile(ActionConfigFile):
-    """`--config preset.yaml`: plain values alone, none of which names a class. Raises ContractError."""
-
-    @staticmethod
-    def apply_config(parser: ArgumentParser, cfg: Any, dest: str, value: Any) -> None:
-        if isinstance(value, str):
-            try:
-                content = read_small_file(value, MOST_YAML_BYTES)
-            except (OSError, ImportError, ValueError) as error:
-                if isinstance(error, ContractError):
-                    raise
-            else:
-                check_preset(content, value)
-        ActionConfigFile.apply_config(parser, cfg, dest, value)
-
-
-def check_preset(content: bytes, where: str) -> None:
-    """Raises ContractError for YAML that multiplies itself, or that names a class. What is no YAML passes:
-    the parser says so.
-    """
-    try:
-        plain = load_yaml(content.decode(), where, yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return
-    check_no_classes(plain, where)
 
 
 def check_no_classes(value: Any, where: str) -> None:

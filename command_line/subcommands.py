@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
+from command_line.config_file import parse_options
+from command_line.outermost import Told, run_program
 from command_line.presets import new_parser
+from schemas.locations import check_locations
 
 
 class Command(NamedTuple):
@@ -16,6 +21,30 @@ class Command(NamedTuple):
     options: type
     run: Callable[[Any], Any]
     help: str
+
+
+def run_command(
+    parser: ArgumentParser,
+    commands: Mapping[str, Command],
+    arguments: Sequence[str] | None,
+    finish: Callable[[Any], int],
+) -> int:
+    """Run the command that the arguments name; the exit status (command_line.outermost).
+
+    finish: takes what the command returned, and gives the exit status.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+    def work(told: Told) -> int:
+        told.say = logging.getLogger(__name__).error
+        parsed = parse_options(parser, arguments)
+        command = commands[parsed.command]
+        options = command.options(**vars(parser.instantiate(parsed)[parsed.command]))
+        told.output = getattr(options, "output", None)
+        check_locations(options)
+        return finish(command.run(options))
+
+    return run_program(work)
 
 
 def make_parser(program: str, description: str, commands: Mapping[str, Command]) -> ArgumentParser:

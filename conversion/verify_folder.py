@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from conversion.checkpoints.source import SourceOptions, open_source, states_itself
+from conversion.model_folder import read_report
 from conversion.report import describe_verification, write_report
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.lease import hold
 from schemas.manifest import join, read_manifest
-from schemas.model import CONFIG_FILE, KIND, REPORT_FILE
+from schemas.model import CONFIG_FILE, KIND
 from schemas.model_config import read_bert_config
 from schemas.scratch import temporary_files_in, temporary_folder
-from schemas.small_files import read_small_file
 from schemas.vocabulary import VOCAB_FILE
 
 
@@ -46,8 +45,7 @@ def _verify(config: VerifyConfig, scratch: str, source_command: Sequence[str]) -
         source = source.plainly_named(source.read_weights(), scratch)
     verification = verify(config.model, source, shards=config.shards, source_command=source_command)
     section = describe_verification(verification, source.config.los_pooling)
-    report = json.loads(read_small_file(join(config.model, REPORT_FILE)))
-    write_report(config.model, {**report, "verification": section})
+    write_report(config.model, {**read_report(config.model), "verification": section})
     verification.check(config.model)
     return section
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from command_line.config_file import parse_options
+from command_line.outermost import OK, Told, run_program
 from command_line.presets import new_parser
 from schemas.errors import ContractError
 from schemas.locations import check_locations
@@ -77,14 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 for options that do not fit together."""
     parser = new_parser(description="Fill in deploy/mpijob.yaml.")
     parser.add_class_arguments(MpiJob, None)
-    try:
-        job = MpiJob(**parser.parse_args(arguments))
+
+    def work(told: Told) -> int:
+        job = MpiJob(**parse_options(parser, arguments))
         check_locations(job)
-    except ContractError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
-    return 0
+        yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
+        return OK
+
+    return run_program(work)
 
 
 if __name__ == "__main__":

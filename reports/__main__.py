@@ -12,22 +12,21 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from jsonargparse import ArgumentParser
 
-from command_line.subcommands import Command, make_parser
+from command_line.outermost import OK
+from command_line.subcommands import Command, make_parser, run_command
 from reports.drift import DriftLimits, compare, verdict_lines
 from reports.embeddings_page import render_embeddings
 from reports.page import render
 from reports.profile_page import render_profile
 from reports.summary import summarise
 from reports.training_page import render_training
-from schemas.errors import ContractError
 from schemas.files import write_whole
 from schemas.lease import hold_file
-from schemas.locations import check_locations
 from schemas.profile import read_profile, same_profile
 
 LOG = logging.getLogger(__name__)
 
-OK, REFUSED, DRIFTED = 0, 1, 3
+DRIFTED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,18 +154,8 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 1 when a folder was refused, 3 when data drifted."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parser = _parser()
-    parsed = parser.instantiate(parser.parse_args(list(arguments) if arguments is not None else None))
-    command = COMMANDS[parsed.command]
-    try:
-        options = command.options(**vars(parsed[parsed.command]))
-        check_locations(options)
-        return command.run(options)
-    except ContractError as error:
-        LOG.error("%s", error)
-        return REFUSED
+    """Run one command; the exit status: 2 for what is refused (command_line.outermost), 3 for a drift."""
+    return run_command(_parser(), COMMANDS, arguments, int)
 
 
 def _parser() -> ArgumentParser:

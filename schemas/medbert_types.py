@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR, SYSTEMS, normalise_code
 from schemas.errors import ContractError
-from schemas.small_files import check_size, read_small_file
+from schemas.files import read_whole_file
+from schemas.small_files import check_size
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, SpecialTokens
 
 MAX_BYTES = 64 << 20  # the paper's 82,603 codes take about 2 MB
@@ -52,13 +53,8 @@ class ImportedVocabulary:
 
 def read_types(uri: str) -> ImportedVocabulary:
     """Read a `.types` file through fsspec. Raises ContractError for all but codes with ids 0 to n - 1."""
-    try:
-        content = read_small_file(uri, MAX_BYTES)
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist", "a .types file is Med-BERT's vocabulary", "check the path"
-        ) from error
-    return import_types(parse_types(content, uri), uri)
+    data = read_whole_file(uri, "a .types file is Med-BERT's vocabulary", "check the path", MAX_BYTES)
+    return import_types(parse_types(data, uri), uri)
 
 
 def parse_types(data: bytes, where: str) -> dict[str, int]:

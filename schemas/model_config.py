@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from schemas.errors import ContractError
-from schemas.small_files import read_small_file
+from schemas.files import parse_json, read_whole_file
 
 LosPooling = Literal["first", "mean", "sum"]
 
@@ -134,6 +134,11 @@ def read_max_seq_length(uri: str, config: BertConfig) -> int:
     return max_seq_length_of(read_object(uri), config, uri)
 
 
+def parse_max_seq_length(content: bytes, config: BertConfig, where: str) -> int:
+    """As read_max_seq_length, of the file's bytes."""
+    return max_seq_length_of(_object(content, where), config, where)
+
+
 def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str) -> int:
     """MAX_SEQ_LENGTH as it is stated; else every position, as of others' models. Raises ContractError."""
     length = stated.get(MAX_SEQ_LENGTH, config.max_position_embeddings)
@@ -148,22 +153,11 @@ def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str)
 
 def read_object(uri: str) -> dict[str, Any]:
     """A bert_config.json or config.json as it stands. Raises ContractError for what is no JSON object."""
-    try:
-        content = read_small_file(uri)
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist", "a model has a bert_config.json", "check the path"
-        ) from error
-    return _object(content, uri)
+    return _object(read_whole_file(uri, "a model has a bert_config.json", "check the path"), uri)
 
 
 def _object(content: bytes, uri: str) -> dict[str, Any]:
-    try:
-        plain = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ContractError(
-            f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file"
-        ) from error
+    plain = parse_json(content, uri, "bert_config.json is a JSON object", "check the file")
     if not isinstance(plain, dict):
         raise ContractError(f"{uri} is no object", "bert_config.json is a JSON object", "check the file")
     return plain

@@ -112,7 +112,7 @@ class Profile:
                 for reason, found in plain["rejected"].items()
             }
             return cls(**plain)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ContractError(
                 f"{where}/{PROFILE_FILE} cannot be read ({type(error).__name__})",
                 f"a profile has format {FORMAT} of this release",

@@ -25,7 +25,7 @@ MOST_BYTES = 256 << 20
 MOST_TABLE_BYTES = 64 << 20
 """Of a map of codes, unpacked: CMS's has 1.3 MB."""
 MOST_YAML_BYTES = 4 << 20
-MOST_YAML_DEPTH = 40
+MOST_YAML_DEPTH = 32
 MOST_ARRAY_BYTES = 4 << 30
 """Of the arrays of a .npz together."""
 
@@ -108,16 +108,17 @@ def load_yaml(text: str, where: str, loader: type[Any] = yaml.SafeLoader) -> Any
 def _plain_events(text: str, where: str, loader: type[Any]) -> Iterator[Any]:
     depth = 0
     for event in yaml.parse(text, Loader=loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             raise ContractError(
-                f"{where}, line {event.start_mark.line + 1}: an alias (*{str(event.anchor)[:40]})",
+                f"{where}, line {line}: an alias (*{str(event.anchor)[:40]})",
                 "a YAML file here has no aliases: they multiply what is read",
                 "write the value out where it belongs",
             )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_YAML_DEPTH:
             raise ContractError(
-                f"{where}, line {event.start_mark.line + 1}: more than {MOST_YAML_DEPTH} levels",
+                f"{where}, line {line}: more than {MOST_YAML_DEPTH} levels",
                 f"a YAML file here has at most {MOST_YAML_DEPTH} levels, one in another",
                 "check that it is the file that you mean",
             )

@@ -12,7 +12,7 @@ import sys
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PACKAGES = ("schemas", "command_line", "spark_jobs")
+PACKAGES = ("command_line", "schemas", "spark_jobs")
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 
 

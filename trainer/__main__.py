@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from command_line.presets import PresetFile, new_parser
-from schemas.errors import ContractError
+from command_line.config_file import ConfigFile, parse_options
+from command_line.outermost import OK, Told, run_program
+from command_line.presets import new_parser
 from schemas.locations import check_locations
 from trainer import forward, pretrain
 from trainer.config import PretrainConfig
@@ -40,7 +41,7 @@ def make_parser() -> ArgumentParser:
 def _pretrain_options() -> ArgumentParser:
     parser = new_parser()
     parser.add_argument(
-        "--config", action=PresetFile, help="a YAML preset, e.g. configs/demo.yaml; options after it win"
+        "--config", action=ConfigFile, help="a YAML preset, e.g. configs/demo.yaml; options after it win"
     )
     parser.add_class_arguments(PretrainConfig, None)
     return parser
@@ -58,19 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = detect_world()
     set_up_logging(world)
     parser = make_parser()
-    try:
-        parsed = parser.parse_args(arguments)
-        _run(parser.instantiate(parsed))
-    except ContractError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return USER_ERROR
-    except (OtherRankFailed, RankLost) as error:
-        sys.stderr.write(f"rank {world.rank} stops: {error}\n")
-        return USER_ERROR
-    except Stopped as stopped:
-        LOG.warning("%s", stopped)
-        return STOPPED
-    return 0
+
+    def work(told: Told) -> int:
+        try:
+            _run(parser.instantiate(parse_options(parser, arguments)))
+        except (OtherRankFailed, RankLost) as error:
+            sys.stderr.write(f"rank {world.rank} stops: {error}\n")
+            return USER_ERROR
+        except Stopped as stopped:
+            LOG.warning("%s", stopped)
+            return STOPPED
+        return OK
+
+    return run_program(work)
 
 
 def _run(parsed: Namespace) -> None:

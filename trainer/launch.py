@@ -19,6 +19,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from command_line.outermost import OK, REFUSED, run_program
 from trainer.exit_codes import STOPPED
 from trainer.preemption import GRACE_SECONDS
 from trainer.rank_processes import ask_to_stop, name_frozen_ranks, ranks_below
@@ -37,9 +38,13 @@ _EXIT_CODE = re.compile(r"^Exit code: (\d+)$", re.MULTILINE)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the ranks; the exit code, 2 where Horovod is not installed."""
+    return run_program(lambda told: _launch(arguments))
+
+
+def _launch(arguments: Sequence[str] | None) -> int:
     if importlib.util.find_spec("horovod") is None:
         sys.stderr.write(f"{NO_HOROVOD}\n")
-        return 2
+        return REFUSED
     from horovod.runner import gloo_run
     from horovod.runner.launch import run_commandline
 
@@ -63,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if int(code[1]) != STOPPED:
             sys.stderr.write(f"{error}\n")
         return int(code[1])
-    return 0
+    return OK
 
 
 def _register_shutdown_event(remote: RemoteRanks) -> threading.Event:

@@ -5,8 +5,9 @@ import shutil
 import pytest
 from safetensors.numpy import load_file
 
+from command_line.outermost import REFUSED
 from conversion import convert as convert_module
-from conversion.__main__ import REFUSED, main
+from conversion.__main__ import main
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ConversionRefused, ProcessFailed, VerificationFailed
 from conversion.model_folder import open_model

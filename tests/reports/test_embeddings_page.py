@@ -61,4 +61,4 @@ def test_the_page(embeddings, tmp_path):
     assert "1,234" in page
     assert not re.search(r"(src|href)=.https?:", page)
     assert main(["embeddings", "--embeddings", embeddings, "--output", str(tmp_path / "page.html")]) == 0
-    assert main(["embeddings", "--embeddings", str(tmp_path / "none"), "--output", str(tmp_path / "x")]) == 1
+    assert main(["embeddings", "--embeddings", str(tmp_path / "none"), "--output", str(tmp_path / "x")]) == 2

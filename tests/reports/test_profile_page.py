@@ -97,7 +97,7 @@ def test_a_profile_is_not_compared_with_itself(tmp_path, caplog):
 def test_a_folder_that_is_no_profile_is_refused(tmp_path, caplog):
     publish(str(tmp_path / "a"), a_profile())
     (tmp_path / "a" / "profile.json").write_text("{}")
-    assert main(["profile", "--profile", str(tmp_path / "a"), "--output", str(tmp_path / "x.html")]) == 1
+    assert main(["profile", "--profile", str(tmp_path / "a"), "--output", str(tmp_path / "x.html")]) == 2
     assert "not the file that was published" in caplog.text
     assert not (tmp_path / "x.html").exists()
 

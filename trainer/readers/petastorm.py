@@ -8,6 +8,7 @@ compared with the manifest, in a file system of that one file.
 
 from __future__ import annotations
 
+import logging
 from io import BytesIO
 
 import numpy as np
@@ -78,6 +79,8 @@ class _OneFile:
 def _read_row_groups(content: bytes) -> list[dict[str, np.ndarray]]:
     from petastorm import TransformSpec, make_batch_reader
 
+    # It says twice for each shard that nobody wrote petastorm's own metadata into it.
+    logging.getLogger("petastorm").setLevel(logging.WARNING)
     transform = TransformSpec(
         _join_rows,
         edit_fields=[(name, np.int32, (None,), False) for name in _COLUMNS],
