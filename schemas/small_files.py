@@ -105,20 +105,23 @@ def load_yaml(text: str, where: str, loader: type[Any] = yaml.SafeLoader) -> Any
     return yaml.load(text, Loader=loader)
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def _plain_events(text: str, where: str, loader: type[Any]) -> Iterator[Any]:
     depth = 0
     for event in yaml.parse(text, Loader=loader):
-        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             raise ContractError(
-                f"{where}, line {line}: an alias (*{str(event.anchor)[:40]})",
+                f"{where}, line {_line(event)}: an alias (*{str(event.anchor)[:40]})",
                 "a YAML file here has no aliases: they multiply what is read",
                 "write the value out where it belongs",
             )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_YAML_DEPTH:
             raise ContractError(
-                f"{where}, line {line}: more than {MOST_YAML_DEPTH} levels",
+                f"{where}, line {_line(event)}: more than {MOST_YAML_DEPTH} levels",
                 f"a YAML file here has at most {MOST_YAML_DEPTH} levels, one in another",
                 "check that it is the file that you mean",
             )
