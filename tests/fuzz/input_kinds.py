@@ -211,6 +211,8 @@ def _same(said: str, found: Any) -> bool:
     if found is None:
         return said.lower() in ("", "~", "null", "none")
     if isinstance(found, int | float):
+        if said == str(found):  # a whole number beyond a float's precision, too
+            return True
         try:
             return float(said) == found or (said.startswith("0x") and int(said, 16) == found)
         except ValueError:

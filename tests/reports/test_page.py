@@ -138,7 +138,7 @@ def test_a_handover_that_does_not_fit_is_shown(fake_run):
     fake_run.diagnoses -= 5
     text = text_of(render(fake_run.write_all("sequences").uri))
     assert "✗ about 399,000 diagnoses given out by ingest, read for the sequences: about 399,000" in text
-    assert "✓ 399,000 diagnoses given out by ingest, read for the vocabulary" in text
+    assert "✓ about 399,000 diagnoses given out by ingest, read for the vocabulary" in text
 
 
 def test_a_partial_run_names_what_is_missing(fake_run):

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from command_line.outermost import REFUSED
 from reports.__main__ import main
 from reports.drift import DriftLimits, compare
 from reports.profile_page import render_profile, short
@@ -89,7 +90,7 @@ def test_a_profile_is_not_compared_with_itself(tmp_path, caplog):
     for name in (here, f"{here}/", f"file://{here}", str(tmp_path / "link")):
         caplog.clear()
         gate = ["profile", "--profile", here, "--reference", name, "--output", str(tmp_path / "x.html")]
-        assert main(gate) == 1, name
+        assert main(gate) == REFUSED, name
         assert "copy the older profile" in caplog.text
     assert not (tmp_path / "x.html").exists()
 

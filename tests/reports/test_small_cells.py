@@ -33,7 +33,7 @@ PLANTED = {
     "patients of too few codes": lambda run, few: setattr(run, "too_few_codes", few),
     "patients of a split": lambda run, few: run.lengths.update(test={20: few}),
     "patients of a length": lambda run, few: run.lengths["train"].update({2_000: few}),
-    "patients beyond the limit": lambda run, few: run.lengths["train"].update({600: few, 520: 1_000 - few}),
+    "patients beyond the limit": lambda run, few: run.lengths["train"].update({600: few, 500: 1_000 - few}),
 }
 
 

@@ -20,6 +20,9 @@ def parse(text, loader=None):
     return parse_yaml(text, "x.yaml", "it is YAML", "fix it", *([loader] if loader else []))
 
 
+NO_ALIASES = "a YAML file here has no aliases: they multiply what is read"
+
+
 @settings(max_examples=150, deadline=None)
 @given(tree=TREES)
 def test_what_is_written_is_read(tree):
@@ -33,7 +36,7 @@ def test_any_text_is_read_or_refused(text):
         try:
             parse(text, loader)
         except ContractError as error:
-            assert error.rule == "it is YAML" and "\n" not in str(error)
+            assert error.rule in ("it is YAML", NO_ALIASES) and "\n" not in str(error)
 
 
 @pytest.mark.parametrize(
