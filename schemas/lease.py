@@ -13,7 +13,6 @@ then looks whether the stale one is still there, and puts the claim in its place
 
 from __future__ import annotations
 
-import _thread
 import hashlib
 import json
 import logging
@@ -41,6 +40,8 @@ LOG = logging.getLogger(__name__)
 LEASE_NAME = ".lease.json"
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
+_TAKEN = signal.SIGURG
+"""Sent to the main thread when the lease is lost: what a shell starts with & ignores the signal of Ctrl-C."""
 _LOOK_SECONDS = 1.0
 _MOST_TRIES = 20
 
@@ -274,8 +275,8 @@ class Lease:
             if found.token != self._me.token:
                 self.taken_by = FolderInUse(self._what, self._uri, found)
                 LOG.error("%s", self.taken_by)
-                if interrupts:
-                    _thread.interrupt_main()
+                if interrupts and (main := threading.main_thread().ident):
+                    signal.pthread_kill(main, _TAKEN)
                 return
 
     def _refresh(self) -> Holder:
@@ -332,7 +333,7 @@ def hold_file(uri: str) -> Iterator[Lease]:
 
 @contextmanager
 def _held(lease: Lease, attempt: Callable[[Callable[[], None]], None] | None = None) -> Iterator[Lease]:
-    with _sigterm_unwinds():
+    with _sigterm_unwinds(), _loss_unwinds():
         try:
             if attempt:
                 attempt(lease.acquire)
@@ -345,6 +346,23 @@ def _held(lease: Lease, attempt: Callable[[Callable[[], None]], None] | None = N
             raise
         finally:
             lease.release()
+
+
+@contextmanager
+def _loss_unwinds() -> Iterator[None]:
+    """The signal that the lease is lost ends the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(_TAKEN, end)
+    try:
+        yield
+    finally:
+        signal.signal(_TAKEN, before)
 
 
 @contextmanager

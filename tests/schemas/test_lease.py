@@ -242,7 +242,16 @@ def test_another_process_of_the_same_launch_goes_on_at_once(folder, elsewhere):
         assert read(folder).owner == Owner.this_process()
 
 
-def test_who_was_thought_gone_stops_when_it_wakes(folder, elsewhere, quick):
+@pytest.fixture
+def restored_sigint():
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_who_was_thought_gone_stops_when_it_wakes(folder, elsewhere, quick, restored_sigint, ctrl_c):
+    signal.signal(signal.SIGINT, ctrl_c)
     with pytest.raises(FolderInUse, match="elsewhere"), hold(folder):
         other = leave(folder, elsewhere)
         deadline = time.monotonic() + 60
