@@ -301,8 +301,9 @@ def test_what_the_store_says_of_a_lease_that_it_cannot_write(folder, monkeypatch
 
 
 _HOLDS = """
-import sys, time
+import signal, sys, time
 from schemas.lease import hold
+signal.signal(signal.SIGINT, signal.default_int_handler)  # test processes ignore it, and so would this one
 with hold(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)
