@@ -49,14 +49,16 @@ LOG = logging.getLogger(__name__)
 
 def main(config: PretrainConfig) -> None:
     """Train as this process's part of the world that launched it. Raises ContractError, Stopped."""
-    limit_waiting()
+    world = detect_world()
+    if world.is_distributed or is_elastic():
+        limit_waiting()
     with stop_on_sigterm() as stop:
         if is_elastic():
             from trainer import elastic  # imports Horovod
 
             elastic.run(config, backend_maker(config), stop, pretrain)
         else:
-            pretrain(config, backend_maker(config), detect_world(), stop)
+            pretrain(config, backend_maker(config), world, stop)
 
 
 def pretrain(

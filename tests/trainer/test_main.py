@@ -92,6 +92,13 @@ def test_options_that_clash_are_one_message_and_code_2(capsys):
     assert "error: data.max_seq_length is 1000" in capsys.readouterr().err
 
 
+def test_one_process_alone_leaves_the_environment_as_it_is():
+    """What is set for Horovod would reach whatever is launched from here later on."""
+    before = dict(os.environ)
+    assert command.main(["pretrain", *REQUIRED]) == 2  # there are no shards
+    assert dict(os.environ) == before
+
+
 def test_only_pytorch_compiles(capsys):
     assert command.main(["pretrain", *REQUIRED, "--backend", "tensorflow", "--compile", "true"]) == 2
     assert "error: compile is true and backend tensorflow" in capsys.readouterr().err
