@@ -9,7 +9,6 @@ import sys
 import textwrap
 import types
 
-import psutil
 import pytest
 
 ALL = ("spark", "torch", "tensorflow", "s3", "serve", "dev")
@@ -347,7 +346,9 @@ def test_compiling_is_spoken_of_only_where_it_happens(set_up, capsys, cached):
     assert ("Compiling" in capsys.readouterr().out) is not cached
 
 
-def test_a_failure_elsewhere_does_not_wait_for_the_compiler(set_up, toolchain, monkeypatch, capsys, tmp_path):
+def test_a_failure_elsewhere_does_not_wait_for_the_compiler(
+    set_up, toolchain, ends, monkeypatch, capsys, tmp_path
+):
     """The compiler, and what that started, is killed."""
     progress, started = toolchain("progress"), tmp_path / "started"
     script = f"sleep 600 & echo $! >{started}.new; mv {started}.new {started}; wait"
@@ -367,14 +368,7 @@ def test_a_failure_elsewhere_does_not_wait_for_the_compiler(set_up, toolchain, m
     monkeypatch.setattr(set_up, "step", step)
     assert set_up.main()[0] == 1
     assert "no network" in capsys.readouterr().err
-    assert not alive(int(started.read_text()))
-
-
-def alive(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    ends(int(started.read_text()))
 
 
 # torch from elsewhere

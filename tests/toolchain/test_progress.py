@@ -3,7 +3,6 @@
 import io
 import threading
 
-import psutil
 import pytest
 
 
@@ -34,7 +33,7 @@ def test_a_step_that_succeeds_is_named(progress, log, capsys):
         assert "no input" in file.read()
 
 
-def test_an_interrupted_step_does_not_go_on(progress, log, tmp_path, monkeypatch):
+def test_an_interrupted_step_does_not_go_on(progress, log, tmp_path, monkeypatch, ends):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -42,7 +41,7 @@ def test_an_interrupted_step_does_not_go_on(progress, log, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         progress.run_step("Trying", ["sh", "-c", "echo $$; exec sleep 600"], log)
     with open(log) as file:
-        assert not running(file.read().split()[-1])
+        ends(int(file.read().split()[-1]))
 
 
 @pytest.mark.parametrize(
@@ -102,21 +101,15 @@ def test_background_work_shows_nothing_until_it_is_waited_for(progress, log, cap
     assert output.startswith("Outer ...\n") and "done in" in output and "Inner" not in output
 
 
-def running(pid: str) -> bool:
-    try:
-        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def test_who_leaves_ends_the_work_with_all_that_it_started(progress, log, tmp_path):
+def test_who_leaves_ends_the_work_with_all_that_it_started(progress, log, ends, tmp_path):
     pids = tmp_path / "pids"
     script = f"sleep 600 & echo $! $$ >{pids}.new; mv {pids}.new {pids}; wait"
     with pytest.raises(KeyError), progress.Background("A", progress.run_step, "A", ["sh", "-c", script], log):
         while not pids.exists():
             pass
         raise KeyError
-    assert not [pid for pid in pids.read_text().split() if running(pid)]
+    for pid in pids.read_text().split():
+        ends(int(pid))
 
 
 def test_work_that_was_ended_starts_nothing_more(progress, log, tmp_path):
