@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import pickle
+import random
 import re
 import struct
 import zipfile
@@ -211,6 +212,25 @@ def test_a_parquet_footer_claims_what_its_file_can_hold():
     bomb = content.replace(_varint(1_000_000), _varint(1_000_000_000)[:5])
     with pytest.raises(ContractError, match=r"x\.parquet"):
         open_parquet(_with_footer_length(bomb, len(content)), "x.parquet")
+
+
+def test_a_damaged_parquet_footer_is_refused_or_opened():
+    """Arrow ends the process where what describes a column is asked of a damaged footer."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"x": [[1, 2], [3]], "y": ["ä", "b"]}), stream)
+    content = stream.getvalue()
+    (length,) = struct.unpack("<I", content[-8:-4])
+    footer, chance, refused = len(content) - 8 - length, random.Random(0), 0
+    for _ in range(2_000):
+        damaged = bytearray(content)
+        for _ in range(chance.randint(1, 3)):
+            damaged[footer + chance.randrange(length)] = chance.randrange(256)
+        try:
+            open_parquet(bytes(damaged), "x.parquet").close()
+        except ContractError as error:
+            assert "x.parquet" in str(error)
+            refused += 1
+    assert 1_000 < refused < 2_000
 
 
 def _varint(number: int) -> bytes:

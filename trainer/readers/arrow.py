@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.errors import ContractError
 from schemas.parquet import READ_OPTIONS, check_claims
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
 from trainer.readers.base import ShardColumns, ShardDamaged, ShardReader
@@ -22,7 +23,9 @@ class ArrowReader(ShardReader):
                 check_claims(file.metadata, len(content), uri)
                 check_schema(file.schema_arrow, uri)
                 table = file.read(columns=list(SHARDS.column_names), use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except ContractError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
             # The reason alone: pyarrow's message may quote the file's content.
             raise ShardDamaged(f"cannot be read as Parquet ({type(error).__name__})") from error
         token_ids, token_offsets = _flat_lists(table, TOKEN_IDS)
