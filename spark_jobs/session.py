@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 # What decides the bytes of the output, and little else: memory, cores and partitions are the user's, through
@@ -59,6 +59,8 @@ def open_session(app_name: str) -> SparkSession:
     builder = SparkSession.builder.appName(app_name)
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
+    # What spark-submit was given is known to its JVM alone.
+    SparkContext._ensure_initialized()
     for name, value in _loopback(SparkConf()).items():
         builder = builder.config(name, value)
     # The bar redraws its line, which only a terminal can show: a log file would fill with it.

@@ -1,5 +1,9 @@
 """Spark's ports on one machine are for that machine alone."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from pyspark import SparkConf
 
@@ -16,7 +20,8 @@ def no_settings(monkeypatch):
 
 def _conf(**settings: str) -> SparkConf:
     conf = SparkConf(loadDefaults=False)
-    conf._conf = {f"spark.{name.replace('_', '.')}": value for name, value in settings.items()}
+    for name, value in settings.items():
+        conf.set(f"spark.{name.replace('_', '.')}", value)
     return conf
 
 
@@ -35,3 +40,23 @@ def test_an_address_that_is_given_stays(monkeypatch):
     assert _loopback(_conf(driver_host="host")) == {}
     monkeypatch.setenv("SPARK_LOCAL_IP", "10.0.0.1")
     assert _loopback(_conf()) == {}
+
+
+PROGRAM = """
+from spark_jobs.session import open_session
+
+conf = open_session("x").sparkContext.getConf()
+print("addresses", conf.get("spark.driver.host"), conf.get("spark.driver.bindAddress"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "addresses"),
+    [("", "127.0.0.1 127.0.0.1"), ("--conf spark.driver.host=localhost", "localhost None")],
+    ids=["bare", "address"],
+)
+def test_what_spark_submit_was_given_counts(project_root, given, addresses):
+    environment = dict(os.environ, PYSPARK_SUBMIT_ARGS=f"--master local[1] {given} pyspark-shell")
+    environment |= {"PYTHONPATH": project_root}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
+    assert f"addresses {addresses}\n" in done.stdout, done.stderr
