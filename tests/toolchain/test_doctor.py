@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -223,8 +224,8 @@ def test_each_shell_says_the_same(machine, shell):
     path = shutil.which(shell)
     if not path:
         pytest.skip(f"there is no {shell} here")
-    # Busybox takes its own uname, df and id, whatever is on PATH: here all shells take the real ones.
-    for name in ("uname", "df", "id"):
+    # Busybox takes its own uname, df and id, whatever is on PATH: then both shells take the real ones.
+    for name in ("uname", "df", "id") if shell == "busybox" else ():
         (machine.bin / name).unlink()
         (machine.bin / name).symlink_to(shutil.which(name))
     machine.compiler("clang++", "__apple_build_version__ 9 4")
@@ -240,7 +241,12 @@ def test_each_shell_says_the_same(machine, shell):
             ("--print-horovod",),
         ):
             expected = machine.run(*arguments)
-            assert machine.run(*arguments, shell=(path, *options)) == expected
+            found = machine.run(*arguments, shell=(path, *options))
+            if shell == "busybox":  # the real disk's free space changes meanwhile
+                expected, found = (
+                    (status, re.sub(r"[\d,.]+ [MG]B", "SIZE", output)) for status, output in (expected, found)
+                )
+            assert found == expected
 
 
 def test_scripts_are_ascii(project_root):
