@@ -11,11 +11,9 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import fsspec
-import yaml
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import ContractError
@@ -25,7 +23,6 @@ MOST_BYTES = 256 << 20
 MOST_TABLE_BYTES = 64 << 20
 """Of a map of codes, unpacked: CMS's has 1.3 MB."""
 MOST_YAML_BYTES = 4 << 20
-MOST_YAML_DEPTH = 32
 MOST_ARRAY_BYTES = 4 << 30
 """Of the arrays of a .npz together."""
 
@@ -91,41 +88,6 @@ def gunzipped(content: bytes, where: str, most_bytes: int = MOST_TABLE_BYTES) ->
             raise EOFError("the file ends before its end")
         rest = unpacker.unused_data.lstrip(b"\0")
     return bytes(found)
-
-
-def load_yaml(text: str, where: str, loader: type[Any] = yaml.SafeLoader) -> Any:
-    """YAML as plain values. loader: PyYAML's SafeLoader or BaseLoader.
-
-    Raises ContractError for aliases, which a few lines can multiply to any size, for deep nesting and for a
-    long file, before anything is built of it; yaml.YAMLError for what is no YAML.
-    """
-    check_size(len(text), where, MOST_YAML_BYTES)
-    for _ in _plain_events(text, where, loader):
-        pass
-    return yaml.load(text, Loader=loader)
-
-
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark else 0
-
-
-def _plain_events(text: str, where: str, loader: type[Any]) -> Iterator[Any]:
-    depth = 0
-    for event in yaml.parse(text, Loader=loader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ContractError(
-                f"{where}, line {_line(event)}: an alias (*{str(event.anchor)[:40]})",
-                "a YAML file here has no aliases: they multiply what is read",
-                "write the value out where it belongs",
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MOST_YAML_DEPTH:
-            raise ContractError(
-                f"{where}, line {_line(event)}: more than {MOST_YAML_DEPTH} levels",
-                f"a YAML file here has at most {MOST_YAML_DEPTH} levels, one in another",
-                "check that it is the file that you mean",
-            )
-        yield event
 
 
 def check_npz(stream: IO[bytes], where: str) -> None:

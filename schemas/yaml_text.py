@@ -6,13 +6,15 @@ PyYAML's own loaders keep the last of two equal keys, and fail in a dozen ways o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from schemas.errors import ContractError
-from schemas.small_files import load_yaml
+from schemas.small_files import MOST_YAML_BYTES, check_size
 
+MOST_DEPTH = 32
 _OTHER_BASES = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(:[0-9]+)+(\.[0-9_]*)?")
 
 
@@ -60,7 +62,7 @@ def parse_yaml(
 ) -> Any:
     """The one document in a YAML text. where: its file, for messages.
 
-    Raises ContractError for what is no YAML, for what schemas.small_files.load_yaml refuses, for a key that
+    Raises ContractError for what is no YAML, for what load_yaml refuses, for a key that
     is there twice, and for a value that is not what its tag says (`!!int x`, 2020-13-45).
     """
     try:
@@ -79,3 +81,38 @@ def parse_yaml(
 
 def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def load_yaml(text: str, where: str, loader: type[Any] = yaml.SafeLoader) -> Any:
+    """YAML as plain values. loader: PyYAML's SafeLoader or BaseLoader.
+
+    Raises ContractError for aliases, which a few lines can multiply to any size, for deep nesting and for a
+    long file, before anything is built of it; yaml.YAMLError for what is no YAML.
+    """
+    check_size(len(text), where, MOST_YAML_BYTES)
+    for _ in _plain_events(text, where, loader):
+        pass
+    return yaml.load(text, Loader=loader)
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
+def _plain_events(text: str, where: str, loader: type[Any]) -> Iterator[Any]:
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ContractError(
+                f"{where}, line {_line(event)}: an alias (*{str(event.anchor)[:40]})",
+                "a YAML file here has no aliases: they multiply what is read",
+                "write the value out where it belongs",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise ContractError(
+                f"{where}, line {_line(event)}: more than {MOST_DEPTH} levels",
+                f"a YAML file here has at most {MOST_DEPTH} levels, one in another",
+                "check that it is the file that you mean",
+            )
+        yield event

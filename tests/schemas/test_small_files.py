@@ -29,12 +29,11 @@ from schemas.parquet import check_claims, open_parquet
 from schemas.small_files import (
     MOST_TABLE_BYTES,
     MOST_YAML_BYTES,
-    MOST_YAML_DEPTH,
     check_npz,
     gunzipped,
-    load_yaml,
     read_small_file,
 )
+from schemas.yaml_text import MOST_DEPTH, load_yaml
 from trainer.readers.base import ShardDamaged
 from trainer.readers.tfrecord import split_records
 
@@ -104,7 +103,7 @@ BAD_YAML = {
     "aliases": (LAUGHS, "line 2: an alias"),
     "merge keys": ("a: &a {x: 1}\nb: {<<: *a}\n", "an alias"),
     "itself": ("&a [*a]", "an alias"),
-    "depth": ("[" * 500 + "]" * 500, f"more than {MOST_YAML_DEPTH} levels"),
+    "depth": ("[" * 500 + "]" * 500, f"more than {MOST_DEPTH} levels"),
     "blocks": ("".join("  " * n + "a:\n" for n in range(100)), "levels"),
     "length": ("#" * (MOST_YAML_BYTES + 1), "more than 4 MiB"),
 }
