@@ -2,7 +2,7 @@
 
 | file | what |
 |---|---|
-| config.json | transformers' BertConfig; `los_pooling` and `max_seq_length` beside its keys |
+| config.json | transformers' BertConfig; `los_pooling`, `trained_pooler`, `max_seq_length` beside its keys |
 | model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
 | tokenizer.json, tokenizer_config.json | whole codes to ids; it states `type_vocab_size`, too |
 | encode_patient.py, los_head.py | conversion's, byte for byte: visits to inputs, prolonged-stay head |

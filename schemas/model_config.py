@@ -45,6 +45,9 @@ class BertConfig:
     (tanh of a dense layer), as run_EHRpretraining does. `mean`, `sum`: the mean or sum of the encoder's
     output over the patient's real tokens, straight into the head (run_EHRpretraining_QA2Seq sums, padding
     included).
+
+    trained_pooler: the pooler was trained. True of what this project trains, whatever the head reads; of
+    others' models nothing says so, unless the head reads the pooler.
     """
 
     vocab_size: int
@@ -60,6 +63,7 @@ class BertConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     los_pooling: LosPooling = "first"
+    trained_pooler: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -81,6 +85,11 @@ class BertConfig:
                 f"los_pooling is {self.los_pooling}", "it is first, mean or sum", "choose one of them"
             )
 
+    @property
+    def classifier_reads_pooler(self) -> bool:
+        """Whether a classifier may read the pooler, as transformers' does: its weights are trained."""
+        return self.trained_pooler or self.los_pooling == "first"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -96,6 +105,8 @@ def _check_value(name: str, value: Any) -> None:
     elif name in _RATES:
         allowed = type(value) in (int, float) and 0 <= value <= 1
         rule = "it is a number from 0 to 1"
+    elif name == "trained_pooler":
+        allowed, rule = isinstance(value, bool), "it is true or false"
     else:
         allowed, rule = isinstance(value, str), "it is a text"
     if not allowed:
