@@ -130,7 +130,8 @@ first code of those that are kept. {pooler}"""
 _POOLER_FIRST = "So does the prolonged-stay head."
 
 _POOLER_ASIDE = """The pooler learned to tell a prolonged stay from the mean of the codes, beside
-the network (`trained_pooler` in `config.json`)."""
+the network (`trained_pooler` in `config.json`). A classifier that reads that mean, `pool("mean", …)` of this
+folder's `los_head.py`, is worth a try."""
 
 _CLASSIFIER_OF_MEAN = """**Do not fine-tune `AutoModelForSequenceClassification` of this folder**:
 it reads the pooler, and nothing says that this checkpoint's was ever trained (`trained_pooler` in
