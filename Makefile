@@ -140,6 +140,12 @@ python_of_venv = $(firstword $(wildcard $(shell \
 	sed -n 's/^executable = //p' $(wildcard .venv.old/pyvenv.cfg .venv/pyvenv.cfg) /dev/null)))
 PACKAGE := dist/medbert_lake.zip
 run_vocabulary = $(or $(VOCABULARY),$(RUN)/vocabulary)
+# A value as one word of the shell's, whatever signs are in it.
+quote = '$(subst ','\'',$(1))'
+# The same for a make that this one starts, which expands it once more.
+hand_on = $(call quote,$(subst $$,$$$$,$(1)))
+# The variables that are paths or URIs; setup checks them before anything runs.
+PATHS := RUN INPUT VOCABULARY MODEL METRICS MAP ROLL_UP DIAGNOSES EXTEND TYPES REFERENCE CONFIG CHECKPOINT CHANGED_MODEL
 
 # Spark's driver and workers run the project's Python, whatever else is installed on the machine.
 export PYSPARK_PYTHON := $(BIN)/python
@@ -151,18 +157,19 @@ endif
 # TensorFlow's start-up notes, in each of several processes, hide the progress lines.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-submit = "$(BIN)/python" toolchain/spark_submit.py --master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
+submit = "$(BIN)/python" toolchain/spark_submit.py --local_dir $(call quote,$(RUN)/.spark) \
+	--master "$(SPARK_MASTER)" --driver-memory "$(DRIVER_MEMORY)" \
 	--py-files "$(PACKAGE)" $(SPARK_ARGS)
 # A stage's options, in its own program and, with $(1) the stage's prefix, in preprocess.py.
-of_ingest = --$(1)source $(SOURCE) --$(1)input "$(INPUT)" $(if $(FOLLOW),--$(1)follow "$(FOLLOW)") \
+of_ingest = --$(1)source $(SOURCE) --$(1)input $(call quote,$(INPUT)) $(if $(FOLLOW),--$(1)follow $(call quote,$(FOLLOW))) \
 	$(if $(MAX_PATIENTS),--$(1)max_patients $(MAX_PATIENTS)) \
-	--$(1)output "$(RUN)/diagnoses"
-of_vocabulary = $(if $(TYPES),--$(1)types "$(TYPES)",--$(1)diagnoses "$(DIAGNOSES)" --$(1)min_patients $(MIN_PATIENTS)) \
-	$(if $(EXTEND),--$(1)extend "$(EXTEND)") --$(1)output "$(RUN)/vocabulary"
-of_sequences = --$(1)diagnoses "$(DIAGNOSES)" --$(1)vocabulary "$(run_vocabulary)" --$(1)min_codes $(MIN_CODES) \
-	--$(1)visits $(VISITS) $(if $(filter 1,$(REFRESH)),--$(1)refresh true) --$(1)output "$(RUN)/sequences"
-of_shards = --$(1)sequences "$(RUN)/sequences" --$(1)vocabulary "$(run_vocabulary)" --$(1)formats '$(FORMATS)' \
-	--$(1)seed $(SEED) --$(1)output "$(RUN)/shards"
+	--$(1)output $(call quote,$(RUN)/diagnoses)
+of_vocabulary = $(if $(TYPES),--$(1)types $(call quote,$(TYPES)),--$(1)diagnoses $(call quote,$(DIAGNOSES)) --$(1)min_patients $(MIN_PATIENTS)) \
+	$(if $(EXTEND),--$(1)extend $(call quote,$(EXTEND))) --$(1)output $(call quote,$(RUN)/vocabulary)
+of_sequences = --$(1)diagnoses $(call quote,$(DIAGNOSES)) --$(1)vocabulary $(call quote,$(run_vocabulary)) --$(1)min_codes $(MIN_CODES) \
+	--$(1)visits $(VISITS) $(if $(filter 1,$(REFRESH)),--$(1)refresh true) --$(1)output $(call quote,$(RUN)/sequences)
+of_shards = --$(1)sequences $(call quote,$(RUN)/sequences) --$(1)vocabulary $(call quote,$(run_vocabulary)) --$(1)formats $(call quote,$(FORMATS)) \
+	--$(1)seed $(SEED) --$(1)output $(call quote,$(RUN)/shards)
 up_to_sequences = $(call of_ingest,ingest.) $(call of_vocabulary,vocabulary.) $(call of_sequences,sequences.)
 # In one program each stage reads what the one before wrote.
 ifneq ($(filter preprocess refresh,$(MAKECMDGOALS)),)
@@ -176,10 +183,10 @@ $(error VOCABULARY is $(VOCABULARY): preprocess and refresh read the vocabulary 
 endif
 endif
 # A checkpoint of the run's own says itself what its configuration and vocabulary are.
-foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)" $(if $(CONFIG),--config "$(CONFIG)") \
-	$(if $(VOCABULARY),--vocabulary "$(VOCABULARY)"))
-valid_shards = $(if $(wildcard $(RUN)/shards/valid/*.parquet),--shards "$(RUN)/shards/valid")
-report_training = "$(BIN)/python" -m reports training --run "$(RUN)/pretrain" --output "$(RUN)/pretrain/report.html"
+foreign_checkpoint = $(if $(CHECKPOINT),--checkpoint $(call quote,$(CHECKPOINT)) $(if $(CONFIG),--config $(call quote,$(CONFIG))) \
+	$(if $(VOCABULARY),--vocabulary $(call quote,$(VOCABULARY))))
+valid_shards = --shards_if_there $(call quote,$(RUN)/shards/valid)
+report_training = "$(BIN)/python" -m reports training --run $(call quote,$(RUN)/pretrain) --output $(call quote,$(RUN)/pretrain/report.html)
 launch = $(if $(filter-out 1,$(NP))$(HOROVOD_ARGS),"$(BIN)/python" -m trainer.launch -np $(NP) --gloo $(HOROVOD_ARGS))
 
 ##@ Start here
@@ -196,14 +203,15 @@ demo: NP = $(if $(shell ls -d .venv/lib/python*/site-packages/horovod 2>/dev/nul
 demo: export CUDA_VISIBLE_DEVICES := -1
 demo: setup ## everything on 20,000 synthetic patients: claims to a converted model and a report
 	@$(MAKE) --no-print-directory claims preprocess pretrain convert report \
-		RUN="$(RUN)" INPUT="$(RUN)/claims" SOURCE=claims CONFIG="$(CONFIG)" NP="$(NP)" PATIENTS="$(PATIENTS)"
-	@"$(BIN)/python" -m reports demo-summary --run "$(RUN)"
+		RUN=$(call hand_on,$(RUN)) INPUT=$(call hand_on,$(RUN)/claims) SOURCE=claims \
+		CONFIG=$(call hand_on,$(CONFIG)) NP="$(NP)" PATIENTS="$(PATIENTS)"
+	@"$(BIN)/python" -m reports demo-summary --run $(call quote,$(RUN))
 
 ##@ Stages
 .PHONY: claims
 claims: setup package ## generate synthetic claims: PATIENTS, SEED -> $(RUN)/claims
 	$(submit) spark_jobs/generate_claims.py --patients $(PATIENTS) --seed $(SEED) \
-		--output "$(RUN)/claims" $(JOB_ARGS)
+		--output $(call quote,$(RUN)/claims) $(JOB_ARGS)
 
 .PHONY: ingest
 ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN)/diagnoses
@@ -211,9 +219,9 @@ ingest: setup package ## raw data to one row a diagnosis: SOURCE, INPUT -> $(RUN
 
 .PHONY: map
 map: setup package ## diagnoses in other codes: MAP, ONE_TO_MANY, ROLL_UP -> $(RUN)/diagnoses_mapped
-	$(submit) spark_jobs/map_codes.py --diagnoses "$(RUN)/diagnoses" $(if $(MAP),--map "$(MAP)") \
-		--one_to_many $(ONE_TO_MANY) $(if $(ROLL_UP),--roll_up "$(ROLL_UP)") \
-		--output "$(RUN)/diagnoses_mapped" $(JOB_ARGS)
+	$(submit) spark_jobs/map_codes.py --diagnoses $(call quote,$(RUN)/diagnoses) $(if $(MAP),--map $(call quote,$(MAP))) \
+		--one_to_many $(ONE_TO_MANY) $(if $(ROLL_UP),--roll_up $(call quote,$(ROLL_UP))) \
+		--output $(call quote,$(RUN)/diagnoses_mapped) $(JOB_ARGS)
 
 .PHONY: vocabulary
 vocabulary: setup package ## count codes over the training split: MIN_PATIENTS -> $(RUN)/vocabulary
@@ -238,17 +246,17 @@ refresh: setup package ## what is new in INPUT through diagnoses, vocabulary and
 
 .PHONY: profile
 profile: setup package ## one HTML page on a stage's data, a gate with REFERENCE: STAGE -> $(RUN)/profile
-	$(submit) spark_jobs/profile_stage.py --input "$(RUN)/$(STAGE)" --output "$(RUN)/profile/$(STAGE)" \
-		$(if $(filter sequences shards%,$(STAGE)),--vocabulary "$(run_vocabulary)") \
-		$(if $(REFERENCE),--reference "$(REFERENCE)") $(JOB_ARGS)
-	"$(BIN)/python" -m reports profile --profile "$(RUN)/profile/$(STAGE)" \
-		$(if $(REFERENCE),--reference "$(REFERENCE)") --output "$(RUN)/profile/$(STAGE).html" $(PROFILE_ARGS)
+	$(submit) spark_jobs/profile_stage.py --input $(call quote,$(RUN)/$(STAGE)) --output $(call quote,$(RUN)/profile/$(STAGE)) \
+		$(if $(filter sequences shards%,$(STAGE)),--vocabulary $(call quote,$(run_vocabulary))) \
+		$(if $(REFERENCE),--reference $(call quote,$(REFERENCE))) $(JOB_ARGS)
+	"$(BIN)/python" -m reports profile --profile $(call quote,$(RUN)/profile/$(STAGE)) \
+		$(if $(REFERENCE),--reference $(call quote,$(REFERENCE))) --output $(call quote,$(RUN)/profile/$(STAGE).html) $(PROFILE_ARGS)
 
 .PHONY: pretrain
 pretrain: setup ## train: CONFIG, BACKEND, NP -> $(RUN)/pretrain; a run that was stopped is resumed
-	$(launch) "$(BIN)/python" -m trainer pretrain --config "$(or $(CONFIG),configs/base.yaml)" \
-		--data.shards "$(RUN)/shards" --data.vocabulary "$(run_vocabulary)" --backend $(BACKEND) \
-		--seed $(SEED) --output "$(RUN)/pretrain" $(TRAIN_ARGS)
+	$(launch) "$(BIN)/python" -m trainer pretrain --config $(call quote,$(or $(CONFIG),configs/base.yaml)) \
+		--data.shards $(call quote,$(RUN)/shards) --data.vocabulary $(call quote,$(run_vocabulary)) --backend $(BACKEND) \
+		--seed $(SEED) --output $(call quote,$(RUN)/pretrain) $(TRAIN_ARGS)
 	$(report_training)
 
 .PHONY: training-report
@@ -258,46 +266,54 @@ training-report: setup ## one HTML page on the training alone, also while it run
 # What it prints is $(MODEL)/conversion_report.json too.
 .PHONY: convert
 convert: setup ## checkpoint to a verified transformers folder: RUN, or CHECKPOINT and CONFIG -> $(MODEL)
-	"$(BIN)/python" -m conversion convert $(or $(foreign_checkpoint),--run "$(RUN)/pretrain" $(valid_shards)) \
-		$(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) --output "$(MODEL)" $(CONVERT_ARGS) >/dev/null
+	"$(BIN)/python" -m conversion convert $(or $(foreign_checkpoint),--run $(call quote,$(RUN)/pretrain) $(valid_shards)) \
+		$(if $(LOS_POOLING),--los_pooling $(LOS_POOLING)) --output $(call quote,$(MODEL)) $(CONVERT_ARGS) >/dev/null
 
 .PHONY: extend-vocabulary
 extend-vocabulary: setup ## a model that knows another database's codes too: MODEL, VOCABULARY, MIN_PATIENTS -> $(CHANGED_MODEL)
-	"$(BIN)/python" -m conversion extend-vocabulary --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
-		--min_patients $(MIN_PATIENTS) --output "$(CHANGED_MODEL)" $(CONVERT_ARGS)
+	"$(BIN)/python" -m conversion extend-vocabulary --model $(call quote,$(MODEL)) --vocabulary $(call quote,$(run_vocabulary)) \
+		--min_patients $(MIN_PATIENTS) --output $(call quote,$(CHANGED_MODEL)) $(CONVERT_ARGS)
 
 .PHONY: shrink
 shrink: setup ## a model without codes of fewer than MIN_PATIENTS: MODEL, VOCABULARY -> $(CHANGED_MODEL)
-	"$(BIN)/python" -m conversion shrink --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
-		--min_patients $(MIN_PATIENTS) --output "$(CHANGED_MODEL)" $(CONVERT_ARGS)
+	"$(BIN)/python" -m conversion shrink --model $(call quote,$(MODEL)) --vocabulary $(call quote,$(run_vocabulary)) \
+		--min_patients $(MIN_PATIENTS) --output $(call quote,$(CHANGED_MODEL)) $(CONVERT_ARGS)
 
 .PHONY: embed
 embed: setup ## vectors of the patients of $(RUN)/sequences, and of the codes, to Parquet: MODEL -> $(RUN)/embeddings
-	"$(BIN)/python" -m conversion embed --model "$(MODEL)" --patients "$(RUN)/sequences" \
-		--vocabulary "$(run_vocabulary)" --output "$(RUN)/embeddings" $(CONVERT_ARGS)
-	"$(BIN)/python" -m reports embeddings --embeddings "$(RUN)/embeddings" --output "$(RUN)/embeddings.html"
+	"$(BIN)/python" -m conversion embed --model $(call quote,$(MODEL)) --patients $(call quote,$(RUN)/sequences) \
+		--vocabulary $(call quote,$(run_vocabulary)) --output $(call quote,$(RUN)/embeddings) $(CONVERT_ARGS)
+	"$(BIN)/python" -m reports embeddings --embeddings $(call quote,$(RUN)/embeddings) --output $(call quote,$(RUN)/embeddings.html)
 
 .PHONY: export-onnx
 export-onnx: setup ## the model's encoder for onnxruntime, proven equal: MODEL -> $(RUN)/onnx
-	"$(BIN)/python" -m conversion export-onnx --model "$(MODEL)" --output "$(RUN)/onnx" $(CONVERT_ARGS)
+	"$(BIN)/python" -m conversion export-onnx --model $(call quote,$(MODEL)) --output $(call quote,$(RUN)/onnx) $(CONVERT_ARGS)
 
 .PHONY: release-check
 release-check: setup ## may $(MODEL) be given away? checks, written into its card; an error where one fails: METRICS, MIN_PATIENTS
-	"$(BIN)/python" -m conversion release-check --model "$(MODEL)" --vocabulary "$(run_vocabulary)" \
-		--sequences "$(RUN)/sequences" --shards "$(RUN)/shards" $(if $(METRICS),--metrics "$(METRICS)") \
+	"$(BIN)/python" -m conversion release-check --model $(call quote,$(MODEL)) --vocabulary $(call quote,$(run_vocabulary)) \
+		--sequences $(call quote,$(RUN)/sequences) --shards $(call quote,$(RUN)/shards) $(if $(METRICS),--metrics $(call quote,$(METRICS))) \
 		--min_patients $(MIN_PATIENTS) $(CONVERT_ARGS) >/dev/null
 
 .PHONY: report
 report: setup ## one HTML page on the run -> $(RUN)/report.html
-	"$(BIN)/python" -m reports run --run "$(RUN)" --output "$(RUN)/report.html"
+	"$(BIN)/python" -m reports run --run $(call quote,$(RUN)) --output $(call quote,$(RUN)/report.html)
 
 ##@ The project
+# Through the environment, whose values a shell does not read.
+define export_path
+setup: export PATH_OF_$(1) = $$($(1))
+setup: export TEXT_OF_$(1) = $$(value $(1))
+endef
+$(foreach name,$(PATHS),$(eval $(call export_path,$(name))))
+
 .PHONY: setup
 setup: ## make .venv from the locks: GROUPS, HOROVOD, GPU, TORCH_INDEX; does nothing when it is current
 	@sh toolchain/run.sh "$(PYTHON)" install $(if $(filter setup,$(MAKECMDGOALS)),--verbose) \
 		$(if $(GROUPS),--groups "$(GROUPS)") --need "$(needs)" $(if $(filter demo test test-cluster,$(MAKECMDGOALS)),--add) \
 		$(if $(HOROVOD),--horovod "$(HOROVOD)") $(if $(GPU),--gpu "$(GPU)") \
 		$(if $(TORCH_INDEX),--torch_index "$(TORCH_INDEX)")
+	@"$(BIN)/python" toolchain/check_paths.py $(PATHS)
 
 .PHONY: doctor
 doctor: ## check what must be on the machine first, and say how to get what is missing: GROUPS, HOROVOD, GPU
@@ -339,8 +355,8 @@ bench-train: setup ## time training beside transformers' Trainer and padding to 
 
 .PHONY: bench-encode
 bench-encode: setup ## time vectors of RUN's test patients, PyTorch beside onnxruntime: MODEL, BENCH_ARGS -> runs/bench-encode
-	"$(BIN)/python" -m benchmarks.encode_patients --model "$(MODEL)" --patients "$(RUN)/shards/test" \
-		--vocabulary "$(run_vocabulary)" --output runs/bench-encode $(BENCH_ARGS)
+	"$(BIN)/python" -m benchmarks.encode_patients --model $(call quote,$(MODEL)) --patients $(call quote,$(RUN)/shards/test) \
+		--vocabulary $(call quote,$(run_vocabulary)) --output runs/bench-encode $(BENCH_ARGS)
 
 .PHONY: bench-scaling
 bench-scaling: setup ## time training on 1 and 2 processes, and work out 64 GPUs on paper: BENCH_ARGS -> runs/bench-scaling

@@ -1,1 +1,1 @@
-"""What programs with several commands have in common. Imports nothing of ours."""
+"""What all programs have in common. Of ours it imports schemas alone."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from command_line.subcommands import Command, make_parser
+from command_line.outermost import OK
+from command_line.subcommands import Command, make_parser, run_command
 from conversion.convert import ConvertConfig, convert
 from conversion.embed import EmbedConfig, embed
-from conversion.errors import ProcessFailed
 from conversion.export_onnx import ExportOnnxConfig, export_onnx
 from conversion.extend_vocabulary import ExtendConfig, extend_vocabulary
 from conversion.proof.forward import ForwardConfig, run_forward
@@ -20,10 +20,7 @@ from conversion.release.release_check import ReleaseConfig, release_check
 from conversion.shrink_vocabulary import ShrinkConfig, shrink
 from conversion.to_tensorflow import ToTensorflowConfig, to_tensorflow
 from conversion.verify_folder import VerifyConfig, verify_folder
-from schemas.errors import ContractError
 
-REFUSED = 2
-"""Exit status for data, a folder or an option that breaks a contract, and for a difference that was found."""
 # The options' name `config` is bert_config.json's here, so that no YAML preset can be given under that name.
 COMMANDS = {
     "convert": Command(ConvertConfig, convert, "convert a checkpoint to a model folder, and prove it equal"),
@@ -49,18 +46,14 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parsed = _parser().parse_args(list(arguments) if arguments is not None else None)
-    command = COMMANDS[parsed.command]
-    try:
-        result = command.run(command.options(**parsed[parsed.command].as_dict()))
-    except (ContractError, ProcessFailed) as error:
-        logging.getLogger(__name__).error("%s", error)
-        return REFUSED
+    """Run one command; the exit status, 2 for what is refused (command_line.outermost)."""
+    return run_command(_parser(), COMMANDS, arguments, _print_result)
+
+
+def _print_result(result: Any) -> int:
     if result is not None:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
-    return 0
+    return OK
 
 
 def _parser() -> ArgumentParser:

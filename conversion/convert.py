@@ -19,8 +19,10 @@ from conversion.model_card import model_card
 from conversion.report import describe, write_report
 from conversion.verify import SOURCE_COMMAND, verify
 from schemas.applied_maps import code_maps_details
-from schemas.manifest import Manifest, describe_file, publish_manifest
+from schemas.manifest import Manifest, describe_file, is_published, publish_manifest, read_manifest
 from schemas.model import ABOUT_FILES, CARD_FILE, KIND, WEIGHTS_FILE
+from schemas.shards import KIND as SHARDS_KIND
+from schemas.shards import PARQUET
 from schemas.vocabulary import VOCAB_FILE
 
 _log = logging.getLogger(__name__)
@@ -34,6 +36,9 @@ class ConvertConfig(SourceOptions):
     """The model folder to write; an older model folder there is replaced."""
     shards: str | None = None
     """One split's shards (Parquet), whose first patients are compared besides random ones."""
+    shards_if_there: str | None = None
+    """As shards; where that folder is not there, or has no Parquet, random patients alone are compared, and
+    the log says so."""
 
 
 def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COMMAND) -> dict[str, Any]:
@@ -42,9 +47,10 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
     Raises ContractError (ConversionRefused, VerificationFailed among them) and ProcessFailed.
     """
     started = time.monotonic()
+    shards = config.shards or _shards_if_there(config.shards_if_there)
     with (
-        tempfile.TemporaryDirectory(prefix="convert-") as scratch,
         staged_folder(config.output, KIND) as staging,
+        tempfile.TemporaryDirectory(prefix="convert-") as scratch,
     ):
         source = open_source(config, scratch)
         weights = source.read_weights()
@@ -52,7 +58,7 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
         mapped = replace(mapped, ignored=mapped.ignored | weights.ignored, num_renamed=weights.num_renamed)
         write_model(staging, source, mapped)
         runnable = source.plainly_named(weights, scratch)
-        verification = verify(staging, runnable, shards=config.shards, source_command=source_command)
+        verification = verify(staging, runnable, shards=shards, source_command=source_command)
         verification.check(source.name)
         report = describe(staging, source, mapped, verification, time.monotonic() - started)
         write_report(staging, report)
@@ -64,6 +70,19 @@ def convert(config: ConvertConfig, *, source_command: Sequence[str] = SOURCE_COM
         *(config.output, output, difference, limit),
     )
     return report
+
+
+def _shards_if_there(uri: str | None) -> str | None:
+    if uri is None:
+        return None
+    if not is_published(uri):
+        why = "is not there"
+    elif not any(file.path.endswith(f".{PARQUET}") for file in read_manifest(uri, SHARDS_KIND).files):
+        why = "has no Parquet"
+    else:
+        return uri
+    _log.warning("%s %s: source and target are compared on random patients alone", uri, why)
+    return None
 
 
 def write_model(folder: str, source: Source, mapped: Mapped) -> None:

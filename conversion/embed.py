@@ -16,12 +16,14 @@ from conversion.patients.encoders import Encoder, OnnxEncoder, Pooling, TorchEnc
 from conversion.patients.patient_blocks import blocks_for
 from conversion.patients.patient_files import PatientFile, Patients, open_patients
 from conversion.patients.same_ids import check_same_ids
+from schemas.access import make_private, settle_access
 from schemas.embeddings import CODES, CODES_FILE, EMBEDDING, KIND, PATIENTS, patients_name
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, describe_file, publish_manifest, read_manifest
 from schemas.onnx_model import KIND as ONNX_KIND
 from schemas.parquet import WRITE_OPTIONS
 from schemas.sequences import SPLITS
+from schemas.small_cells import in_words
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class EmbedConfig:
     """Of the CPU; by default what the runtime takes, which is all cores."""
     slots: int = 2048
     """Codes and padding of one pass at most; on a GPU many more."""
+    shared_group: str | None = None
+    """A group of this machine whose members may read the output; without it, its owner alone."""
 
 
 def embed(config: EmbedConfig) -> dict[str, Any]:
@@ -59,10 +63,11 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     model = open_model(config.model)
     source, files = open_patients(config.patients, tuple(config.splits))
     check_same_ids(model, source, config.patients, config.vocabulary)
-    encoder = _encoder(config, model)
-    started = time.monotonic()
     num_patients = num_codes = 0
     with staged_folder(config.output, KIND) as staging:
+        make_private(staging, config.shared_group)
+        encoder = _encoder(config, model)
+        started = time.monotonic()
         rows = {CODES_FILE: _write_codes(staging, model)}
         for number, file in enumerate(files):
             name = patients_name(number)
@@ -83,7 +88,8 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
             details={"hidden_size": model.config.hidden_size, "source": source.kind},
         )
         publish_manifest(staging, manifest)
-    _log.info("%s: %d patients, %.0f a second", config.output, num_patients, num_patients / seconds)
+        settle_access(staging)
+    _log.info("%s: vectors of %s patients, %.1f s", config.output, in_words(num_patients), seconds)
     return {**counts, "seconds": round(seconds, 2)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas.errors import ContractError
+from schemas.errors import ContractError, OneMessage
 
 
 class ConversionRefused(ContractError):
@@ -16,7 +16,7 @@ class ConversionRefused(ContractError):
         super().__init__(
             f"{source} cannot be converted, {len(self.problems)} problem(s):{listed}\n",
             "every variable is used or deliberately ignored, every parameter is filled, and shapes agree",
-            "give the bert_config.json that the checkpoint was trained with, or mend the checkpoint",
+            "give the bert_config.json that the checkpoint was trained with, or fix the checkpoint",
         )
 
 
@@ -24,5 +24,5 @@ class VerificationFailed(ContractError):
     """Source and target do not compute the same."""
 
 
-class ProcessFailed(RuntimeError):
+class ProcessFailed(OneMessage, RuntimeError):
     """A child process that reads or runs a model ended without its result."""

@@ -10,7 +10,7 @@ from conversion.tokens.code_spellings import example_spellings
 from conversion.tokens.tokenizer import OPENED_WITH
 from schemas.applied_maps import maps_in_words
 from schemas.manifest import CREATED_BY
-from schemas.model_config import TANH_GELU, LosPooling
+from schemas.model_config import TANH_GELU, BertConfig, LosPooling
 
 _CARD = """---
 library_name: transformers
@@ -62,6 +62,10 @@ is put around a patient. {tokens}
 
 {los}
 
+## A classifier of your own
+
+{classifier}
+
 ## Intended use
 
 Research: fine-tuning on cohorts for the prediction of diseases, and embeddings of patients and codes. It
@@ -102,7 +106,7 @@ _LOS_FIRST = (
 )
 
 _LOS_POOLED = """`config.los_pooling` is `{pooling}`: the head reads the {pooling} of the encoder's output
-over the patient's real tokens, and the pooler has no part in it. **Do not use
+over the patient's real tokens. **Do not use
 `seq_relationship_logits`**: the standard class would give the head the pooled first token. Instead, with
 `los_logits` of this folder's `los_head.py`, or:
 
@@ -118,6 +122,27 @@ _EXPRESSIONS = {
     "sum": "(encoded * real).sum(1)                            # (B, H)",
     "mean": "(encoded * real).sum(1) / real.sum(1)             # (B, H)",
 }
+
+_CLASSIFIER = """`AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)` is ready to be
+fine-tuned: all weights but the new classifier's are trained. It reads the pooler's output of the patient's
+first code of those that are kept. {pooler}"""
+
+_POOLER_FIRST = "So does the prolonged-stay head."
+
+_POOLER_ASIDE = """The pooler learned to tell a prolonged stay from the mean of the codes, beside
+the network (`trained_pooler` in `config.json`). A classifier that reads that mean, `pool("mean", …)` of this
+folder's `los_head.py`, is worth a try."""
+
+_CLASSIFIER_OF_MEAN = """**Do not fine-tune `AutoModelForSequenceClassification` of this folder**:
+it reads the pooler, and nothing says that this checkpoint's was ever trained (`trained_pooler` in
+`config.json`). Give a classifier the mean of the encoder's output over the patient's real tokens instead:
+`pool("mean", …)` of this folder's `los_head.py`, or:
+
+```python
+encoded = model.bert(**inputs).last_hidden_state            # (B, T, H)
+real = inputs["attention_mask"].unsqueeze(-1)               # (B, T, 1)
+logits = classifier((encoded * real).sum(1) / real.sum(1))  # classifier: torch.nn.Linear(H, labels)
+```"""
 
 _SUM_NOTE = """
 The original Med-BERT's `run_EHRpretraining_QA2Seq` sums over padding as well, so that its output depends
@@ -155,6 +180,7 @@ def model_card(source: Source, mapped: Mapped) -> str:
         versions=_listed(OPENED_WITH),
         tokens=unknown + shared,
         los=_los_section(config.los_pooling),
+        classifier=_classifier_section(config),
         created_by=CREATED_BY,
         activation=_GELU if config.hidden_act == TANH_GELU else f"The activation is `{config.hidden_act}`.",
         source="TensorFlow" if source.naming == "tensorflow" else "PyTorch",
@@ -177,3 +203,9 @@ def _los_section(pooling: LosPooling) -> str:
         return _LOS_FIRST
     note = _SUM_NOTE if pooling == "sum" else ""
     return _LOS_POOLED.format(pooling=pooling, expression=_EXPRESSIONS[pooling]) + note
+
+
+def _classifier_section(config: BertConfig) -> str:
+    if not config.classifier_reads_pooler:
+        return _CLASSIFIER_OF_MEAN
+    return _CLASSIFIER.format(pooler=_POOLER_FIRST if config.los_pooling == "first" else _POOLER_ASIDE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ from conversion.release.card_part import without_part
 from conversion.report import write_report
 from schemas.applied_maps import AppliedMap, code_maps_details, read_code_maps
 from schemas.errors import ContractError
-from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest
+from schemas.files import read_json, read_text
+from schemas.manifest import Manifest, describe_file, join, publish_manifest, read_manifest, read_small
 from schemas.model import (
     ABOUT_FILES,
     CARD_FILE,
@@ -25,11 +25,12 @@ from schemas.model import (
     REPORT_FILE,
     WEIGHTS_FILE,
 )
-from schemas.model_config import BertConfig, read_bert_config, read_max_seq_length
-from schemas.vocabulary import VOCAB_FILE, SpecialTokens, parse_vocab_txt, special_tokens_of
+from schemas.model_config import BertConfig, parse_bert_config, parse_max_seq_length
+from schemas.vocabulary import VOCAB_FILE, SpecialTokens, decode_vocab_txt, special_tokens_of
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 WORD_BIAS = "cls.predictions.bias"
+_REMEDY = "copy the folder again whole, or convert again"
 
 
 @dataclass(frozen=True)
@@ -55,27 +56,32 @@ class ModelFolder:
 
     def read_text(self, name: str) -> str:
         """One of its files. Raises ContractError where it is missing or no UTF-8."""
-        try:
-            with open(join(self.path, name), encoding="utf-8") as stream:
-                return stream.read()
-        except (FileNotFoundError, UnicodeDecodeError) as error:
-            raise ContractError(
-                f"{join(self.path, name)} cannot be read ({type(error).__name__})",
-                "a model folder has it, as text in UTF-8",
-                "copy the folder again whole, or convert again",
-            ) from error
+        return read_text(join(self.path, name), "a model folder has it, as text in UTF-8", _REMEDY)
+
+    def read_report(self) -> dict[str, Any]:
+        """Its conversion_report.json. Raises ContractError."""
+        return read_report(self.path)
 
 
 def open_model(path: str) -> ModelFolder:
     """Read a model folder's description and compare every file's SHA-256. Raises ContractError."""
     manifest = read_manifest(path, KIND, verify=True)
-    with open(join(path, VOCAB_FILE), encoding="utf-8") as stream:
-        tokens = parse_vocab_txt(stream.read(), join(path, VOCAB_FILE))
+    tokens = decode_vocab_txt(read_small(path, manifest, VOCAB_FILE), join(path, VOCAB_FILE))
     special = special_tokens_of(dict(manifest.details), path)
     code_maps = read_code_maps(manifest.details, path)
-    config = read_bert_config(join(path, CONFIG_FILE))
-    max_seq_length = read_max_seq_length(join(path, CONFIG_FILE), config)
+    stated = read_small(path, manifest, CONFIG_FILE)
+    config = parse_bert_config(stated, join(path, CONFIG_FILE))
+    max_seq_length = parse_max_seq_length(stated, config, join(path, CONFIG_FILE))
     return ModelFolder(path, manifest, config, max_seq_length, tokens, special, code_maps)
+
+
+def read_report(path: str) -> dict[str, Any]:
+    """The conversion_report.json of a local model folder. Raises ContractError."""
+    rule = "a model folder has the JSON object that the conversion wrote"
+    report = read_json(join(path, REPORT_FILE), rule, _REMEDY)
+    if not isinstance(report, dict):
+        raise ContractError(f"{join(path, REPORT_FILE)} is no JSON object", rule, _REMEDY)
+    return report
 
 
 def write_changed(
@@ -107,7 +113,7 @@ def publish_changed(
     """
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as stream:
         stream.write(without_part(model.read_text(CARD_FILE)) + "\n" + card_section)
-    report = json.loads(model.read_text(REPORT_FILE))
+    report = model.read_report()
     changes = [*report.get("vocabulary_changes", []), dict(change)]
     write_report(folder, {**report, "vocabulary_changes": changes})
     names = sorted(set(os.listdir(folder)) - ABOUT_FILES)

@@ -28,6 +28,7 @@ from schemas.model_config import (
     BertConfig,
     read_bert_config,
     read_max_seq_length,
+    read_object,
 )
 from schemas.vocabulary import VOCAB_FILE
 
@@ -80,8 +81,7 @@ def _manifest_of(model: str) -> Manifest | None:
 
 def _read_config(model: str) -> BertConfig:
     uri = join(model, CONFIG_FILE)
-    with open(uri, encoding="utf-8") as stream:
-        stated = json.load(stream).get("hidden_act", _ERF_GELU)
+    stated = read_object(uri).get("hidden_act", _ERF_GELU)
     if stated == _ERF_GELU:
         raise ContractError(
             f"{uri} states hidden_act {stated}",

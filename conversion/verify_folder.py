@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from conversion.checkpoints.source import SourceOptions, open_source, states_itself
+from conversion.model_folder import read_report
 from conversion.report import describe_verification, write_report
 from conversion.verify import SOURCE_COMMAND, verify
+from schemas.lease import hold
 from schemas.manifest import join, read_manifest
-from schemas.model import CONFIG_FILE, KIND, REPORT_FILE
+from schemas.model import CONFIG_FILE, KIND
 from schemas.model_config import read_bert_config
+from schemas.scratch import temporary_files_in, temporary_folder
 from schemas.vocabulary import VOCAB_FILE
 
 
@@ -34,15 +35,17 @@ def verify_folder(config: VerifyConfig, *, source_command: Sequence[str] = SOURC
     folder whose files are not those that were published.
     """
     read_manifest(config.model, KIND, verify=True)
-    with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
-        source = open_source(_completed(config), scratch)
-        if not source.states_itself:
-            source = source.plainly_named(source.read_weights(), scratch)
-        verification = verify(config.model, source, shards=config.shards, source_command=source_command)
+    with hold(config.model), temporary_folder() as scratch, temporary_files_in(scratch):
+        return _verify(config, scratch, source_command)
+
+
+def _verify(config: VerifyConfig, scratch: str, source_command: Sequence[str]) -> dict[str, Any]:
+    source = open_source(_completed(config), scratch)
+    if not source.states_itself:
+        source = source.plainly_named(source.read_weights(), scratch)
+    verification = verify(config.model, source, shards=config.shards, source_command=source_command)
     section = describe_verification(verification, source.config.los_pooling)
-    with open(join(config.model, REPORT_FILE), encoding="utf-8") as stream:
-        report = json.load(stream)
-    write_report(config.model, {**report, "verification": section})
+    write_report(config.model, {**read_report(config.model), "verification": section})
     verification.check(config.model)
     return section
 

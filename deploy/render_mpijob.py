@@ -11,9 +11,12 @@ from string import Template
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
 
+from command_line.config_file import parse_options
+from command_line.outermost import OK, Told, run_program
+from command_line.presets import new_parser
 from schemas.errors import ContractError
+from schemas.locations import check_locations
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mpijob.yaml")
 
@@ -74,16 +77,16 @@ def render(job: MpiJob) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 for options that do not fit together."""
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(description="Fill in deploy/mpijob.yaml.")
+    parser = new_parser(description="Fill in deploy/mpijob.yaml.")
     parser.add_class_arguments(MpiJob, None)
-    try:
-        job = MpiJob(**parser.parse_args(arguments))
-    except ContractError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
-    return 0
+
+    def work(told: Told) -> int:
+        job = MpiJob(**parse_options(parser, arguments))
+        check_locations(job)
+        yaml.safe_dump(render(job), sys.stdout, sort_keys=False)
+        return OK
+
+    return run_program(work)
 
 
 if __name__ == "__main__":

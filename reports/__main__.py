@@ -12,20 +12,21 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from jsonargparse import ArgumentParser
 
-from command_line.subcommands import Command, make_parser
+from command_line.outermost import OK
+from command_line.subcommands import Command, make_parser, run_command
 from reports.drift import DriftLimits, compare, verdict_lines
 from reports.embeddings_page import render_embeddings
 from reports.page import render
 from reports.profile_page import render_profile
 from reports.summary import summarise
 from reports.training_page import render_training
-from schemas.errors import ContractError
 from schemas.files import write_whole
+from schemas.lease import hold_file
 from schemas.profile import read_profile, same_profile
 
 LOG = logging.getLogger(__name__)
 
-OK, REFUSED, DRIFTED = 0, 1, 3
+DRIFTED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,8 @@ def _write_page(uri: str, page: str) -> None:
     filesystem, path = fsspec.core.url_to_fs(uri)
     filesystem.makedirs(filesystem._parent(path), exist_ok=True)
     content = page.encode()
-    write_whole(uri, content)
+    with hold_file(uri):
+        write_whole(uri, content)
     LOG.info("%s: %d kB", uri, len(content) // 1000)
 
 
@@ -152,16 +154,8 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 1 when a folder was refused, 3 when data drifted."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parser = _parser()
-    parsed = parser.instantiate(parser.parse_args(list(arguments) if arguments is not None else None))
-    command = COMMANDS[parsed.command]
-    try:
-        return command.run(command.options(**vars(parsed[parsed.command])))
-    except ContractError as error:
-        LOG.error("%s", error)
-        return REFUSED
+    """Run one command; the exit status: 2 for what is refused (command_line.outermost), 3 for a drift."""
+    return run_command(_parser(), COMMANDS, arguments, int)
 
 
 def _parser() -> ArgumentParser:

@@ -15,6 +15,7 @@ from reports.months import missing_months, shown_months
 from reports.numbers import number, percentage
 from schemas.errors import ContractError
 from schemas.profile import Code, Histogram, Profile
+from schemas.small_cells import FEW
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
 
 # A code that the small-cell rule hides here counts as gone only if so many patients were to be expected.
@@ -160,7 +161,7 @@ def _hidden(profile: Profile, reference: Profile) -> Iterator[Check]:
     for name in here:
         if here[name] != there[name]:
             where = "here" if there[name] else "in the reference"
-            yield Check(name, f"hidden {where}", "shown in both", False, "of fewer than 11 patients", 2.0)
+            yield Check(name, f"hidden {where}", "shown in both", False, f"of {FEW} patients", 2.0)
 
 
 def _shown(profile: Profile) -> dict[str, bool]:

@@ -18,6 +18,7 @@ from schemas.embeddings import CODES_FILE, EMBEDDING, KIND
 from schemas.icd_chapters import CHAPTERS, OTHER, chapter_of
 from schemas.manifest import Manifest, read_manifest
 from schemas.parquet import open_named_parquet
+from schemas.small_cells import publishable, published_in_words
 
 TEMPLATE = "embeddings.html.j2"
 MOST_COMPARED = 4_000
@@ -107,6 +108,7 @@ def kinship(codes: Codes) -> Kinship | None:
 
 
 def _tiles(manifest: Manifest, codes: Codes, kin: Kinship | None) -> list[dict[str, Any]]:
+    patients = manifest.counts["patients"]
     tiles = [
         {
             "label": "codes",
@@ -115,7 +117,7 @@ def _tiles(manifest: Manifest, codes: Codes, kin: Kinship | None) -> list[dict[s
         },
         {
             "label": "patients",
-            "value": numbers.count(manifest.counts["patients"]),
+            "value": published_in_words(publishable(patients, patients)),
             "note": f"{manifest.parameters['pooling']} of the encoder's output",
         },
     ]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import fsspec
+from schemas import files
+from schemas.errors import ContractError, NotThere
 
-from schemas.errors import ContractError
+_RULE = "it is the JSON object that a stage of this release wrote"
+_REMEDY = "copy the folder again whole, or run the stage that makes it"
 
 
 def read_json(uri: str) -> dict[str, Any] | None:
-    """None when there is no such file. Raises ContractError for what is no JSON."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    """None when there is no such file. Raises ContractError for what is no JSON object."""
     try:
-        return json.loads(filesystem.cat_file(path))
-    except FileNotFoundError:
+        plain = files.read_json(uri, _RULE, _REMEDY)
+    except NotThere:
         return None
-    except (ValueError, RecursionError) as error:
-        raise ContractError(
-            f"{uri} cannot be read ({type(error).__name__})",
-            "it is the JSON object that a stage of this release wrote",
-            "copy the folder again whole, or run the stage that makes it",
-        ) from error
+    if not isinstance(plain, dict):
+        raise ContractError(f"{uri} is no JSON object", _RULE, _REMEDY)
+    return plain

@@ -14,6 +14,8 @@ from schemas.manifest import Manifest
 CLAIMS = "claims"
 DIAGNOSES = "diagnoses"
 CODES = "codes"
+DISTINCT_CODES = "distinct codes"
+"""Of codes, not of patients: the small-cell rule is not about their number."""
 PATIENTS = "patients"
 
 MEANINGS = diagnoses.REASONS | {
@@ -111,7 +113,7 @@ def _vocabulary(run: Run) -> Iterator[Balance]:
     )
     yield Balance(
         "Vocabulary, training split",
-        CODES,
+        DISTINCT_CODES,
         counts["codes"] + dropped,
         num_tokens(manifest) - _num_special(manifest),
         {"too_few_patients": dropped},

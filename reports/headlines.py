@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 from reports.collect import Run
-from reports.flow import PATIENTS, balances, num_tokens
+from reports.flow import DISTINCT_CODES, balances, noted, num_tokens
+from reports.handovers import handovers
+from reports.lengths import max_seq_length
 from reports.numbers import NONE, count, number, scientific
 from reports.parity import Parity, readable
-from reports.patients import splits
-from reports.privacy import PatientCounts
+from reports.patients import Split, all_lengths, splits, top_codes
+from reports.privacy import ShownCounts
 from reports.training import AGAINST_BASELINES, MODEL, SOURCES
 from reports.training_log import TrainingLog
 from schemas import sequences, vocabulary
+from schemas.small_cells import is_small, merge_small_bins
 from schemas.training_log import metric
 
 
@@ -29,13 +32,33 @@ class Tile:
     ok: bool | None = None
 
 
-def patient_counts(run: Run) -> PatientCounts:
-    """How the run's numbers of patients may be shown: by every one that its page could show."""
-    flows = (flow.numbers() for flow in balances(run) if flow.unit == PATIENTS)
-    return PatientCounts.for_cells([*chain.from_iterable(flows), *(split.patients for split in splits(run))])
+def shown_counts(run: Run) -> ShownCounts:
+    """How the run's numbers may be shown: by every one that its page could show, of any unit."""
+    found = splits(run)
+    cells = [
+        *chain.from_iterable(flow.numbers() for flow in balances(run) if flow.unit != DISTINCT_CODES),
+        *(item.number for item in noted(run)),
+        *chain.from_iterable((check.left, check.right) for check in handovers(run)),
+        *(number or 0 for number in (run.count(sequences.KIND, name) for name in ("visits", "codes"))),
+        *chain.from_iterable((split.patients, split.codes) for split in found),
+        *_of_lengths(run, found),
+    ]
+    # Of a code, those who do not have it are a group, too; two codes' numbers have no difference to tell of.
+    trained = next((split.patients for split in found if split.name == "train"), 0)
+    groups = [trained - code.patients for code in top_codes(run)] if trained else []
+    return ShownCounts(ShownCounts.for_cells(cells).rounded or any(map(is_small, groups)))
 
 
-def headlines(run: Run, counts: PatientCounts, parity: Parity | None) -> list[Tile]:
+def _of_lengths(run: Run, found: list[Split]) -> Iterator[int]:
+    """Patients beyond each bar of the histogram, and beyond the trainer's limit."""
+    lengths = all_lengths(found)
+    if lengths:
+        yield from accumulate(reversed(merge_small_bins(*lengths.bins())[1]))
+        if (cut := max_seq_length(run)) is not None:
+            yield lengths.longer_than(cut)
+
+
+def headlines(run: Run, counts: ShownCounts, parity: Parity | None) -> list[Tile]:
     """Volumes, then what the model reached, then how exact its conversion is."""
     patients = run.num_rows(sequences.KIND)
     visits, codes = (run.count(sequences.KIND, name) for name in ("visits", "codes"))
@@ -46,7 +69,7 @@ def headlines(run: Run, counts: PatientCounts, parity: Parity | None) -> list[Ti
         *(
             Tile(
                 label,
-                count(amount),
+                NONE if amount is None else counts.show(amount),
                 f"{counts.mean(amount, patients)} a patient" if amount and patients else "",
             )
             for label, amount in (("Visits", visits), ("Codes", codes))

@@ -6,9 +6,9 @@ from reports import numbers
 from reports.collect import Run
 from reports.figures import Picture, length_histogram
 from reports.patients import Lengths
-from reports.privacy import PatientCounts
+from reports.privacy import ShownCounts
 from schemas import sequences
-from schemas.small_cells import merge_small_bins
+from schemas.small_cells import FEW, merge_small_bins, publishable_share
 
 
 def max_seq_length(run: Run) -> int | None:
@@ -17,7 +17,7 @@ def max_seq_length(run: Run) -> int | None:
     return data.get("max_seq_length")
 
 
-def length_facts(lengths: Lengths, run: Run, counts: PatientCounts) -> list[tuple[str, str]]:
+def length_facts(lengths: Lengths, run: Run, counts: ShownCounts) -> list[tuple[str, str]]:
     """(label, value) of the lengths' summary."""
     facts = [
         ("codes a patient, mean", counts.mean(lengths.codes, lengths.patients)),
@@ -26,14 +26,19 @@ def length_facts(lengths: Lengths, run: Run, counts: PatientCounts) -> list[tupl
     ]
     rows, unknown = (run.count(sequences.KIND, name) for name in ("rows_in", "rows_of_unknown_codes"))
     if rows and unknown is not None:
-        facts.append(("diagnoses whose code is not in the vocabulary", numbers.percentage(unknown / rows)))
+        facts.append(
+            (
+                "diagnoses whose code is not in the vocabulary",
+                numbers.percentage(publishable_share(unknown / rows, rows)),
+            )
+        )
     cut = max_seq_length(run)
     if cut is not None:
         facts.append((f"patients cut to their latest {cut:,} codes", counts.show(lengths.longer_than(cut))))
     return facts
 
 
-def length_histogram_picture(lengths: Lengths, run: Run, counts: PatientCounts) -> Picture | None:
+def length_histogram_picture(lengths: Lengths, run: Run, counts: ShownCounts) -> Picture | None:
     """Patients by number of codes; None when there are too few patients to show any bar."""
     edges, patients = merge_small_bins(*lengths.bins())
     if not patients:
@@ -46,7 +51,7 @@ def length_histogram_picture(lengths: Lengths, run: Run, counts: PatientCounts) 
     )
     caption = "All splits together; each bar's range is double its left neighbour's."
     if (edges, patients) != lengths.bins():
-        caption += " Ranges with fewer than 11 patients are joined to their neighbours."
+        caption += f" Ranges with {FEW} patients are joined to their neighbours."
     if cut is not None and cut <= 2 * edges[-1]:
         caption += f" The dashed line is the trainer's limit of {cut:,} codes."
     svg = length_histogram("lengths", edges, drawn, f"Histogram of codes a patient. {bars}.", cut)

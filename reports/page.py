@@ -8,13 +8,13 @@ from typing import Any
 from reports import numbers
 from reports.collect import DONE, MISSING, MODEL_FOLDER, UNFINISHED, collect
 from reports.environment import environment
-from reports.flow import PATIENTS, balances, noted
+from reports.flow import DISTINCT_CODES, balances, noted
 from reports.handovers import handovers
-from reports.headlines import accuracy, headlines, patient_counts, subtitle
+from reports.headlines import accuracy, headlines, shown_counts, subtitle
 from reports.lengths import length_facts, length_histogram_picture
 from reports.parity import parity_of, parity_picture
 from reports.patients import all_lengths, example_codes, splits, top_codes
-from reports.privacy import PatientCounts
+from reports.privacy import ShownCounts
 from reports.provenance import provenance
 from reports.release import release_of
 from reports.summary import load_code
@@ -27,7 +27,7 @@ def render(run_uri: str) -> str:
     """The page of a run folder, as HTML. Raises ContractError when the folder is no run."""
     run = collect(run_uri)
     flows, checks, found_splits = balances(run), handovers(run), splits(run)
-    counts = patient_counts(run)
+    counts = shown_counts(run)
     lengths = all_lengths(found_splits)
     parity = parity_of(run.conversion)
     return (
@@ -64,13 +64,10 @@ def render(run_uri: str) -> str:
     )
 
 
-def _filters(counts: PatientCounts) -> dict[str, Callable[..., Any]]:
-    def counted(value: int | None, unit: str) -> str:
-        """A number of anything, under the small-cell rule if it counts patients."""
-        return counts.show(value) if unit == PATIENTS and value is not None else numbers.count(value)
+def _filters(counts: ShownCounts) -> dict[str, Callable[..., Any]]:
+    def counted(value: int | None, unit: str = "") -> str:
+        """A number of anything that patients have, under the small-cell rule."""
+        return numbers.count(value) if value is None or unit == DISTINCT_CODES else counts.show(value)
 
-    def drawn(value: int, unit: str) -> int:
-        """The number that a bar may be as long as."""
-        return counts.value(value) if unit == PATIENTS else value
-
-    return {"counted": counted, "drawn": drawn, "patients": counts.show}
+    # drawn: the number that a bar may be as long as.
+    return {"counted": counted, "drawn": counts.value}

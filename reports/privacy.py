@@ -1,4 +1,4 @@
-"""The small-cell rule for everything that the page says about numbers of patients."""
+"""The small-cell rule for every number on a run's page, whatever it counts."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reports.numbers import NONE, number
-from schemas.small_cells import is_small, to_tens
-from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
+from schemas.small_cells import FEW, is_small, publishable, tells_of_a_small_group
 
 
 @dataclass(frozen=True)
-class PatientCounts:
-    """Shows numbers of patients so that no group of 1 to 10 of them can be read off.
+class ShownCounts:
+    """Shows numbers so that no group of 1 to 10 patients can be read off.
 
-    One small group could be found by subtracting its neighbours from their total. So as soon as a run has
-    one, every number of patients on its page is rounded to tens.
+    Three rows are of three patients at most, and so are three claims, visits or codes: the rule is one for
+    every unit. A small group could also be found by subtraction, of the rest from a total. So as soon as a
+    run has a small number, or two numbers that differ by one, every number on its page is rounded to tens.
     """
 
     rounded: bool
 
     @classmethod
-    def for_cells(cls, cells: Iterable[int]) -> PatientCounts:
-        """cells: every number of patients that the page could show."""
-        return cls(any(map(is_small, cells)))
+    def for_cells(cls, cells: Iterable[int]) -> ShownCounts:
+        """cells: every number that the page could show, and what can be worked out from several."""
+        return cls(tells_of_a_small_group(cells))
 
-    def show(self, patients: int) -> str:
-        if is_small(patients):
-            return f"fewer than {SMALL_CELL_MIN_PATIENTS}"
-        return f"about {self.value(patients):,}" if self.rounded and patients else f"{patients:,}"
+    def show(self, found: int) -> str:
+        if is_small(found):
+            return FEW
+        return f"about {self.value(found):,}" if self.rounded and found else f"{found:,}"
 
     def mean(self, amount: int, patients: int) -> str:
-        """So much a patient, from the number of patients that may be shown."""
+        """So much a patient, from the numbers that may be shown."""
         shown = self.value(patients)
-        return number(amount / shown) if shown else NONE
+        return number(self.value(amount) / shown) if shown else NONE
 
-    def value(self, patients: int) -> int:
-        """The number that a picture may draw."""
-        return to_tens(patients) if self.rounded else patients
+    def value(self, found: int) -> int:
+        """The number that a picture may draw; 0 of a small one."""
+        return (publishable(found, found) or 0) if self.rounded or is_small(found) else found

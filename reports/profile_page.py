@@ -15,10 +15,10 @@ from reports.months import calendar, every_month, gaps, shown_months
 from reports.profile_figures import SYSTEM_COLOURS, rows_by_month, share_bars, shares_by_month
 from schemas.manifest import Manifest
 from schemas.profile import LOS_BINS, Histogram, Profile
+from schemas.small_cells import FEW
 
 TEMPLATE = "profile.html.j2"
 TOP_CODES = 25
-FEW = "fewer than 11"
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _los(profile: Profile, reference: Profile | None) -> Picture:
         caption += f" {here[0] / sum(here):.1%} of the visits end on the same day"
         caption += f" ({before[0] / sum(before):.1%} in the reference)" if sum(before) else ""
         caption += "; the bars are the others."
-    caption += " Bins of fewer than 11 patients are empty." if None in profile.los else ""
+    caption += f" Bins of {FEW} patients are empty." if None in profile.los else ""
     return _bars(
         "Length of stay", labels[1:], here[1:], before[1:], "days", "visits of a day or more", caption
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import indent
 
 from reports.collect import DONE, MISSING, MODEL_FOLDER, PRETRAIN_FOLDER, UNFINISHED, Run, collect
-from reports.headlines import accuracy, headlines, patient_counts
+from reports.headlines import accuracy, headlines, shown_counts
 from reports.parity import parity_of
 from reports.patients import example_codes
 from schemas.manifest import join
@@ -20,7 +20,7 @@ def summarise(run_uri: str) -> str:
     run = collect(run_uri)
     width = max(len(label) for label, _ in _places(run))
     lines = [f"Run {run.name}", ""]
-    for tile in headlines(run, patient_counts(run), parity_of(run.conversion)):
+    for tile in headlines(run, shown_counts(run), parity_of(run.conversion)):
         mark = {None: "", True: " ✓", False: " ✗"}[tile.ok]
         lines.append(f"  {tile.label}: {tile.value}{mark}" + f"  ({tile.note})" * bool(tile.note))
     found = accuracy(run.training)

@@ -9,7 +9,7 @@ from typing import Any
 from reports.figures import Line, Mark, Picture, curves
 from reports.numbers import count, number, percentage
 from reports.training_log import Event, TrainingLog
-from schemas.small_cells import publishable_share
+from schemas.small_cells import in_words, publishable_share
 from schemas.training_log import metric
 
 MODEL, TRAIN, FREQUENT, PATIENT = "model", "train", "frequent", "patient"
@@ -122,7 +122,7 @@ def _lead(log: TrainingLog) -> str:
     masked = metric(last, "masked_codes")
     return (
         "Evaluated on the same patients of the valid split and the same masks each time"
-        f"{f' ({count(masked)} masked codes)' if masked else ''}. Both baselines guess without any model."
+        f"{f' ({in_words(masked)} masked codes)' if masked else ''}. Both baselines guess without any model."
         + _base_rate(last)
         + marks
     )

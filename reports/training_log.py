@@ -9,7 +9,17 @@ from typing import Any
 
 from reports.files import read_json
 from schemas.manifest import join
-from schemas.training_log import CONFIG_FILE, EVAL, METRICS_FILE, START, STOP, TRAIN, read_log, rows_text
+from schemas.training_log import (
+    CONFIG_FILE,
+    EVAL,
+    METRICS_FILE,
+    START,
+    STOP,
+    TRAIN,
+    metric,
+    read_log,
+    rows_text,
+)
 
 NOT_FINITE = "not finite"
 
@@ -73,7 +83,8 @@ class TrainingLog:
         for entry in self.entries:
             if entry["kind"] == START:
                 before = now
-            now = before + entry["seconds"] if "seconds" in entry else now
+            seconds = metric(entry, "seconds")
+            now = now if seconds is None else before + seconds
             yield entry, now
 
     def _of(self, kind: str) -> tuple[dict[str, Any], ...]:
@@ -81,7 +92,7 @@ class TrainingLog:
 
 
 def read_training_log(uri: str) -> TrainingLog | None:
-    """The log of a pretraining folder; None when there is none."""
+    """The log of a pretraining folder; None when there is none. Raises ContractError."""
     entries = read_log(join(uri, METRICS_FILE))
     if entries is None:
         return None

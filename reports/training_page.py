@@ -9,11 +9,12 @@ from statistics import fmean, median
 from reports.environment import environment
 from reports.figures import Line, Picture, curves
 from reports.headlines import Tile, accuracy, last_evaluation, sentence, stay_tile, training_parts
-from reports.numbers import NONE, count, number, percentage
+from reports.numbers import NONE, number, percentage
 from reports.training import AGAINST_BASELINES, SOURCES, event_marks, training_section
 from reports.training_log import TrainingLog, read_training_log
 from schemas.errors import ContractError
 from schemas.learned_codes import read_learned_codes
+from schemas.small_cells import publishable, published_in_words
 from schemas.training_log import METRICS_FILE, metric
 
 TEMPLATE = "training.html.j2"
@@ -68,7 +69,7 @@ def _tiles(log: TrainingLog) -> list[Tile]:
     return [
         Tile(
             "Patients seen",
-            count(patients),
+            NONE if patients is None else published_in_words(publishable(patients, patients)),
             "" if epoch is None else f"{_nth(epoch + 1)} time through the data",
         ),
         Tile("Masked-code loss, nats", number(metric(last, "mlm_loss")), "on the valid split"),

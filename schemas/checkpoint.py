@@ -18,7 +18,11 @@ whole: a run that lost a rank does steps again, and an evaluation that was given
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import fsspec
@@ -44,6 +48,7 @@ ADAM_M = "adam_m"
 ADAM_V = "adam_v"
 GLOBAL_STEP = "global_step"
 
+_PATTERN = re.compile(r"[*?\[\]\\]")
 _FOLDER = re.compile(r"step-(\d{8,})(?:-(\d+))?")
 
 
@@ -55,6 +60,23 @@ def folder_name(step: int, save: int = 1) -> str:
 def tensorflow_prefix(step: int) -> str:
     """What TensorFlow calls the checkpoint: the common start of its files' names."""
     return f"model.ckpt-{step}"
+
+
+@contextmanager
+def under_plain_name(prefix: str) -> Iterator[str]:
+    """The prefix of a local TensorFlow checkpoint under which TensorFlow can read it, while in the context.
+
+    TensorFlow takes a prefix for a pattern: where it has such signs, it is links in a folder of their own.
+    """
+    if not _PATTERN.search(prefix):
+        yield prefix
+        return
+    folder, name = os.path.split(os.path.abspath(prefix))
+    with tempfile.TemporaryDirectory(prefix="links-") as links:
+        for file in os.listdir(folder):
+            if file.startswith(f"{name}."):
+                os.symlink(os.path.join(folder, file), os.path.join(links, f"model{file[len(name) :]}"))
+        yield os.path.join(links, "model")
 
 
 @dataclass(frozen=True)

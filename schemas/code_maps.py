@@ -11,7 +11,6 @@ Code Set General Equivalence Mappings, 2018 Documentation and User's Guide*.
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 
 from schemas.codes import normalise_code
 from schemas.errors import ContractError
+from schemas.small_files import gunzipped
 
 MAPPED_FOLDER = "diagnoses_mapped"  # of a run: kind diagnoses, like ingest's own
 
@@ -68,19 +68,14 @@ class Mapped:
     outcome: str
 
 
-def plain_bytes(content: bytes) -> bytes:
-    """Gunzipped, where it is gzipped. Raises OSError, EOFError or zlib.error for what is broken."""
-    return gzip.decompress(content) if content.startswith(_GZIP) else content
-
-
 def parse_gem(content: bytes, from_system: str, to_system: str, where: str) -> dict[str, list[Entry]]:
     """A GEM file, plain or gzipped: `SYSTEM//CODE` → its entries, in the file's order.
 
     Raises ContractError, naming the line, for one that is not a GEM's or a code without its system's form.
     """
     try:
-        text = plain_bytes(content).decode("ascii")
-    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        text = gunzipped(content, where).decode("ascii")
+    except (EOFError, zlib.error, UnicodeError) as error:
         raise ContractError(
             f"{where} cannot be read ({type(error).__name__})",
             "a GEM file is plain ASCII text, gzipped or not",

@@ -1,7 +1,11 @@
-"""The one exception for data that breaks a contract."""
+"""The exceptions that tell a user all there is to know, and the one for data that breaks a contract."""
 
 
-class ContractError(ValueError):
+class OneMessage(Exception):
+    """An error that its message explains: programs print that, and no traceback."""
+
+
+class ContractError(OneMessage, ValueError):
     """Data, a folder or an option breaks a contract.
 
     The message says three things, in this order: the value that was found, the rule that it breaks, the
@@ -15,3 +19,7 @@ class ContractError(ValueError):
 
 class NotPublished(ContractError):
     """A folder has no manifest: the stage that writes it has not finished."""
+
+
+class NotThere(ContractError):
+    """There is no such file."""

@@ -8,12 +8,16 @@ and all numbers of patients are rounded to tens.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
-import fsspec
-
-from schemas.errors import ContractError
+from schemas.errors import ContractError, NotThere
+from schemas.files import read_json
 from schemas.manifest import join
+from schemas.manifest_forms import Form, misfit
+
+Kind = TypeVar("Kind")
 
 LEARNED_CODES_FILE = "learned_codes.json"
 MOST_CONFUSIONS = 30
@@ -61,30 +65,40 @@ class LearnedCodes:
         return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> LearnedCodes:
-        plain = json.loads(text)
+    def from_plain(cls, plain: Mapping[str, Any]) -> LearnedCodes:
+        """plain: as `to_json` writes it."""
         return cls(
             plain["step"],
-            tuple(Confusion(**confusion) for confusion in plain["confusions"]),
+            tuple(_only(Confusion, confusion) for confusion in plain["confusions"]),
             tuple(
-                Neighbourhood(found["code"], tuple(Neighbour(**near) for near in found["neighbours"]))
+                Neighbourhood(found["code"], tuple(_only(Neighbour, near) for near in found["neighbours"]))
                 for found in plain["neighbourhoods"]
             ),
         )
 
 
+_RULE = "it is the JSON object that the newest evaluation wrote"
+_REMEDY = "remove it: the next evaluation writes it again, and a report does without it until then"
+_NEIGHBOUR = {"code": str, "cosine": float | int}
+_FORM: Mapping[str, Form] = {
+    "step": int,
+    "confusions": [{"code": str, "predicted": str, "patients": int, "of_patients": int}],
+    "neighbourhoods": [{"code": str, "neighbours": [_NEIGHBOUR]}],
+}
+
+
+def _only(kind: type[Kind], plain: Mapping[str, Any]) -> Kind:
+    """A dataclass of those of its values that this release knows."""
+    return kind(**{name: plain[name] for name in kind.__dataclass_fields__})  # type: ignore[attr-defined]
+
+
 def read_learned_codes(run_uri: str) -> LearnedCodes | None:
     """What a pretraining folder holds; None where nothing was evaluated. Raises ContractError."""
-    filesystem, root = fsspec.core.url_to_fs(run_uri)
+    uri = join(run_uri, LEARNED_CODES_FILE)
     try:
-        content = filesystem.cat_file(join(root, LEARNED_CODES_FILE))
-    except FileNotFoundError:
+        plain = read_json(uri, _RULE, _REMEDY)
+    except NotThere:
         return None
-    try:
-        return LearnedCodes.from_json(content.decode())
-    except (ValueError, KeyError, TypeError) as error:
-        raise ContractError(
-            f"{join(run_uri, LEARNED_CODES_FILE)} cannot be read ({type(error).__name__})",
-            "it is the JSON object that the newest evaluation wrote",
-            "remove it: the next evaluation writes it again, and a report does without it until then",
-        ) from error
+    if wrong := misfit(plain, _FORM):
+        raise ContractError(f"{uri} cannot be read: {wrong}", _RULE, _REMEDY)
+    return LearnedCodes.from_plain(plain)

@@ -18,6 +18,7 @@ import fsspec
 from schemas.errors import ContractError, NotPublished
 from schemas.files import exists, is_inside, write_whole
 from schemas.manifest_forms import DETAILS, FILE, HEAD, PARTS, misfit
+from schemas.small_files import MOST_BYTES, read_within
 
 MANIFEST_NAME = "manifest.json"
 VERSION = 1
@@ -214,7 +215,7 @@ def read_manifest(uri: str, kind: str, *, verify: bool = False) -> Manifest:
     """
     filesystem, root = fsspec.core.url_to_fs(uri)
     try:
-        content = filesystem.cat_file(join(root, MANIFEST_NAME))
+        content = read_within(filesystem, join(root, MANIFEST_NAME), MOST_BYTES, f"{uri}/{MANIFEST_NAME}")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise no_manifest(uri, kind) from error
     except IsADirectoryError as error:

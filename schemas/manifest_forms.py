@@ -174,6 +174,7 @@ def _is_number(key: str) -> bool:
 
 _WORDS: Mapping[Any, str] = {
     int: "a whole number",
+    float: "a number",
     str: "a text",
     list: "a list",
     dict: "an object",

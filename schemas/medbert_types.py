@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import fsspec
-
 from schemas.codes import ICD9CM, ICD10CM, SEPARATOR, SYSTEMS, normalise_code
 from schemas.errors import ContractError
+from schemas.files import read_whole_file
+from schemas.small_files import check_size
 from schemas.vocabulary import MEDBERT_SPECIAL_TOKENS, SPECIAL_TOKENS, STANDARD_SPECIAL_TOKENS, SpecialTokens
 
 MAX_BYTES = 64 << 20  # the paper's 82,603 codes take about 2 MB
+MAX_INSTRUCTIONS = 4_000_000
+"""A code takes three. An instruction of one byte can make an object of sixty-four."""
 PADDING = "empty_pad"
 PREFIXES = {"ICD9_": ICD9CM, "ICD10_": ICD10CM}
 # fmt: off
@@ -51,16 +53,8 @@ class ImportedVocabulary:
 
 def read_types(uri: str) -> ImportedVocabulary:
     """Read a `.types` file through fsspec. Raises ContractError for all but codes with ids 0 to n - 1."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    try:
-        size = filesystem.size(path)
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist", "a .types file is Med-BERT's vocabulary", "check the path"
-        ) from error
-    if size > MAX_BYTES:
-        _refuse(uri, f"has {size} bytes", f"a .types file has at most {MAX_BYTES} bytes")
-    return import_types(parse_types(filesystem.cat_file(path), uri), uri)
+    data = read_whole_file(uri, "a .types file is Med-BERT's vocabulary", "check the path", MAX_BYTES)
+    return import_types(parse_types(data, uri), uri)
 
 
 def parse_types(data: bytes, where: str) -> dict[str, int]:
@@ -68,8 +62,7 @@ def parse_types(data: bytes, where: str) -> dict[str, int]:
 
     Raises ContractError, without loading, for any instruction that is not in ALLOWED_OPCODES.
     """
-    if len(data) > MAX_BYTES:
-        _refuse(where, f"has {len(data)} bytes", f"a .types file has at most {MAX_BYTES} bytes")
+    check_size(len(data), where, MAX_BYTES)
     _check_opcodes(data, where)
     try:
         loaded = _NothingLookedUp(io.BytesIO(data)).load()
@@ -165,9 +158,17 @@ class _NothingLookedUp(pickle.Unpickler):
 
 
 def _check_opcodes(data: bytes, where: str) -> None:
-    end = 0
+    end = dictionaries = 0
     try:
-        for opcode, argument, position in pickletools.genops(data):
+        for number, (opcode, argument, position) in enumerate(pickletools.genops(data), 1):
+            dictionaries += opcode.name in ("EMPTY_DICT", "DICT")
+            if number > MAX_INSTRUCTIONS or dictionaries > 1:
+                _refuse(
+                    where,
+                    f"has more than {MAX_INSTRUCTIONS if dictionaries < 2 else 'one'} "
+                    f"{'instructions' if dictionaries < 2 else 'dictionary'}",
+                    f"a .types file is one dictionary, made by at most {MAX_INSTRUCTIONS} instructions",
+                )
             end = (position or 0) + 1  # of the last instruction, STOP, which is one byte
             if opcode.name not in ALLOWED_OPCODES:
                 _refuse(

@@ -2,7 +2,7 @@
 
 | file | what |
 |---|---|
-| config.json | transformers' BertConfig; `los_pooling` and `max_seq_length` beside its keys |
+| config.json | transformers' BertConfig; `los_pooling`, `trained_pooler`, `max_seq_length` beside its keys |
 | model.safetensors | BertForPreTraining's parameters, float32; tied ones once |
 | tokenizer.json, tokenizer_config.json | whole codes to ids; it states `type_vocab_size`, too |
 | encode_patient.py, los_head.py | conversion's, byte for byte: visits to inputs, prolonged-stay head |
@@ -26,6 +26,7 @@ import fsspec
 from schemas.errors import ContractError
 from schemas.files import exists
 from schemas.manifest import join
+from schemas.small_files import read_small_file
 from schemas.vocabulary import VOCAB_FILE, decode_vocab_txt
 
 KIND = "model"
@@ -48,7 +49,7 @@ def read_model_tokens(uri: str) -> tuple[str, ...]:
     filesystem, root = fsspec.core.url_to_fs(uri)
     for name, parse in ((VOCAB_FILE, decode_vocab_txt), (TOKENIZER_FILE, _parse_tokenizer)):
         if exists(filesystem, join(root, name)):
-            return parse(filesystem.cat_file(join(root, name)), join(uri, name))
+            return parse(read_small_file(join(uri, name)), join(uri, name))
     raise ContractError(f"{uri} has no {VOCAB_FILE} and no {TOKENIZER_FILE}", _TOKENS_RULE, _TOKENS_REMEDY)
 
 

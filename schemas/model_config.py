@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-import fsspec
-
 from schemas.errors import ContractError
+from schemas.files import parse_json, read_whole_file
 
 LosPooling = Literal["first", "mean", "sum"]
 
@@ -46,6 +45,9 @@ class BertConfig:
     (tanh of a dense layer), as run_EHRpretraining does. `mean`, `sum`: the mean or sum of the encoder's
     output over the patient's real tokens, straight into the head (run_EHRpretraining_QA2Seq sums, padding
     included).
+
+    trained_pooler: the pooler was trained. True of what this project trains, whatever the head reads; of
+    others' models nothing says so, unless the head reads the pooler.
     """
 
     vocab_size: int
@@ -61,6 +63,7 @@ class BertConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     los_pooling: LosPooling = "first"
+    trained_pooler: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -82,6 +85,11 @@ class BertConfig:
                 f"los_pooling is {self.los_pooling}", "it is first, mean or sum", "choose one of them"
             )
 
+    @property
+    def classifier_reads_pooler(self) -> bool:
+        """Whether a classifier may read the pooler, as transformers' does: its weights are trained."""
+        return self.trained_pooler or self.los_pooling == "first"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -97,6 +105,8 @@ def _check_value(name: str, value: Any) -> None:
     elif name in _RATES:
         allowed = type(value) in (int, float) and 0 <= value <= 1
         rule = "it is a number from 0 to 1"
+    elif name == "trained_pooler":
+        allowed, rule = isinstance(value, bool), "it is true or false"
     else:
         allowed, rule = isinstance(value, str), "it is a text"
     if not allowed:
@@ -135,6 +145,11 @@ def read_max_seq_length(uri: str, config: BertConfig) -> int:
     return max_seq_length_of(read_object(uri), config, uri)
 
 
+def parse_max_seq_length(content: bytes, config: BertConfig, where: str) -> int:
+    """As read_max_seq_length, of the file's bytes."""
+    return max_seq_length_of(_object(content, where), config, where)
+
+
 def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str) -> int:
     """MAX_SEQ_LENGTH as it is stated; else every position, as of others' models. Raises ContractError."""
     length = stated.get(MAX_SEQ_LENGTH, config.max_position_embeddings)
@@ -149,23 +164,11 @@ def max_seq_length_of(stated: Mapping[str, Any], config: BertConfig, where: str)
 
 def read_object(uri: str) -> dict[str, Any]:
     """A bert_config.json or config.json as it stands. Raises ContractError for what is no JSON object."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    try:
-        content = filesystem.cat_file(path)
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist", "a model has a bert_config.json", "check the path"
-        ) from error
-    return _object(content, uri)
+    return _object(read_whole_file(uri, "a model has a bert_config.json", "check the path"), uri)
 
 
 def _object(content: bytes, uri: str) -> dict[str, Any]:
-    try:
-        plain = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ContractError(
-            f"{uri} is not JSON", "bert_config.json is a JSON object", "check the file"
-        ) from error
+    plain = parse_json(content, uri, "bert_config.json is a JSON object", "check the file")
     if not isinstance(plain, dict):
         raise ContractError(f"{uri} is no object", "bert_config.json is a JSON object", "check the file")
     return plain

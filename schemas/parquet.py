@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, ManifestFile, join, listed_file, read_listed
+from schemas.small_files import in_words
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 WRITE_OPTIONS: Mapping[str, Any] = {"write_page_checksum": True}
 """Of each pyarrow.parquet writer."""
+_MOST_TIMES = 1_000
+_ANYWAY_BYTES = 256 << 20
 READ_OPTIONS: Mapping[str, Any] = {"page_checksum_verification": True}
 """Of each pyarrow.parquet reader. A file without checksums is read as it is."""
 
@@ -44,11 +47,33 @@ def open_parquet(content: bytes, where: str, **options: Any) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS, **options)
-    except (pa.ArrowException, OSError) as error:
+        parquet = pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS, **options)
+        check_claims(parquet.metadata, len(content), where)
+        return parquet
+    except ContractError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         # The reason alone: Arrow's message may quote the file's content.
         raise ContractError(
             f"{where} cannot be read as Parquet ({type(error).__name__})",
             "a folder's tables are the Parquet files that a stage published",
             "copy the folder again whole, or run the stage that makes it",
         ) from error
+
+
+def check_claims(metadata: pq.FileMetaData, num_bytes: int, where: str) -> None:
+    """Refuse a footer that claims far more rows, or unpacked bytes, than a file of that size can be for.
+
+    num_bytes: the file's. Raises ContractError.
+    """
+    most = max(_MOST_TIMES * num_bytes, _ANYWAY_BYTES)
+    # Not its columns: Arrow ends the process where a column's part of the footer is damaged.
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    claimed = sum(max(group.total_byte_size, group.num_rows, 0) for group in groups)
+    if claimed > most or metadata.num_rows > most:
+        raise ContractError(
+            f"{where} has {in_words(num_bytes)} and claims to hold {in_words(claimed)}, or "
+            f"{metadata.num_rows} rows",
+            f"a Parquet file unpacks to at most {_MOST_TIMES} times its size",
+            "check that it is the file that you mean",
+        )

@@ -71,9 +71,9 @@ class Profile:
     """All that a profile says; what a stage does not have is None or empty.
 
     stage: kind of the folder. rows: diagnoses in it, each code of a claim, visit or patient being one; for a
-    vocabulary, those of the training split. patients, visits: to tens. num_codes: different codes, rare ones
-    among them. months: `YYYY-MM` → its rows; a month without any is absent. codes: the commonest, by rows.
-    los: visits by LOS_BINS. rejected: rule → what it set aside.
+    vocabulary, those of the training split; 0 for 1 to 10. rows, patients, visits: to tens. num_codes:
+    different codes, rare ones among them. months: `YYYY-MM` → its rows; a month without any is absent. codes:
+    the commonest, by rows. los: visits by LOS_BINS. rejected: rule → what it set aside.
     """
 
     stage: str
@@ -112,7 +112,7 @@ class Profile:
                 for reason, found in plain["rejected"].items()
             }
             return cls(**plain)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ContractError(
                 f"{where}/{PROFILE_FILE} cannot be read ({type(error).__name__})",
                 f"a profile has format {FORMAT} of this release",

@@ -6,9 +6,14 @@ joined to their neighbours, and counts beside hidden ones are rounded to tens.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+
 from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
 
 ROUND_TO = 10
+FEW = f"fewer than {SMALL_CELL_MIN_PATIENTS}"
+"""What is said in place of a number of 1 to 10."""
 
 
 def is_small(patients: int) -> bool:
@@ -35,12 +40,23 @@ def publishable_share(share: float, patients: int) -> float | None:
     return None if min(having, patients - having) < SMALL_CELL_MIN_PATIENTS else share
 
 
-def in_words(rows: int) -> str:
-    """A number of rows for a log or message, `about 40`, as so many rows may be as many patients."""
-    shown = publishable(rows, rows)
+def in_words(number: int) -> str:
+    """A number of anything for a log or message, `about 40`: as many rows may be of as many patients."""
+    shown = publishable(number, number)
+    return f"about {shown:,}" if shown else published_in_words(shown, none="no")
+
+
+def published_in_words(shown: int | None, none: str = "0") -> str:
+    """What `publishable` gave, for people."""
     if shown is None:
-        return f"fewer than {SMALL_CELL_MIN_PATIENTS}"
-    return f"about {shown:,}" if shown else "no"
+        return FEW
+    return f"{shown:,}" if shown else none
+
+
+def tells_of_a_small_group(numbers: Iterable[int]) -> bool:
+    """Whether one of the numbers is small, or two of them are so close that their difference is."""
+    ascending = sorted({0, *numbers})
+    return any(is_small(right - left) for left, right in pairwise(ascending))
 
 
 def merge_small_bins(edges: list[int], patients: list[int]) -> tuple[list[int], list[int]]:

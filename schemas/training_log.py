@@ -26,12 +26,13 @@ stop: reason and, for reason SIGTERM (the run was asked to stop, and goes on whe
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import fsspec
+from schemas.errors import ContractError, NotThere
+from schemas.files import parse_json, read_whole_file
+from schemas.manifest_forms import Form, OptionalKey, misfit
 
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
@@ -44,28 +45,62 @@ EVAL = "eval"
 CHECKPOINT = "checkpoint"
 STOP = "stop"
 
+MOST_LOG_BYTES = 2 << 30
 _ROWS_SHOWN = 20
+
+_RULE = "each line is a JSON object that a run of this release wrote (schemas.training_log)"
+_REMEDY = "copy the file again whole, or take that line out"
+_NUMBER = int | float | None
+_LINE: Mapping[str, Form] = {"kind": str, "step": int}
+_FOUND = {"rank": int, "rows": dict[str, list[int]], "anomaly": str | None}
+_OF_KIND: Mapping[str, Mapping[str, Form]] = {
+    START: {
+        "steps": int,
+        "backend": OptionalKey(str),
+        "world_size": OptionalKey(int),
+        "batch_size": OptionalKey(int),
+        "num_patients": OptionalKey(int),
+        "vocabulary_size": OptionalKey(int),
+    },
+    CHECKPOINT: {"folder": str, "validation_loss": OptionalKey(_NUMBER)},
+    STOP: {"reason": str, "ranks": OptionalKey(list[int]), "found": OptionalKey([_FOUND])},
+}
 
 
 def read_log(uri: str) -> list[dict[str, Any]] | None:
     """The lines of a metrics.jsonl in order; None when there is no such file.
 
-    What is no line of a log is left out: the last one is half a line where a process was killed as it wrote.
+    What stands behind the last end of a line is left out: a process was killed as it wrote. Raises
+    ContractError, naming the line, for any other that is no line of a log.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        text = filesystem.cat_file(path).decode(errors="replace")
-    except (FileNotFoundError, IsADirectoryError):
+        content = read_whole_file(uri, _RULE, _REMEDY, MOST_LOG_BYTES)
+    except NotThere:
         return None
-    lines = []
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.keys() >= {"kind", "step"}:
-            lines.append(entry)
-    return lines
+    whole = content[: content.rfind(b"\n") + 1]
+    return [
+        parse_line(line, f"{uri} line {number}")
+        for number, line in enumerate(whole.split(b"\n"), 1)
+        if line.strip()
+    ]
+
+
+def parse_line(line: bytes, where: str) -> dict[str, Any]:
+    """One line of a metrics.jsonl. Raises ContractError for what a trainer does not write."""
+    entry = parse_json(line, where, _RULE, _REMEDY)
+    wrong = misfit(entry, _LINE) or misfit(entry, _OF_KIND.get(entry["kind"], {}))
+    if not wrong and entry["kind"] in (TRAIN, EVAL):
+        wrong = misfit({"values": {**entry, "kind": None}}, {"values": dict[str, _NUMBER]})
+    if not wrong and not all(map(_is_small, entry.values())):
+        wrong = "a number is too large"
+    if wrong:
+        raise ContractError(f"{where} cannot be read: {wrong}", _RULE, _REMEDY)
+    return entry
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a whole number is one of 64 bits; true of all else."""
+    return not isinstance(value, int) or abs(value) < 1 << 63
 
 
 def metric(entry: dict[str, Any], name: str) -> Any:

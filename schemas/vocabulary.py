@@ -19,6 +19,7 @@ from typing import Any
 
 from schemas.applied_maps import AppliedMap, read_code_maps
 from schemas.errors import ContractError
+from schemas.files import decode_text
 from schemas.manifest import Manifest, join, read_manifest, read_small
 from schemas.table import Column, TableSchema
 
@@ -102,13 +103,8 @@ def parse_vocab_txt(text: str, where: str) -> tuple[str, ...]:
 
 def decode_vocab_txt(content: bytes, where: str) -> tuple[str, ...]:
     """As parse_vocab_txt, of the file's bytes."""
-    try:
-        return parse_vocab_txt(content.decode(), where)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ContractError(
-            f"{where} line {line} is not text in UTF-8", "every line is a token", "write the vocabulary again"
-        ) from error
+    text = decode_text(content, where, "every line is a token", "write the vocabulary again")
+    return parse_vocab_txt(text, where)
 
 
 def special_tokens_of(details: dict[str, Any], where: str) -> SpecialTokens:

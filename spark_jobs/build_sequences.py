@@ -14,7 +14,8 @@ from schemas.sequences import BY_DISCHARGE_DATE, SEQUENCES, SPLIT, SPLITS, VISIT
 from spark_jobs.assembling import assembling_task, check_counts, open_inputs, patients_of
 from spark_jobs.checks import check_choice, check_positive
 from spark_jobs.config import run_job
-from spark_jobs.files.publish import Published, Target, publish, start_output, write_parts
+from spark_jobs.files.leases import holds_outputs
+from spark_jobs.files.publish import Published, Target, publish, start_private, write_parts
 from spark_jobs.patient_rows import frame_of_patients, partitions_to_shuffle
 from spark_jobs.refresh_sequences import refresh
 from spark_jobs.transforms.sequences import columns_needed
@@ -38,6 +39,7 @@ class BuildSequences:
             visit_id (of one discharge date where there is none), or those whose stays overlap or touch.
         refresh: bring the sequences in output up to date with diagnoses that were followed (--follow) and a
             vocabulary that was extended (--extend) since: only patients with new rows or codes are assembled.
+        shared_group: a group of this machine whose members may read the output; without it, its owner alone.
     """
 
     diagnoses: str
@@ -47,8 +49,10 @@ class BuildSequences:
     num_partitions: int | None = None
     visits: str = BY_DISCHARGE_DATE
     refresh: bool = False
+    shared_group: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: BuildSequences) -> None:
     check_positive(min_codes=config.min_codes, num_partitions=config.num_partitions)
@@ -61,10 +65,11 @@ def main(spark: SparkSession, config: BuildSequences) -> None:
         "visits": config.visits,
     }
     if config.refresh:
-        refresh(spark, config.output, inputs, parameters)
+        refresh(spark, config.output, inputs, parameters, config.shared_group)
         return
     folders = [f"{SPLIT}={split}" for split in SPLITS]
-    output = start_output(spark, config.output, [config.diagnoses, config.vocabulary], folders)
+    read = [config.diagnoses, config.vocabulary]
+    output = start_private(spark, config.output, config.shared_group, read, folders)
     parameters["num_partitions"] = num_partitions = _num_partitions(inputs.source, config.num_partitions)
     columns = columns_needed(config.visits)
     frame, patient_rows = frame_of_patients(spark, inputs.source, num_partitions, columns)

@@ -19,8 +19,9 @@ from schemas.manifest import Manifest
 from schemas.medbert_types import export_types
 from schemas.vocabulary import KIND, SMALL_CELL_MIN_PATIENTS
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.publish import Published, publish, read_published, start_output
-from spark_jobs.files.replacing import start_next, take_over
+from spark_jobs.files.replacing import finish_take_over, start_next, take_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.vocabularies import import_vocabulary, read_tokens, write_vocabulary
 from spark_jobs.vocabulary_counting import count_vocabulary, extend_vocabulary
@@ -56,16 +57,17 @@ class BuildVocabulary:
     export_types: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: BuildVocabulary) -> None:
     _check(config)
+    in_place = config.extend is not None and _is_same(spark, config.output, config.extend)
     if config.extend:
-        take_over(spark, config.extend, KIND)
+        (take_over if in_place else finish_take_over)(spark, config.extend, KIND)
     old = read_published(spark, config.extend, KIND) if config.extend else None
     salt = _salt(config, old)
     source = read_published(spark, config.diagnoses, diagnoses.KIND) if config.diagnoses else None
     parameters = {"min_patients": config.min_patients if source else None, "split_salt": salt}
-    in_place = old is not None and Folder(spark, config.output).qualified == Folder(spark, old.uri).qualified
     if in_place and _is_current(old.manifest, source.manifest, parameters):
         log.info("%s was counted from %s as they are: nothing to do", old.uri, source.uri)
         _export(spark, config, read_tokens(spark, old)[0])
@@ -84,6 +86,10 @@ def main(spark: SparkSession, config: BuildVocabulary) -> None:
     publish(output, Manifest(KIND, parameters, made.inputs, tuple(files), made.counts, details))
     if in_place:
         take_over(spark, config.output, KIND)
+
+
+def _is_same(spark: SparkSession, uri: str, other: str) -> bool:
+    return Folder(spark, uri).qualified == Folder(spark, other).qualified
 
 
 def _export(spark: SparkSession, config: BuildVocabulary, tokens: Sequence[str]) -> None:

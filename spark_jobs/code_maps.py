@@ -11,16 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from schemas.code_maps import Entry, parse_gem, plain_bytes, resolve
+from schemas.code_maps import Entry, parse_gem, resolve
 from schemas.codes import SEPARATOR, normalise_code
 from schemas.errors import ContractError
+from schemas.files import decode_text
+from schemas.small_files import gunzipped
 from spark_jobs.files.literal_paths import literal
 from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.code_maps import CODE, OUTCOME, TARGETS
 
 FROM, TO = "from", "to"
+_TABLE_RULE = "a map is CSV in UTF-8, gzipped or not, or Parquet"
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class CodeMap:
 
 def read_gem(spark: SparkSession, uri: str, from_system: str, to_system: str, policy: str) -> CodeMap:
     """A GEM file as CMS ships it. Raises ContractError."""
-    content = _require_file(spark, uri, "map").read_bytes("")
-    return _code_map(parse_gem(content, from_system, to_system, uri), policy)
+    content = _read_file(_require_file(spark, uri, "map"), "map")
+    return resolved(parse_gem(content, from_system, to_system, uri), policy)
 
 
 def read_two_columns(
@@ -51,47 +56,66 @@ def read_two_columns(
     """
     folder = _require_file(spark, uri, "roll_up")
     is_parquet = folder.is_folder() or uri.lower().endswith(".parquet")
-    rows = _read_parquet(spark, uri) if is_parquet else _read_csv(folder)
+    rows = _read_parquet(spark, uri) if is_parquet else parse_csv(_read_file(folder, "roll_up"), uri)
+    return resolved(entries_of(rows, from_system, to_system, uri), policy)
+
+
+def entries_of(
+    rows: Iterable[tuple[str | None, str | None]], from_system: str, to_system: str | None, where: str
+) -> dict[str, list[Entry]]:
+    """Code → its targets, of (from, to) pairs as read_two_columns says. Raises ContractError."""
     targets: dict[str, set[str]] = defaultdict(set)
     for number, (source, target) in enumerate(rows, 1):
-        where = f"{uri}, row {number}"
-        targets[_code(source, from_system, FROM, where)].add(_code(target, to_system, TO, where))
-    entries = {
+        row = f"{where}, row {number}"
+        targets[_code(source, from_system, FROM, row)].add(_code(target, to_system, TO, row))
+    if not targets:
+        raise ContractError(f"{where} is empty", "a map has at least one pair of codes", "check --roll_up")
+    return {
         code: [Entry(target, scenario=1, choice_list=n) for n, target in enumerate(sorted(found), 1)]
         for code, found in targets.items()
     }
-    if not entries:
-        raise ContractError(f"{uri} is empty", "a map has at least one pair of codes", "check --roll_up")
-    return _code_map(entries, policy)
 
 
 def _read_parquet(spark: SparkSession, uri: str) -> list[tuple[str | None, str | None]]:
-    rows = spark.read.parquet(literal(uri))
-    _require_columns(rows.columns, uri)
-    found = rows.select(FROM, TO).toArrow()
+    try:
+        rows = spark.read.parquet(literal(uri))
+        _require_columns(rows.columns, uri)
+        found = rows.select(FROM, TO).toArrow()
+    except (PySparkException, Py4JJavaError) as error:
+        raise ContractError(
+            f"{uri} cannot be read as Parquet ({type(error).__name__})", _TABLE_RULE, "check --roll_up"
+        ) from error
     sources, targets = (found[name].cast(pa.string()).to_pylist() for name in (FROM, TO))
     return list(zip(sources, targets, strict=True))
 
 
-def _read_csv(file: Folder) -> list[tuple[str | None, str | None]]:
+def parse_csv(content: bytes, where: str) -> list[tuple[str, str]]:
+    """The columns `from` and `to` of a CSV file with a header, plain or gzipped. Raises ContractError."""
     try:
-        content = plain_bytes(file.read_bytes("")).decode("utf-8-sig")
-        rows = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-        _require_columns(rows.fieldnames or (), file.uri)
-        return [(row[FROM], row[TO]) for row in rows]
-    except (OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+        text = decode_text(gunzipped(content, where), where, _TABLE_RULE, "save it as UTF-8")
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise ContractError(
-            f"{file.uri} cannot be read as CSV ({type(error).__name__})",
-            "a map is CSV in UTF-8, gzipped or not, or Parquet",
-            "check --roll_up",
+            f"{where} cannot be read as CSV ({type(error).__name__})", _TABLE_RULE, "check --roll_up"
         ) from error
+    header = rows[0] if rows else []
+    _require_columns(header, where)
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(header):
+            raise ContractError(
+                f"{where}, row {number} has {len(row)} fields",
+                f"each row has as many fields as the first line, {len(header)}",
+                "fix the row; a field with a comma is quoted",
+            )
+    source, target = header.index(FROM), header.index(TO)
+    return [(row[source], row[target]) for row in rows[1:]]
 
 
-def _require_columns(found: Iterable[str], uri: str) -> None:
-    if not {FROM, TO} <= set(found):
+def _require_columns(found: Sequence[str], uri: str) -> None:
+    if any(found.count(name) != 1 for name in (FROM, TO)):
         raise ContractError(
             f"{uri} has the columns {', '.join(found) or 'none'}",
-            f"a map has the columns {FROM} and {TO}",
+            f"a map has the columns {FROM} and {TO}, each once",
             "name them so in its first line",
         )
 
@@ -123,14 +147,21 @@ def _require_file(spark: SparkSession, uri: str, option: str) -> Folder:
     return folder
 
 
-def _code_map(entries: Mapping[str, Sequence[Entry]], policy: str) -> CodeMap:
+def _read_file(file: Folder, option: str) -> bytes:
+    if file.is_folder():
+        raise ContractError(f"{file.uri} is a folder", "a map is a file", f"check --{option}")
+    return file.read_bytes("")
+
+
+def resolved(entries: Mapping[str, Sequence[Entry]], policy: str) -> CodeMap:
+    """A map's entries as a table, by the policy for codes with several targets."""
     codes = sorted(entries)
-    resolved = [resolve(code, entries[code], policy) for code in codes]
+    mapped = [resolve(code, entries[code], policy) for code in codes]
     table = pa.table(
         {
             CODE: pa.array(codes, pa.string()),
-            TARGETS: pa.array([list(mapped.targets) for mapped in resolved], pa.list_(pa.string())),
-            OUTCOME: pa.array([mapped.outcome for mapped in resolved], pa.string()),
+            TARGETS: pa.array([list(one.targets) for one in mapped], pa.list_(pa.string())),
+            OUTCOME: pa.array([one.outcome for one in mapped], pa.string()),
         }
     )
     digest = hashlib.sha256()

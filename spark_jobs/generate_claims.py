@@ -14,7 +14,8 @@ from schemas.claims import CLAIMS, CLAIMS_FOLDER, KIND, PATIENTS_FOLDER
 from schemas.errors import ContractError
 from schemas.manifest import Manifest
 from spark_jobs.config import run_job
-from spark_jobs.files.publish import publish, start_output, write_parquet
+from spark_jobs.files.leases import holds_outputs
+from spark_jobs.files.publish import publish, start_private, write_parquet
 from spark_jobs.generator.arrow import MOST_PATIENTS
 from spark_jobs.generator.block import Plan
 from spark_jobs.generator.frames import NUM_DIAGNOSES, claims_frame, patients_frame
@@ -39,6 +40,7 @@ class GenerateClaims:
         last_year: last year of claims.
         patients_per_block: patients drawn together. Another number gives other patients.
         disease_model: a disease model of your own (YAML, path or URI) in place of the project's.
+        shared_group: a group of this machine whose members may read the output; without it, its owner alone.
     """
 
     output: str
@@ -48,15 +50,18 @@ class GenerateClaims:
     last_year: int = 2021
     patients_per_block: int = 5_000
     disease_model: str | None = None
+    shared_group: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: GenerateClaims) -> None:
     _check(config)
     model = read_disease_model(config.disease_model)
     plan = Plan(config.patients, config.seed, config.first_year, config.last_year, config.patients_per_block)
     num_files = min(plan.num_blocks, MOST_FILES)
-    output = start_output(spark, config.output, subfolders=(CLAIMS_FOLDER, PATIENTS_FOLDER))
+    subfolders = (CLAIMS_FOLDER, PATIENTS_FOLDER)
+    output = start_private(spark, config.output, config.shared_group, subfolders=subfolders)
     log.info(
         "%d patients in %d blocks, %d conditions", plan.num_patients, plan.num_blocks, len(model.conditions)
     )

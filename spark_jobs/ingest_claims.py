@@ -29,7 +29,8 @@ from schemas.manifest import Manifest
 from schemas.small_cells import in_words
 from spark_jobs.checks import check_nothing_lost, check_positive
 from spark_jobs.config import run_job
-from spark_jobs.files.publish import Target, publish, start_output, write_parts
+from spark_jobs.files.leases import holds_outputs
+from spark_jobs.files.publish import Target, publish, start_private, write_parts
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import follow
 from spark_jobs.growth.growing import Ingested
@@ -51,6 +52,7 @@ from spark_jobs.worker_errors import errors_of_workers
 log = logging.getLogger(__name__)
 
 
+@holds_outputs("output", "aside")
 @errors_of_workers()
 def main(spark: SparkSession, config: IngestClaims) -> None:
     as_of = _day(config.as_of)
@@ -70,7 +72,8 @@ def main(spark: SparkSession, config: IngestClaims) -> None:
     inputs = [config.input] if given.is_path else []
     # A killed --follow leaves rows of its first batch.
     output, aside = (
-        start_output(spark, folder, inputs, [batch_folder(0)]) for folder in (config.output, config.aside)
+        start_private(spark, folder, config.shared_group, inputs, [batch_folder(0)])
+        for folder in (config.output, config.aside)
     )
     made = _write(config, as_of, raw, output, aside)
     by_reason = made.counts["rejected"]

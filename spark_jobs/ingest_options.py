@@ -35,6 +35,7 @@ class IngestClaims:
             tables, e.g. `persons_unknown`, are of all patients. Not with follow.
         num_partitions: into how many files patients are shuffled; the later stages work file by file. By
             default one for each 250,000 rows of the input, so it does not depend on the cluster.
+        shared_group: a group of this machine whose members may read the output; without it, its owner alone.
         omop: options of source omop.
         claims: options of source claims.
         meds: options of source meds.
@@ -52,6 +53,7 @@ class IngestClaims:
     changed_files: str = "report"
     max_patients: int | None = None
     num_partitions: int | None = None
+    shared_group: str | None = None
     omop: OmopOptions = field(default_factory=OmopOptions)
     claims: ClaimsOptions = field(default_factory=ClaimsOptions)
     meds: MedsOptions = field(default_factory=MedsOptions)

@@ -19,8 +19,9 @@ from schemas.small_cells import in_words, publishable
 from spark_jobs.checks import check_choice, checked
 from spark_jobs.code_maps import CodeMap, read_gem, read_two_columns
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.listed_tables import read_table
-from spark_jobs.files.publish import publish, read_published, start_output, write_parquet
+from spark_jobs.files.publish import publish, read_published, start_private, write_parquet
 from spark_jobs.transforms.code_maps import (
     IN_ALL,
     OTHER_SYSTEM,
@@ -50,6 +51,7 @@ class MapCodes:
         roll_up: three, for categories (before the dot), or a table with columns from and to (CSV, Parquet).
         roll_up_from: the system of that table's from, where its codes do not name it (SYSTEM//CODE).
         roll_up_to: the system of its to, where they do not name it, e.g. CCS.
+        shared_group: a group of this machine whose members may read the output; without it, its owner alone.
     """
 
     diagnoses: str
@@ -61,15 +63,17 @@ class MapCodes:
     roll_up: str | None = None
     roll_up_from: str = ICD10CM
     roll_up_to: str | None = None
+    shared_group: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: MapCodes) -> None:
     _check(config)
     config = _with_system_names(config)
     source = read_published(spark, config.diagnoses, diagnoses.KIND)
     maps = _read_maps(spark, config)
-    output = start_output(spark, config.output, [config.diagnoses])
+    output = start_private(spark, config.output, config.shared_group, [config.diagnoses])
 
     rows = checked(read_table(spark, source, diagnoses.DIAGNOSES), check_diagnoses, source.uri)
     seen = {step: Observation() for step in maps}

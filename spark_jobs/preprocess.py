@@ -23,7 +23,7 @@ from spark_jobs.build_vocabulary import BuildVocabulary
 from spark_jobs.checks import check_choice
 from spark_jobs.config import run_job
 from spark_jobs.files.publish import read_published
-from spark_jobs.files.replacing import take_over
+from spark_jobs.files.replacing import finish_take_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.growth.follow_claims import NOW
 from spark_jobs.ingest_options import IngestClaims
@@ -99,7 +99,7 @@ def _show(spark: SparkSession, stage: str) -> None:
 
 
 def _is_published(spark: SparkSession, uri: str, kind: str) -> bool:
-    take_over(spark, uri, kind)
+    finish_take_over(spark, uri, kind)
     return Folder(spark, uri).exists(MANIFEST_NAME)
 
 

@@ -20,6 +20,7 @@ from schemas.profile import Profile, Rejects
 from schemas.rules import check_claims, check_sequences, check_shards
 from spark_jobs.checks import check_built_with, checked
 from spark_jobs.config import run_job
+from spark_jobs.files.leases import holds_outputs
 from spark_jobs.files.listed_tables import read_table
 from spark_jobs.files.publish import Published, publish, read_published, start_output, write_file
 from spark_jobs.files.storage import Folder
@@ -56,6 +57,7 @@ class ProfileStage:
     reference: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: ProfileStage) -> None:
     source = read_published(spark, config.input, _kind(spark, config.input))

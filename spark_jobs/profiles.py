@@ -29,7 +29,7 @@ def profile_of(stage: str, counts: pa.Table, rejected: Mapping[str, Rejects]) ->
     codes = {token: found for (token, _), found in sections[CODE].items() if token.find("[") != 0}
     return Profile(
         stage,
-        rows,
+        publishable(rows, rows) or 0,
         publishable(patients, patients),
         publishable(visits, patients),
         len(codes),
@@ -51,9 +51,10 @@ def profile_of_vocabulary(table: pa.Table) -> Profile:
         found = systems[system_of(row["token"])]
         found[0] = max(found[0], row["num_patients"])  # at least so many patients
         found[1] += row["num_occurrences"]
+    total = sum(row["num_occurrences"] for row in rows)
     return Profile(
         "vocabulary",
-        sum(row["num_occurrences"] for row in rows),
+        publishable(total, total) or 0,
         num_codes=len(rows),
         systems={name: publishable(number, few) for name, (few, number) in sorted(systems.items())},
         codes=_commonest({row["token"]: (row["num_patients"], row["num_occurrences"]) for row in rows}),

@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from schemas import diagnoses, vocabulary
+from schemas.access import make_private
 from schemas.batches import files_since
 from schemas.errors import ContractError
 from schemas.manifest import Manifest, ManifestFile
@@ -43,7 +44,13 @@ class News:
     num_old: int
 
 
-def refresh(spark: SparkSession, uri: str, inputs: Inputs, parameters: Mapping[str, Any]) -> None:
+def refresh(
+    spark: SparkSession,
+    uri: str,
+    inputs: Inputs,
+    parameters: Mapping[str, Any],
+    shared_group: str | None = None,
+) -> None:
     """Bring the sequences in `uri` up to date with their diagnoses and vocabulary.
 
     parameters: as of a full build; num_partitions None takes the old number. Raises ContractError where only
@@ -51,6 +58,7 @@ def refresh(spark: SparkSession, uri: str, inputs: Inputs, parameters: Mapping[s
     """
     take_over(spark, uri, KIND)
     old = read_published(spark, uri, KIND)
+    make_private(Folder(spark, uri).qualified, shared_group)
     parameters = _old_parameters(old, parameters)
     news = _news(old, inputs)
     if dict(old.manifest.inputs) == inputs.fingerprints:

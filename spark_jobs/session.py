@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 # What decides the bytes of the output, and little else: memory, cores and partitions are the user's, through
@@ -37,12 +38,30 @@ SETTINGS = {
 }
 
 
+_LOOPBACK = "127.0.0.1"
+_ADDRESSES = ("spark.driver.bindAddress", "spark.driver.host")
+
+
+def _loopback(conf: SparkConf) -> dict[str, str]:
+    """With a master on this machine nobody else need reach Spark's ports, where the user names no address.
+
+    conf: what spark-submit was given.
+    """
+    master = conf.get("spark.master", os.environ.get("MASTER", "local"))
+    given = any(conf.contains(name) for name in _ADDRESSES) or "SPARK_LOCAL_IP" in os.environ
+    return {} if given or not master.startswith("local") else dict.fromkeys(_ADDRESSES, _LOOPBACK)
+
+
 def open_session(app_name: str) -> SparkSession:
     """The session of this process, under spark-submit or plain Python (then with Spark's own defaults)."""
     # Workers run the driver's Python, unless PYSPARK_PYTHON or spark.pyspark.python says otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app_name)
     for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    # What spark-submit was given is known to its JVM alone.
+    SparkContext._ensure_initialized()
+    for name, value in _loopback(SparkConf()).items():
         builder = builder.config(name, value)
     # The bar redraws its line, which only a terminal can show: a log file would fill with it.
     builder = builder.config("spark.ui.showConsoleProgress", sys.stderr.isatty())

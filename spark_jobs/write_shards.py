@@ -18,7 +18,8 @@ from schemas.sequences import SPLIT, SPLITS
 from schemas.shards import FORMATS, KIND, PARQUET, SHARDS, TFRECORD, part_name, shard_details
 from spark_jobs.checks import check_built_with, check_choice, check_positive
 from spark_jobs.config import run_job
-from spark_jobs.files.publish import Target, publish, read_published, start_output, write_parts
+from spark_jobs.files.leases import holds_outputs
+from spark_jobs.files.publish import Target, publish, read_published, start_private, write_parts
 from spark_jobs.files.sequence_files import SequenceFile, sequence_files
 from spark_jobs.files.storage import Folder
 from spark_jobs.grouping import numbers_in, task_numbers
@@ -54,6 +55,7 @@ class WriteShards:
         min_shards: at least so many files a split, while there are patients for them: each process of the
             trainer reads files of its own.
         seed: of the random order.
+        shared_group: a group of this machine whose members may read the output; without it, its owner alone.
     """
 
     sequences: str
@@ -63,8 +65,10 @@ class WriteShards:
     rows_per_shard: int = 10_000
     min_shards: int = 8
     seed: int = 0
+    shared_group: str | None = None
 
 
+@holds_outputs("output")
 @errors_of_workers()
 def main(spark: SparkSession, config: WriteShards) -> None:
     check_positive(rows_per_shard=config.rows_per_shard, min_shards=config.min_shards)
@@ -74,7 +78,9 @@ def main(spark: SparkSession, config: WriteShards) -> None:
     check_built_with(source, vocabulary.KIND, codebook)
     tokens, special = read_tokens(spark, codebook)
     folders = {
-        split: start_output(spark, join(config.output, split), [config.sequences, config.vocabulary])
+        split: start_private(
+            spark, join(config.output, split), config.shared_group, [config.sequences, config.vocabulary]
+        )
         for split in SPLITS
     }
     patients = source.manifest.counts["patients"]

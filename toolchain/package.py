@@ -1,4 +1,4 @@
-"""Pack schemas and spark_jobs, data files included, for `spark-submit --py-files`: `make package`.
+"""Pack what Spark jobs import, data files included, for `spark-submit --py-files`: `make package`.
 
 The same sources give the same bytes, whatever the clock, the umask or the order of the folder; a zip that
 would come out the same is left untouched.
@@ -12,7 +12,7 @@ import sys
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PACKAGES = ("schemas", "spark_jobs")
+PACKAGES = ("command_line", "schemas", "spark_jobs")
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 
 

@@ -5,13 +5,17 @@ ends, in .venv/spark/classes.jsa; later jobs map that file into memory. Where it
 other jars) Java starts without it. The class path is part of what must fit, and may have no folder with
 anything in it: hence the empty .venv/spark/conf in the place of Spark's own.
 With settings of the user's own (SPARK_CONF_DIR) nothing of this is done.
+
+What Spark shuffles and spills is patient data: it is kept below the run's folder, see own_local_dir.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -89,9 +93,38 @@ def _runs(number: int) -> bool:
     return True
 
 
+def own_local_dir(folder: str) -> dict[str, str]:
+    """What has Spark keep its temporary files in `folder`: in one of this process's own, which others can't
+    enter. Those of processes that are gone are removed.
+
+    Nothing for a folder in a store, or one with a comma, which Spark takes for two: then Spark's own default
+    holds, which others can't enter, either.
+    """
+    if "://" in folder or "," in folder or os.environ.get("SPARK_LOCAL_DIRS"):
+        return {}
+    folder = os.path.abspath(folder.removeprefix("file:"))
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.chmod(folder, 0o700)
+    host = socket.gethostname()
+    for name in os.listdir(folder):
+        owner, _, number = name.rpartition(".")
+        if owner == host and number.isdigit() and not _runs(int(number)):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+    own = os.path.join(folder, f"{host}.{os.getpid()}")  # exec keeps the number
+    os.makedirs(own, mode=0o700, exist_ok=True)
+    return {"SPARK_LOCAL_DIRS": own}
+
+
 def main() -> int:
-    command = [os.path.join(SPARK, "home", "bin", "spark-submit"), *sys.argv[1:]]
-    environment = os.environ | {"SPARK_HOME": os.path.join(SPARK, "home")}
+    """spark_submit.py [--local_dir FOLDER] [ARGUMENT…]: the arguments are spark-submit's."""
+    arguments = sys.argv[1:]
+    local: dict[str, str] = {}
+    if arguments[:1] == ["--local_dir"]:
+        _, folder, *arguments = arguments
+        if not any("spark.local.dir" in word for word in arguments):
+            local = own_local_dir(folder)
+    command = [os.path.join(SPARK, "home", "bin", "spark-submit"), *arguments]
+    environment = os.environ | {"SPARK_HOME": os.path.join(SPARK, "home")} | local
     if environment.get("SPARK_CONF_DIR"):
         os.execve(command[0], command, environment)
     if not os.path.exists(CLASSES) and may_record(command):

@@ -87,10 +87,12 @@ class ModelConfig:
     """Visit numbers are below this."""
     initializer_range: float = 0.02
     los_pooling: LosPooling = "first"
-    """What the prolonged-stay head reads: the first token, or the mean or sum of all real tokens."""
+    """What the prolonged-stay head reads: the first token through the pooler, or the mean or sum of all
+    real tokens. With these the pooler learns beside the network, to which its errors do not go back, so
+    that a classifier can start from it."""
 
     def bert_config(self, vocab_size: int) -> BertConfig:
-        return BertConfig(vocab_size=vocab_size, **vars(self))
+        return BertConfig(vocab_size=vocab_size, trained_pooler=True, **vars(self))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """How the trainer ends. Python's own 1 is left for what nobody foresaw, with its traceback."""
 
-USER_ERROR = 2
-"""Something must be mended before it is started again: data, a folder, an option, a full disk, divergence."""
+from command_line.outermost import REFUSED
+
+USER_ERROR = REFUSED
+"""Something must be fixed before it is started again: data, a folder, an option, a full disk, divergence."""
 
 STOPPED = 75
 """Stopped on request (SIGTERM) with its checkpoint saved: start it again.

@@ -15,6 +15,7 @@ from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.manifest import is_published
 from schemas.model_config import BertConfig, LosPooling, read_bert_config
+from schemas.small_files import check_npz
 from trainer.backends import BackendName, backend_class
 from trainer.config import OptimizerConfig
 from trainer.core.world import World
@@ -43,8 +44,10 @@ def main(config: ForwardConfig) -> None:
     model, backend_name = _describe(config)
     backend = backend_class(backend_name)(model, OptimizerConfig(), World(), 0)
     backend.load_weights(config.checkpoint)
-    with fsspec.open(config.inputs, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        inputs = dict(arrays)
+    with fsspec.open(config.inputs, "rb") as stream:
+        check_npz(stream, config.inputs)
+        with np.load(stream, allow_pickle=False) as arrays:
+            inputs = dict(arrays)
     outputs = backend.forward(inputs)
     with fsspec.open(config.outputs, "wb") as stream:
         np.savez(stream, allow_pickle=False, **outputs)

@@ -1,9 +1,9 @@
 """`python -m trainer.launch -np 2 --gloo python -m trainer pretrain …`: ranks that end in order.
 
-It takes horovodrun's arguments and does what that does, but for three things. On SIGTERM, horovodrun kills
+It takes horovodrun's arguments and does what that does, but for four things. On SIGTERM, horovodrun kills
 its ranks within seconds; here they are asked to stop, on this host and the others, and all stop at one step
-(trainer.core.loop). Horovodrun's exit code is always 1; here it is that of the rank that ended first. And a
-rank of this host that is frozen is named.
+(trainer.core.loop). Horovodrun's exit code is always 1; here it is that of the rank that ended first. A rank
+of this host that is frozen is named. And its server listens on the interface that the ranks use alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from command_line.outermost import OK, REFUSED, run_program
 from trainer.exit_codes import STOPPED
 from trainer.preemption import GRACE_SECONDS
-from trainer.rank_processes import ask_to_stop, name_frozen_ranks, name_run, ranks_below
+from trainer.rank_processes import ask_to_stop, name_frozen_ranks, ranks_below
+from trainer.run_name import name_run
 from trainer.terminal import tell_ranks
 
 if TYPE_CHECKING:
@@ -36,18 +38,24 @@ _EXIT_CODE = re.compile(r"^Exit code: (\d+)$", re.MULTILINE)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the ranks; the exit code, 2 where Horovod is not installed."""
+    return run_program(lambda told: _launch(arguments))
+
+
+def _launch(arguments: Sequence[str] | None) -> int:
     if importlib.util.find_spec("horovod") is None:
         sys.stderr.write(f"{NO_HOROVOD}\n")
-        return 2
+        return REFUSED
     from horovod.runner import gloo_run
     from horovod.runner.launch import run_commandline
 
+    from trainer.bound_servers import bind_servers
     from trainer.remote_ranks import RemoteRanks
 
     if arguments is not None:
         sys.argv[1:] = arguments
     tell_ranks()
     name_frozen_ranks()
+    bind_servers()
     remote = RemoteRanks(name_run())
     gloo_run._exec_command_fn = remote.watched(gloo_run._exec_command_fn)
     gloo_run.register_shutdown_event = partial(_register_shutdown_event, remote)
@@ -60,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if int(code[1]) != STOPPED:
             sys.stderr.write(f"{error}\n")
         return int(code[1])
-    return 0
+    return OK
 
 
 def _register_shutdown_event(remote: RemoteRanks) -> threading.Event:

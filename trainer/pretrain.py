@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,7 @@ import fsspec
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import ContractError
 from schemas.files import exists, write_whole
+from schemas.lease import hold
 from schemas.manifest import is_published, join, read_manifest
 from schemas.model import CONFIG_FILE as MODEL_CONFIG_FILE
 from schemas.model import KIND as MODEL_KIND
@@ -42,6 +44,7 @@ from trainer.core.world import World, detect_world, is_elastic
 from trainer.core.writing import writing
 from trainer.readers import open_reader
 from trainer.readers.base import ShardReader
+from trainer.run_name import run_name
 from trainer.stall_check import limit_waiting
 
 LOG = logging.getLogger(__name__)
@@ -116,17 +119,18 @@ def pretrain(
         steps=config.steps,
         commits=commits,
     )
-    progress = _start(run, train_reader)
-    run = run.with_steps(progress)
-    if progress.step >= run.steps and not progress.evaluation_due:
-        LOG.info("%s is already trained to step %d; nothing is left to do", config.output, progress.step)
-        return
-    log = RunLog(config.output, progress.step, writes=world.is_first, evaluation_due=progress.evaluation_due)
-    try:
+    with ExitStack() as held:
+        progress = _start(run, train_reader, held)
+        run = run.with_steps(progress)
+        if progress.step >= run.steps and not progress.evaluation_due:
+            LOG.info("%s is already trained to step %d; nothing is left to do", config.output, progress.step)
+            return
+        log = RunLog(
+            config.output, progress.step, writes=world.is_first, evaluation_due=progress.evaluation_due
+        )
+        held.callback(log.close)
         steps = training_input(train_reader, maker, config.seed, world.rank, progress.position, backend.pack)
         train(run, progress, steps, log)
-    finally:
-        log.close()
     if progress.patients_cut:
         LOG.info(
             "%d of the %d patients trained on had more than %d codes and were cut to their latest ones",
@@ -141,10 +145,17 @@ def _open_split(data: DataConfig, split: str) -> ShardReader:
     return reading(uri, lambda: open_reader(data.reader, uri))
 
 
-def _start(run: Run, train_reader: ShardReader) -> Progress:
-    """Weights on every rank and the place to begin: a commit's, a checkpoint's, foreign or fresh ones."""
+def _start(run: Run, train_reader: ShardReader, held: ExitStack) -> Progress:
+    """Weights on every rank and the place to begin: a commit's, a checkpoint's, foreign or fresh ones.
+
+    held: gets the first rank's lease on the run's folder.
+    """
 
     def load_on_first_rank() -> dict[str, Any] | None:
+        output = run.config.output
+        file_system(output)  # its own message where there is no driver
+        with writing(output):
+            held.enter_context(hold(output, run=run_name(), attempt=lambda acquire: retried(output, acquire)))
         if run.commits is not None and run.commits.state is not None:
             run.commits.restore(run.backend)
             LOG.info("going on from step %d", run.commits.state.step)

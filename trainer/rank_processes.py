@@ -6,21 +6,14 @@ import os
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 
 import psutil
 
+from trainer.run_name import RUN_VARIABLE
+
 CHECK_SECONDS = 5.0
-
-_RUN = "MEDBERT_RUN"
-
-
-def name_run() -> str:
-    """Called by the launcher: a name for its run, by which its ranks are known on whatever host they are."""
-    os.environ[_RUN] = uuid.uuid4().hex
-    return os.environ[_RUN]
 
 
 def ranks_below(process: int, run: str | None = None) -> list[psutil.Process]:
@@ -29,7 +22,7 @@ def ranks_below(process: int, run: str | None = None) -> list[psutil.Process]:
     for child in psutil.Process(process).children(recursive=True):  # parents come before their children
         try:
             environment = child.environ()
-            is_rank = "HOROVOD_RANK" in environment and run in (None, environment.get(_RUN))
+            is_rank = "HOROVOD_RANK" in environment and run in (None, environment.get(RUN_VARIABLE))
             if is_rank and child.ppid() not in found:
                 found[child.pid] = child
         except psutil.Error:

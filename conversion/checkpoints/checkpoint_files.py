@@ -13,6 +13,7 @@ from schemas.checkpoint import CHECKPOINTS_FOLDER
 from schemas.errors import ContractError
 from schemas.files import names_in
 from schemas.manifest import join, sha256_of
+from schemas.small_files import read_small_file
 
 _ENDING = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _STATE_FILE = "checkpoint"
@@ -47,7 +48,7 @@ def _prefix_in(filesystem: fsspec.AbstractFileSystem, folder: str, uri: str) -> 
     )
     if _STATE_FILE in names:
         # Only the last part of the path: a state file often names the folder where the model was trained.
-        text = filesystem.cat_file(join(folder, _STATE_FILE)).decode("utf-8-sig", errors="replace")
+        text = read_small_file(join(uri, _STATE_FILE)).decode("utf-8-sig", errors="replace")
         latest = re.search(r'^model_checkpoint_path: "([^"]*)"', text, re.M)
         name = re.split(r"[/\\]", latest[1])[-1] if latest else ""
         if name in prefixes:

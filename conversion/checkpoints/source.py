@@ -32,6 +32,7 @@ from schemas.checkpoint import (
 from schemas.errors import ContractError
 from schemas.manifest import MANIFEST_NAME, join, stated_kind
 from schemas.model_config import BertConfig, LosPooling, read_bert_config, read_max_seq_length
+from schemas.small_files import read_small_file
 
 _CONFIG_NAMES = ("bert_config.json", CONFIG_FILE)
 
@@ -126,7 +127,10 @@ def states_itself(options: SourceOptions) -> bool:
     manifest = join(root, MANIFEST_NAME)
     if not filesystem.exists(manifest):
         return False
-    return stated_kind(filesystem.cat_file(manifest).decode(errors="replace")) != TENSORFLOW_MODEL_KIND
+    return (
+        stated_kind(read_small_file(join(_chosen_uri(options), MANIFEST_NAME)).decode(errors="replace"))
+        != TENSORFLOW_MODEL_KIND
+    )
 
 
 def _chosen_uri(options: SourceOptions) -> str:

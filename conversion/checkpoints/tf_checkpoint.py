@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from command_line.outermost import OK, Told, run_program
 from conversion.checkpoints.variable_names import plain_names
 from conversion.errors import ProcessFailed
 from conversion.proof.processes import run_module
 from schemas.bert_names import MOVING_AVERAGES, slot_of, training_state
+from schemas.checkpoint import under_plain_name
 from schemas.errors import ContractError
 
 _ARRAYS = "variables.safetensors"
@@ -55,7 +57,8 @@ def read_tensorflow_checkpoint(prefix: str, *, use_ema: bool = False) -> TensorF
     with tempfile.TemporaryDirectory(prefix="tf-checkpoint-") as folder:
         try:
             command = "read-averages" if use_ema else "read"
-            run_module(_CHILD, [command, prefix, folder], "reading the TensorFlow checkpoint")
+            with under_plain_name(prefix) as plain:
+                run_module(_CHILD, [command, plain, folder], "reading the TensorFlow checkpoint")
         except ProcessFailed as error:
             raise _damaged(prefix, str(error)) from error
         with open(f"{folder}/{_LISTING}", encoding="utf-8") as stream:
@@ -127,13 +130,11 @@ def _read_in_child(prefix: str, folder: str, use_ema: bool = False) -> None:
                 del ignored[average]
         listing["ignored"] = {stored[plain]: why for plain, why in ignored.items()}
         _check_room(prefix, sum(_num_bytes(shapes[name], dtypes[name]) for name in wanted.values()))
-        save_file(
-            {plain: _plain(reader.get_tensor(name)) for plain, name in sorted(wanted.items())},
-            f"{folder}/{_ARRAYS}",
-        )
+        arrays = {plain: _plain(reader.get_tensor(name)) for plain, name in sorted(wanted.items())}
     except (tf.errors.OpError, RuntimeError, ValueError, TypeError, LookupError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        listing = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}
+        listing, arrays = {"damaged": f"{type(error).__name__}: {first_line[:300]}"}, {}
+    save_file(arrays, f"{folder}/{_ARRAYS}")
     with open(f"{folder}/{_LISTING}", "w", encoding="utf-8") as stream:
         json.dump(listing, stream)
 
@@ -191,4 +192,9 @@ if __name__ == "__main__":
         "read-averages": partial(_read_in_child, use_ema=True),
         "write": _write_in_child,
     }
-    _COMMANDS[sys.argv[1]](*sys.argv[2:])
+
+    def _work(told: Told) -> int:
+        _COMMANDS[sys.argv[1]](*sys.argv[2:])
+        return OK
+
+    sys.exit(run_program(_work))

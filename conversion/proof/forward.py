@@ -15,6 +15,7 @@ import numpy as np
 
 from schemas.errors import ContractError
 from schemas.model_config import TANH_GELU, BertConfig
+from schemas.small_files import check_npz
 
 FLOAT32 = "float32"
 FLOAT64 = "float64"
@@ -53,8 +54,10 @@ def run_forward(config: ForwardConfig) -> None:
         raise ContractError(
             f"variant {unknown.pop()}", f"it is one of {', '.join(VARIANTS)}", "choose one of them"
         )
-    with np.load(config.inputs) as stored:
-        inputs = {name: stored[name] for name in stored.files}
+    with open(config.inputs, "rb") as stream:
+        check_npz(stream, config.inputs)
+        with np.load(stream) as stored:
+            inputs = {name: stored[name] for name in stored.files}
     os.makedirs(config.outputs, exist_ok=True)
     for variant in config.variants:
         outputs = _forward(_load(config.model, variant), inputs)

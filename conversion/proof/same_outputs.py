@@ -6,10 +6,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from command_line.outermost import OK, Told, run_program
 from conversion.errors import VerificationFailed
 from conversion.patients.sample_patients import make_inputs, random_patients
 from conversion.proof.agreement import RULE, compare, real_values
@@ -82,11 +84,12 @@ def _run(jobs: Sequence[tuple[str, str, dict[str, np.ndarray]]]) -> list[dict[st
         return outputs
 
 
-def _run_in_child(arguments: Sequence[str]) -> None:
+def _run_in_child(arguments: Sequence[str], told: Told) -> int:
     """arguments: model, variant, folder of its inputs and outputs, model, variant, folder, …"""
     for model, variant, folder in _threes(arguments):
         inputs = os.path.join(folder, _INPUTS)
         run_forward(ForwardConfig(model=model, inputs=inputs, outputs=folder, variants=[variant]))
+    return OK
 
 
 def _threes(arguments: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -100,4 +103,4 @@ def _normalised(log_probs: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    _run_in_child(sys.argv[1:])
+    sys.exit(run_program(partial(_run_in_child, sys.argv[1:])))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conversion.release.checks import Check, in_words
+from conversion.release.checks import Check
+from schemas.small_cells import published_in_words
 
 _PART = """## Training data
 
@@ -58,7 +59,7 @@ def release_part(checks: Sequence[Check], data: Mapping[str, Any], accuracy: Map
 def _accuracy(accuracy: Mapping[str, Any]) -> str:
     return _ACCURACY.format(
         step=accuracy["step"],
-        patients=in_words(accuracy["patients"]),
+        patients=published_in_words(accuracy["patients"]),
         model=_shares(accuracy, ""),
         most_frequent=_shares(accuracy, "most_frequent_"),
         other_visits=_shares(accuracy, "other_visits_"),
@@ -78,7 +79,8 @@ def _split(name: str, found: Mapping[str, Any]) -> str:
     lengths = (
         "" if found["median_codes"] is None else f"{found['median_codes']}, {found['codes_of_95_percent']}"
     )
-    return f"| {name} | {in_words(found['patients'])} | {codes} | {lengths} | `{found['fingerprint'][:16]}` |"
+    patients = published_in_words(found["patients"])
+    return f"| {name} | {patients} | {codes} | {lengths} | `{found['fingerprint'][:16]}` |"
 
 
 def _shares(accuracy: Mapping[str, Any], prefix: str) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.vocabulary import SMALL_CELL_MIN_PATIENTS
-
 
 @dataclass(frozen=True)
 class Check:
@@ -22,8 +20,3 @@ class Check:
     in_words: str
     found: Mapping[str, Any]
     not_compared: list[str] = field(default_factory=list)
-
-
-def in_words(patients: int | None) -> str:
-    """A number of patients as schemas.small_cells.publishable gives it."""
-    return f"fewer than {SMALL_CELL_MIN_PATIENTS}" if patients is None else f"{patients:,}"

@@ -14,6 +14,7 @@ from conversion.release.checks import Check
 from schemas.applied_maps import CODE_MAPS
 from schemas.bert_names import check_shapes, transformers_shapes
 from schemas.errors import ContractError
+from schemas.lease import LEASE_NAME
 from schemas.manifest import MANIFEST_NAME, join
 from schemas.model import (
     CARD_FILE,
@@ -25,6 +26,7 @@ from schemas.model import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
 )
+from schemas.small_files import read_small_file
 from schemas.vocabulary import SPECIAL_TOKENS, VOCAB_FILE
 
 CONTENT_FILES = {
@@ -66,7 +68,7 @@ def check_files(model: ModelFolder) -> Check:
 
 
 def _problems_of_kinds(folder: str) -> Iterator[str]:
-    names = set(os.listdir(folder))
+    names = set(os.listdir(folder)) - {LEASE_NAME}  # this check's own
     for name in sorted(names):
         path = join(folder, name)
         if name not in KNOWN_FILES or not os.path.isfile(path) or os.path.islink(path):
@@ -82,8 +84,7 @@ def _problems_of_content(model: ModelFolder) -> Iterator[str]:
     content = folder_content(model.config, model.max_seq_length, model.tokens, model.special)
     for name, right in sorted(content.items()):
         try:
-            with open(join(model.path, name), "rb") as stream:
-                found = stream.read()
+            found = read_small_file(join(model.path, name))
         except OSError:
             continue  # missing, or no file: said above
         if found != right:

@@ -15,8 +15,8 @@ import numpy as np
 from conversion.model_folder import ModelFolder
 from conversion.patients.patient_blocks import blocks_for
 from conversion.patients.patient_files import Patients, open_patients
-from conversion.release.checks import Check, in_words
-from schemas.small_cells import publishable
+from conversion.release.checks import Check
+from schemas.small_cells import publishable, published_in_words
 
 _SHARE_MASKED = 0.15
 _DRAWS = 4
@@ -45,8 +45,9 @@ def check_membership(
     auc = area_under_roc(*losses)
     passed = auc.high <= max_auc
     tried = [publishable(len(of_split), len(of_split)) for of_split in losses]
+    trained, held_out = map(published_in_words, tried)
     tried_in_words = (
-        f"{in_words(tried[0])} training patients are told from {in_words(tried[1])} held-out ones with an "
+        f"{trained} training patients are told from {held_out} held-out ones with an "
         f"AUC of {auc.value:.3f} (95% interval {auc.low:.3f} to {auc.high:.3f}; at most {max_auc:g} passes; "
         "0.5 is guessing)"
     )

@@ -11,12 +11,12 @@ from typing import Any
 from conversion.checkpoints.safetensors_file import read_header
 from conversion.model_folder import ModelFolder
 from conversion.patients.patient_files import PatientFile
-from conversion.release.checks import Check, in_words
+from conversion.release.checks import Check
 from conversion.release.files import KNOWN_FILES
 from conversion.release.id_search import IdsAmongBytes, IdsInTexts
 from schemas.manifest import join
 from schemas.model import WEIGHTS_FILE
-from schemas.small_cells import publishable
+from schemas.small_cells import publishable, published_in_words
 
 _DATE = re.compile(
     r"\b(?:1[89]|2[0-9])\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b"
@@ -50,11 +50,13 @@ def check_patient_data(
         publishable(number, number) for number in (num_ids, num_too_short, num_not_in_weights)
     )
     passed = not num_found and not dates and num_too_short < num_ids
-    found_in_words = f"{num_found:,} of {in_words(shown)} patient ids and {dates:,} dates found"
+    found_in_words = f"{num_found:,} of {published_in_words(shown)} patient ids and {dates:,} dates found"
     if num_too_short:
-        found_in_words += f"; {in_words(too_short)} ids are too short to be looked for"
+        found_in_words += f"; {published_in_words(too_short)} ids are too short to be looked for"
     if num_not_in_weights:
-        found_in_words += f"; {in_words(not_in_weights)} could not be looked for among the weights' bytes"
+        found_in_words += (
+            f"; {published_in_words(not_in_weights)} could not be looked for among the weights' bytes"
+        )
     found = {
         "ids": shown,
         "ids_found": num_found,

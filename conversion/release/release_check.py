@@ -23,6 +23,7 @@ from conversion.release.small_cells import check_small_cells
 from conversion.release.summary import accuracy_summary, data_summary
 from schemas.errors import ContractError
 from schemas.files import write_whole
+from schemas.lease import hold
 from schemas.manifest import Manifest, join, read_manifest
 from schemas.model import CARD_FILE, RELEASE_REPORT_FILE
 from schemas.sequences import KIND, TEST, TRAIN
@@ -67,6 +68,11 @@ def release_check(
     Once all that it needs is there, an earlier verdict is taken back: a check that doesn't come to its end
     leaves none, neither on the card nor as a report.
     """
+    with hold(config.model):
+        return _check(config, membership)
+
+
+def _check(config: ReleaseConfig, membership: Callable[..., Check]) -> dict[str, Any]:
     model = open_model(config.model)
     shards = {}
     for split in (TRAIN, TEST):

@@ -8,6 +8,7 @@ import fsspec
 
 from schemas.applied_maps import AppliedMap
 from schemas.errors import ContractError
+from schemas.files import read_text
 from schemas.medbert_types import read_types
 from schemas.vocabulary import (
     MEDBERT_SPECIAL_TOKENS,
@@ -72,21 +73,8 @@ def _read_folder_or_text(uri: str) -> ModelVocabulary:
         return ModelVocabulary(
             folder.tokens, folder.special, "vocabulary folder", folder.fingerprint, folder.code_maps
         )
-    try:
-        text = filesystem.cat_file(path).decode()
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist",
-            "it is a folder, a vocab.txt or a .types file",
-            "check the path",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ContractError(
-            f"{uri} is not text",
-            "a vocab.txt has a token a line",
-            "give a vocab.txt or .types file",
-        ) from error
-    tokens = parse_vocab_txt(text, uri)
+    rule = "a vocabulary is a folder, a .types file or a vocab.txt, which has a token a line"
+    tokens = parse_vocab_txt(read_text(uri, rule, "give one of these"), uri)
     return ModelVocabulary(tokens, _special_by_name(tokens, uri), "vocab.txt")
 
 

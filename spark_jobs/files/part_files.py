@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
+from schemas.files import names_in
 from schemas.manifest import join
 from schemas.shards import part_name
 from spark_jobs.files.part_formats import FORMATS, MeasuredFile, PartFormat
@@ -204,8 +205,10 @@ class PartWriter(DataSourceArrowWriter):
     def _remove_old_parts(self) -> None:
         for output in self.outputs.values():
             filesystem, root = fsspec.core.url_to_fs(output.path)
-            for old in filesystem.glob(join(root, f"part-*.{output.format}")):
-                filesystem.rm_file(old)
+            # No glob: the folder's own name may have a pattern's signs in it.
+            for name in names_in(filesystem, root):
+                if name.startswith("part-") and name.endswith(f".{output.format}"):
+                    filesystem.rm_file(join(root, name))
 
 
 def _add(counts: Counter[str], further: Mapping[str, int]) -> None:

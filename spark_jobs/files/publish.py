@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from schemas.access import make_private, settle_access
 from schemas.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -58,6 +59,19 @@ def start_output(
     check_apart(spark, uri, inputs)
     folder = Folder(spark, uri)
     clear(folder, subfolders)
+    return folder
+
+
+def start_private(
+    spark: SparkSession,
+    uri: str,
+    shared_group: str | None,
+    inputs: Iterable[str] = (),
+    subfolders: Iterable[str] = (),
+) -> Folder:
+    """As `start_output`, for patient data: a local folder is then its owner's alone, or the group's, too."""
+    folder = start_output(spark, uri, inputs, subfolders)
+    make_private(folder.qualified, shared_group)
     return folder
 
 
@@ -142,9 +156,13 @@ def write_file(folder: Folder, name: str, content: bytes, rows: int) -> Manifest
 
 
 def publish(folder: Folder, manifest: Manifest) -> None:
-    """Write the manifest as the folder's last file: over what marks it unfinished, then moved into place."""
+    """Write the manifest as the folder's last file: over what marks it unfinished, then moved into place.
+
+    What is in a private folder gets the folder's own mode.
+    """
     folder.write_bytes(UNFINISHED, manifest.to_json().encode())
     folder.rename(UNFINISHED, MANIFEST_NAME)
+    settle_access(folder.qualified)
     rows = f"{in_words(manifest.num_rows)} rows in {len(manifest.files)} files"
     log.info("published %s: %s", folder.uri, "; ".join([rows, *_counts_in_words(manifest.counts)]))
 

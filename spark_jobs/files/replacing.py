@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
+from schemas.access import settle_access
 from schemas.manifest import MANIFEST_NAME, Manifest, join
 from spark_jobs.files.clearing import STAGING, UNFINISHED, listed, withdraw
+from spark_jobs.files.leases import hold_folder
 from spark_jobs.files.publish import start_output
 from spark_jobs.files.storage import Folder
 
@@ -41,9 +43,18 @@ def take_over(spark: SparkSession, uri: str, kind: str) -> None:
     folder.rename(f"{NEXT}/{MANIFEST_NAME}", MANIFEST_NAME)
     folder.delete(UNFINISHED)
     folder.delete(STAGING)
+    settle_access(folder.qualified)
+
+
+def finish_take_over(spark: SparkSession, uri: str, kind: str) -> None:
+    """The same in a folder that this process does not hold. Raises FolderInUse where another one is at it."""
+    if Folder(spark, join(uri, NEXT)).exists(MANIFEST_NAME):
+        with hold_folder(spark, Folder(spark, uri)):
+            take_over(spark, uri, kind)
 
 
 def publish_over(folder: Folder, manifest: Manifest) -> None:
     """Put a manifest in the place of the folder's own, if it has one, so that there is always one to read."""
     folder.write_bytes(UNFINISHED, manifest.to_json().encode())
     folder.replace(UNFINISHED, MANIFEST_NAME)
+    settle_access(folder.qualified)

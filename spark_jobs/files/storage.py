@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from schemas.manifest import join
+from schemas.small_files import MOST_BYTES, check_size
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,18 @@ class Folder:
         """Bytes of a file; None where there is none."""
         return self._filesystem.getFileStatus(self._path(name)).getLen() if self.exists(name) else None
 
-    def read_bytes(self, name: str) -> bytes:
-        """A small file's content. The caller makes sure that it exists."""
+    def read_bytes(self, name: str, most_bytes: int = MOST_BYTES) -> bytes:
+        """A small file's content. The caller makes sure that it exists.
+
+        Raises ContractError for a longer one, of which no more is read than the limit.
+        """
         stream = self._filesystem.open(self._path(name))
         try:
-            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+            content = bytes(stream.readNBytes(most_bytes + 1))
         finally:
             stream.close()
+        check_size(len(content), join(self.uri, name) if name else self.uri, most_bytes)
+        return content
 
     def head(self, name: str = "", most_bytes: int = 1 << 16) -> bytes | None:
         """A file's first bytes, uncompressed where its extension says that it is compressed.
@@ -118,9 +124,9 @@ class Folder:
         finally:
             stream.close()
 
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a small file, over any that is there."""
-        stream = self._filesystem.create(self._path(name), True)
+    def write_bytes(self, name: str, content: bytes, *, overwrite: bool = True) -> None:
+        """Write a small file. overwrite: over any that is there; else raises Py4JJavaError where one is."""
+        stream = self._filesystem.create(self._path(name), overwrite)
         try:
             stream.write(bytearray(content))
         finally:

@@ -8,6 +8,9 @@ from schemas.codes import normalise_code
 from schemas.errors import ContractError
 from spark_jobs.generator.model import Spread
 
+_LARGEST = 1e15
+"""Numbers are below it: infinity and what is not a number are not, either."""
+
 
 class Fields:
     """One mapping of a YAML file. Remembers which keys were read, so that a misspelt one is refused."""
@@ -93,7 +96,7 @@ class Fields:
         self, value: Any, key: str, at_least: float | None = None, above: float | None = None
     ) -> float:
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        self.require(good, key, f"is {value!r}", "it is a number")
+        self.require(good and abs(value) < _LARGEST, key, f"is {repr(value)[:40]}", "it is a number")
         self.require(at_least is None or value >= at_least, key, f"is {value}", f"it is at least {at_least}")
         self.require(above is None or value > above, key, f"is {value}", f"it is above {above}")
         return float(value)

@@ -10,10 +10,9 @@ from graphlib import CycleError, TopologicalSorter
 from importlib import resources
 from typing import Any
 
-import fsspec
-import yaml
-
-from schemas.errors import ContractError
+from schemas.files import read_text
+from schemas.small_files import MOST_YAML_BYTES
+from schemas.yaml_text import parse_yaml
 from spark_jobs.generator.fields import Fields
 from spark_jobs.generator.model import (
     DAYS_PER_YEAR,
@@ -38,34 +37,19 @@ def read_disease_model(uri: str | None = None) -> DiseaseModel:
     Raises ContractError, naming the condition and the field.
     """
     packaged = resources.files("spark_jobs.generator")
-    text = _own_model(uri) if uri else packaged.joinpath(MODEL_FILE).read_text(encoding="utf-8")
+    if uri:
+        text = read_text(
+            uri, "a disease model is a YAML file in UTF-8", "check --disease_model", MOST_YAML_BYTES
+        )
+    else:
+        text = packaged.joinpath(MODEL_FILE).read_text(encoding="utf-8")
     incidental = packaged.joinpath(INCIDENTAL_FILE).read_text(encoding="utf-8")
     return parse_disease_model(text, incidental, uri or MODEL_FILE)
 
 
-def _own_model(uri: str) -> str:
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    try:
-        return filesystem.cat_file(path).decode()
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise ContractError(
-            f"{uri} cannot be read ({type(error).__name__})",
-            "a disease model is a YAML file in UTF-8",
-            "check --disease_model",
-        ) from error
-
-
 def parse_disease_model(text: str, incidental_csv: str, where: str) -> DiseaseModel:
     """Parse and check a model; `where` is its file, for messages. Raises ContractError."""
-    try:
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ContractError(
-            f"{where} is not YAML ({str(error).splitlines()[0]})",
-            "a disease model is a YAML file",
-            "mend the file",
-        ) from error
-    root = Fields(plain, where)
+    root = Fields(parse_yaml(text, where, "a disease model is a YAML file", "fix the file"), where)
     bands = root.numbers("age_bands", rising=True)
     conditions = root.section("conditions")
     parsed = [_condition(key, conditions.section(key), len(bands)) for key in conditions.names]

@@ -58,7 +58,7 @@ def follow(
     uri = _folder(spark, config)
     settle = _settle(config)
     raw = RawInput(spark, uri, config.format, config.format_options)
-    growing = open_growing(spark, config.output, config.aside, [config.input])
+    growing = open_growing(spark, config.output, config.aside, [config.input], config.shared_group)
     rereads = config.changed_files == REINGEST
     following = Following(growing, raw, normalise, settle, rereads, wait)
     following.take_what_came()

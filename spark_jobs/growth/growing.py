@@ -21,6 +21,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from schemas.access import make_private
 from schemas.batches import (
     BATCH_PREFIX,
     added_counts,
@@ -34,7 +35,7 @@ from schemas.errors import ContractError
 from schemas.layout import layout_by_patient
 from schemas.manifest import MANIFEST_NAME, Manifest, ManifestFile, join
 from schemas.manifest_forms import misfit
-from spark_jobs.files.publish import read_published, start_output
+from spark_jobs.files.publish import read_published, start_private
 from spark_jobs.files.replacing import publish_over
 from spark_jobs.files.storage import Folder
 from spark_jobs.transforms.layout import SORTED_BY
@@ -165,7 +166,9 @@ class GrowingDiagnoses:
         self.manifest, self.aside_files, self.notes = manifest, aside_files, stay | {number: notes}
 
 
-def open_growing(spark: SparkSession, output: str, aside: str, inputs: Iterable[str]) -> GrowingDiagnoses:
+def open_growing(
+    spark: SparkSession, output: str, aside: str, inputs: Iterable[str], shared_group: str | None = None
+) -> GrowingDiagnoses:
     """The folders as the last committed batch left them. Raises ContractError for others than those."""
     folder = Folder(spark, output)
     if not folder.exists(MANIFEST_NAME):
@@ -176,7 +179,10 @@ def open_growing(spark: SparkSession, output: str, aside: str, inputs: Iterable[
                 f"delete {output}, and ingest everything again",
             )
         folder.delete(CHECKPOINT)
-        return GrowingDiagnoses(start_output(spark, output, inputs), start_output(spark, aside, inputs), None)
+        begun = (start_private(spark, uri, shared_group, inputs) for uri in (output, aside))
+        return GrowingDiagnoses(*begun, None)
+    for uri in (output, aside):
+        make_private(Folder(spark, uri).qualified, shared_group)
     manifest = read_published(spark, output, KIND).manifest
     if not num_batches(manifest):
         raise ContractError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import re
 
-import fsspec
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError
 
+from command_line.presets import check_no_classes, new_parser
 from schemas.errors import ContractError
+from schemas.files import read_text
+from schemas.small_files import MOST_YAML_BYTES
+from schemas.yaml_text import TextLoader, parse_yaml
 from spark_jobs.sources.claims_map import GENERATED, SINCE, ClaimsMap, System, expand
 
 _NESTED = re.compile(r"\bmap\.")
@@ -19,27 +21,22 @@ def read_claims_map(uri: str | None) -> ClaimsMap:
     """Read and check a map from a local path or URI; None is GENERATED. Raises ContractError."""
     if uri is None:
         return GENERATED
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    try:
-        text = filesystem.cat_file(path).decode()
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"{uri} does not exist", "--claims.columns is a YAML file", "check the path"
-        ) from error
+    rule, remedy = "--claims.columns is a YAML file in UTF-8", "check the path, or save it as UTF-8"
+    text = read_text(uri, rule, remedy, MOST_YAML_BYTES)
     return parse_claims_map(text, uri)
 
 
 def parse_claims_map(text: str, where: str) -> ClaimsMap:
     """Parse and check a map; `where` is its file, for messages. Raises ContractError."""
-    parser = ArgumentParser(exit_on_error=False)
+    found = parse_yaml(text, where, "a column map is YAML", "fix the file", TextLoader)
+    if not isinstance(found, dict):
+        raise ContractError(f"{where} is no mapping", "a column map is `key: value`", "fix the file")
+    check_no_classes(found, where)
+    parser = new_parser(exit_on_error=False)
     parser.add_class_arguments(ClaimsMap, "map")
     try:
-        # BaseLoader: what stands there is text, `1970-01-01` and `11` too.
-        found = yaml.load(text, Loader=yaml.BaseLoader)
-        if not isinstance(found, dict):
-            raise ContractError(f"{where} is no mapping", "a column map is `key: value`", "mend the file")
         claims_map = parser.instantiate(parser.parse_object({"map": found})).map
-    except (yaml.YAMLError, ArgumentError, TypeError) as error:
+    except (ArgumentError, TypeError) as error:
         raise ContractError(
             f"{where} is not a column map: {' '.join(_NESTED.sub('', str(error)).split())}",
             "its keys are those of spark_jobs/sources/claims_map.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
-from schemas.parquet import READ_OPTIONS
+from schemas.parquet import READ_OPTIONS, check_claims
 from spark_jobs.files.listed_tables import ListedFile
 from spark_jobs.grouping import groups_of
 from spark_jobs.sources.columns import plain_name
@@ -169,10 +170,15 @@ def _kind(of: pa.DataType) -> str:
 
 
 def read_footers(uris: Sequence[str]) -> dict[str, Footer | None] | None:
-    """File → its footer, None for what is no Parquet. All is None where fsspec cannot reach the files."""
+    """File → its footer, None for what is no Parquet. All is None where fsspec cannot reach the files.
+
+    Raises ContractError for a footer that claims what no file of that size holds.
+    """
     try:
         with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
             return dict(zip(uris, pool.map(_footer, uris), strict=True))
+    except ContractError:
+        raise
     except (OSError, ImportError, ValueError) as error:
         log.info("Spark reads the files: a worker could not (%s)", type(error).__name__)
         return None
@@ -195,6 +201,7 @@ def _footer(uri: str) -> Footer | None:
             parquet = pq.ParquetFile(file)
         except pa.ArrowInvalid:
             return None
+        check_claims(parquet.metadata, file.seek(0, os.SEEK_END), uri)
         return Footer(parquet.schema_arrow, parquet.metadata)
 
 

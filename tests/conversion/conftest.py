@@ -183,7 +183,7 @@ def torch_checkpoint(tmp_path):
     """Make a PyTorch checkpoint folder of this trainer, in a run folder; returns the checkpoint's path."""
 
     def make(max_seq_length=16, code_maps=(), **changes):
-        config = tiny_config(**changes)
+        config = tiny_config(trained_pooler=True, **changes)
         arrays = map_arrays(random_variables(config), config, "tensorflow", "transformers", "test").arrays
         folder = tmp_path / "run" / "checkpoints" / folder_name(STEP)
         folder.mkdir(parents=True)

@@ -9,7 +9,15 @@ import json
 import sys
 
 import torch
-from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer, pipeline
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    logging,
+    pipeline,
+)
 
 
 def helper(folder, name):
@@ -52,6 +60,14 @@ def main(folder, inputs, text):
     found["standard_los_logits"] = pretraining.seq_relationship_logits.tolist()
     with torch.no_grad():
         found["los_logits"] = los.los_logits(model, **tensors).tolist()
+    logging.set_verbosity_error()  # it says of each classifier that it is new
+    classifier, loading = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    found["new_in_a_classifier"] = sorted(loading["missing_keys"])
+    pooler, trained = classifier.bert.pooler.dense, model.bert.pooler.dense
+    found["same_pooler"] = torch.equal(pooler.weight, trained.weight) and torch.equal(
+        pooler.bias, trained.bias
+    )
+    found["trained_pooler"] = classifier.config.trained_pooler
     fill = pipeline("fill-mask", model=folder, tokenizer=folder)
     found["filled"] = [guess["token"] for guess in fill(f"{tokenizer.mask_token} ICD10CM//E03.9", top_k=26)]
     with open(f"{folder}/README.md") as stream:

@@ -5,8 +5,9 @@ import shutil
 import pytest
 from safetensors.numpy import load_file
 
+from command_line.outermost import REFUSED
 from conversion import convert as convert_module
-from conversion.__main__ import REFUSED, main
+from conversion.__main__ import main
 from conversion.convert import ConvertConfig, convert
 from conversion.errors import ConversionRefused, ProcessFailed, VerificationFailed
 from conversion.model_folder import open_model
@@ -178,12 +179,14 @@ def test_a_torch_run_gives_the_same_folder_with_its_own_los_head(
     with open(f"{output}/README.md") as stream:
         card = stream.read()
     with open(f"{output}/config.json") as stream:
-        assert json.load(stream)["max_seq_length"] == 10
+        stated = json.load(stream)
+    assert stated["max_seq_length"] == 10 and stated["trained_pooler"] is True
     assert open_model(output).code_maps == maps
     assert report["vocabulary"]["code_maps"] == [maps[0].in_words()]
     assert "codes were cut to their categories" in card
     assert "the latest 10 codes" in card
     assert "Do not use" in card
+    assert "is ready to be\nfine-tuned" in card and "The pooler learned" in card
     assert ("sums over padding" in card) == (los_pooling == "sum")
 
 

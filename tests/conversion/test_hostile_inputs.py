@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from conversion.__main__ import REFUSED, main
+from command_line.outermost import REFUSED
+from conversion.__main__ import main
 from conversion.bert_map import map_arrays
 from conversion.checkpoints.safetensors_file import read_safetensors
 from conversion.checkpoints.source import SourceOptions, open_source

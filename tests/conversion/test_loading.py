@@ -75,6 +75,8 @@ def test_every_auto_class_loads_it_whole_and_computes_the_same(load, los_pooling
             "mismatched": [],
             "unexpected": unexpected,  # what the class has no place for
         }
+    assert found["new_in_a_classifier"] == ["classifier.bias", "classifier.weight"] and found["same_pooler"]
+    assert not found["trained_pooler"]  # of a checkpoint from elsewhere nothing says so
     assert found["tied"] and found["same_mlm"]
     mask = np.asarray(INPUTS["attention_mask"], bool)
     for name in ("sequence_output", "pooled_output"):

@@ -266,7 +266,7 @@ def test_ids_are_looked_for_of_the_patients_in_the_shards(published_model, relea
 
 def test_a_card_that_is_no_text_is_refused(published_model, release):
     write(published_model, "README.md", b"\xff\xfe\x00")
-    with pytest.raises(ContractError, match=r"README.md cannot be read \(UnicodeDecodeError\)"):
+    with pytest.raises(ContractError, match=r"README.md line 1 is not text in UTF-8"):
         release(killed)
 
 

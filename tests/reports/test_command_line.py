@@ -1,9 +1,13 @@
 import ast
+import os
+import re
 
 import pytest
 
-from reports.__main__ import main
+from command_line.outermost import INTERRUPTED, REFUSED
+from reports.__main__ import _write_page, main
 from reports.summary import load_code
+from schemas.lease import FolderInUse, hold_file
 
 
 def test_run_writes_the_page(whole_run, tmp_path):
@@ -16,14 +20,20 @@ def test_a_page_that_is_written_anew_is_never_half_a_page(whole_run, tmp_path, k
     page = tmp_path / "report.html"
     page.write_text("the older page")
     kill_writes(page.name)
-    with pytest.raises(KeyboardInterrupt):
-        main(["run", "--run", whole_run.uri, "--output", str(page)])
+    assert main(["run", "--run", whole_run.uri, "--output", str(page)]) == INTERRUPTED
     assert page.read_text() == "the older page"
+
+
+def test_a_page_that_another_process_writes_is_left_to_it(tmp_path):
+    page = str(tmp_path / "report.html")
+    with hold_file(page), pytest.raises(FolderInUse, match=re.escape(page)):
+        _write_page(page, "second")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_is_no_run_is_refused_with_a_message(tmp_path, caplog):
     page = tmp_path / "report.html"
-    assert main(["run", "--run", str(tmp_path), "--output", str(page)]) == 1
+    assert main(["run", "--run", str(tmp_path), "--output", str(page)]) == REFUSED
     assert "holds no finished stage" in caplog.text
     assert not page.exists()
 

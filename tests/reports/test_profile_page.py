@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from command_line.outermost import REFUSED
 from reports.__main__ import main
 from reports.drift import DriftLimits, compare
 from reports.profile_page import render_profile, short
@@ -89,7 +90,7 @@ def test_a_profile_is_not_compared_with_itself(tmp_path, caplog):
     for name in (here, f"{here}/", f"file://{here}", str(tmp_path / "link")):
         caplog.clear()
         gate = ["profile", "--profile", here, "--reference", name, "--output", str(tmp_path / "x.html")]
-        assert main(gate) == 1, name
+        assert main(gate) == REFUSED, name
         assert "copy the older profile" in caplog.text
     assert not (tmp_path / "x.html").exists()
 
@@ -97,7 +98,7 @@ def test_a_profile_is_not_compared_with_itself(tmp_path, caplog):
 def test_a_folder_that_is_no_profile_is_refused(tmp_path, caplog):
     publish(str(tmp_path / "a"), a_profile())
     (tmp_path / "a" / "profile.json").write_text("{}")
-    assert main(["profile", "--profile", str(tmp_path / "a"), "--output", str(tmp_path / "x.html")]) == 1
+    assert main(["profile", "--profile", str(tmp_path / "a"), "--output", str(tmp_path / "x.html")]) == 2
     assert "not the file that was published" in caplog.text
     assert not (tmp_path / "x.html").exists()
 

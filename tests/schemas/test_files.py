@@ -4,7 +4,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from schemas.files import write_whole
+from schemas.errors import ContractError, NotThere
+from schemas.files import parse_json, read_text, write_whole
 from schemas.manifest import Manifest, publish_manifest
 
 
@@ -48,3 +49,37 @@ def test_on_a_store(monkeypatch):
         write_whole("memory://run/pretrain/metrics.jsonl", content)
     assert MemoryFileSystem().find("/") == ["/run/pretrain/metrics.jsonl"]
     assert MemoryFileSystem().cat_file("/run/pretrain/metrics.jsonl") == b"new"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "does not exist"),
+        ("folder", "is a folder"),
+        ("a\né".encode("latin-1"), "line 2 is not text in UTF-8"),
+        ("é".encode("utf-16"), "line 1 is not text in UTF-8"),
+        (b"\x80", "line 1 is not text in UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_the_rule(tmp_path, content, words):
+    path = tmp_path / "x.txt"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(
+        ContractError, match=rf"x\.txt {words}\. Rule: it is text\. Remedy: look at it\."
+    ) as of:
+        read_text(str(path), "it is text", "look at it")
+    assert isinstance(of.value, NotThere) == (content is None)
+
+
+def test_text_is_read_without_its_byte_order_mark(tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"\xef\xbb\xbfa\xc3\xa9\r\n")
+    assert read_text(str(tmp_path / "x.txt"), "", "") == "aé\r\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 50_000, b"9" * 5000])
+def test_what_is_no_json_is_refused(content):
+    with pytest.raises(ContractError, match="x cannot be read as JSON"):
+        parse_json(content, "x", "it is JSON", "look at it")

@@ -14,5 +14,5 @@ def test_round_trip(tmp_path):
 @pytest.mark.parametrize("content", [b"", b'{"step": 3, "conf', b"[]", b"{}", b"\xff"])
 def test_half_a_file_is_refused(tmp_path, content):
     (tmp_path / LEARNED_CODES_FILE).write_bytes(content)
-    with pytest.raises(ContractError, match=r"learned_codes\.json cannot be read .*Remedy: remove it"):
+    with pytest.raises(ContractError, match=r"learned_codes\.json cannot be read.*Remedy: remove it"):
         read_learned_codes(str(tmp_path))

@@ -82,12 +82,12 @@ def test_a_pickle_that_calls_something_is_refused_and_not_run(tmp_path, protocol
         (pickle.dumps({"a": 2**40})[:-3], "cannot be read"),
         (pickle.dumps(TYPES) * 2, "bytes after its end"),
         (b"}r\xff\xff\xff\x7f.", "remembers object number"),
-        (b"}}(lp", "pickle instruction"),
+        (b"}}(lp", "more than one dictionary"),
         (b"cos\nsystem\n(S'true'\ntR.", "pickle instruction GLOBAL"),
         (b"", "cannot be read"),
         (b"not a pickle", "cannot be read|pickle instruction"),
         (b"u.", "cannot be read"),
-        (b"}(}K\x01u.", "cannot be read"),
+        (b"}(}K\x01u.", "more than one dictionary"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused(data, message):

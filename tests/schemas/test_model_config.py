@@ -75,7 +75,7 @@ def test_errors(tmp_path):
     with pytest.raises(ContractError, match="no vocab_size"):
         read_bert_config(_written(tmp_path, hidden_size=4))
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(ContractError, match="not JSON"):
+    with pytest.raises(ContractError, match="cannot be read as JSON"):
         read_bert_config(str(tmp_path / "broken.json"))
     with pytest.raises(ContractError, match="multiple of num_attention_heads"):
         BertConfig(vocab_size=9, hidden_size=10, num_attention_heads=3)

@@ -8,9 +8,10 @@ from typing import get_type_hints
 
 import pytest
 
+from command_line.outermost import REFUSED
 from schemas.errors import NotPublished
 from schemas.manifest import Manifest, read_manifest
-from spark_jobs.config import USER_ERROR, parse
+from spark_jobs.config import parse
 from spark_jobs.files.publish import publish, read_published, start_output, write_parquet
 from spark_jobs.files.storage import Folder
 from tests.spark_jobs.job_that_never_publishes import WAITING
@@ -158,7 +159,7 @@ def fill(disk, leave_bytes):
 
 
 def assert_last_line_says_disk_full(done, output):
-    assert done.returncode == USER_ERROR, done.stderr[-3000:]
+    assert done.returncode == REFUSED, done.stderr[-3000:]
     last = done.stderr.rstrip().rpartition("\n")[2]
     assert last.startswith(f"error: a disk is full: No space left on device in --output {output}, or in ")
     assert "Traceback" not in done.stdout

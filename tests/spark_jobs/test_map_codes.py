@@ -205,6 +205,12 @@ def test_the_log_has_no_small_cell(ingested, tmp_path, caplog):
         ({"map": "bad.txt"}, "line 8"),
         ({"roll_up": "dots.csv", "roll_up_from": "ICD-9", "roll_up_to": "CCS"}, "row 2: '38.9' .*ICD9CM"),
         ({"roll_up": "words.csv", "roll_up_to": "CCS"}, "row 1: 'nan' .*stands for a missing"),
+        ({"roll_up": "commas.csv", "roll_up_to": "CCS"}, "row 2 has 3 fields"),
+        ({"roll_up": "twice.csv", "roll_up_to": "CCS"}, "has the columns from, to, to.*each once"),
+        ({"roll_up": "latin.csv", "roll_up_to": "CCS"}, "line 2 is not text in UTF-8"),
+        ({"roll_up": "bad.parquet", "roll_up_to": "CCS"}, "cannot be read as Parquet"),
+        ({"roll_up": "folder", "roll_up_to": "CCS"}, "cannot be read as Parquet"),
+        ({"map": "folder"}, "is a folder.*--map"),
     ],
 )
 def test_a_user_s_mistake(ingested, tmp_path, options, message):
@@ -214,6 +220,11 @@ def test_a_user_s_mistake(ingested, tmp_path, options, message):
     (tmp_path / "short.csv").write_text("from\nE119\n")
     (tmp_path / "good.csv").write_text("from,to\nI109,49\n")
     (tmp_path / "bad.txt").write_text(GEM + "oops\n")
+    (tmp_path / "commas.csv").write_text("from,to\nE119,49\nE11,9,49\n")
+    (tmp_path / "twice.csv").write_text("from,to,to\nE119,49,50\n")
+    (tmp_path / "latin.csv").write_bytes("from,to\nE119,é\n".encode("latin-1"))
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more PAR1")
+    (tmp_path / "folder").mkdir()
     files = {
         name: str(tmp_path / value) if name in ("map", "roll_up") else value
         for name, value in options.items()

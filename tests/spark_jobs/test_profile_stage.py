@@ -44,7 +44,7 @@ def ingested(run, tmp_path):
 
 def test_diagnoses(ingested):
     found = profiled(ingested, "diagnoses")
-    assert (found.stage, found.rows, found.patients, found.visits) == ("diagnoses", 123, 60, 60)
+    assert (found.stage, found.rows, found.patients, found.visits) == ("diagnoses", 120, 60, 60)
     assert found.num_codes == 3
     assert [(code.token, code.patients, code.rows) for code in found.codes] == [
         ("ICD10CM//E11.9", 60, 60),
@@ -105,7 +105,8 @@ def test_vocabulary_sequences_and_shards(ingested):
         WriteShards(ingested.path("sequences"), vocabulary["vocabulary"], ingested.path("shards")),
     )
     shards = [profiled(ingested, f"shards/{split}", **vocabulary) for split in SPLITS]
-    assert sum(found.rows for found in shards) == diagnoses.rows
+    # Each number is to tens.
+    assert abs(sum(found.rows for found in shards) - diagnoses.rows) <= 5 * (len(SPLITS) + 1)
     assert not any(found.months for found in shards)
 
 
@@ -113,7 +114,8 @@ def test_claims(run):
     generate_claims(run.spark, GenerateClaims(run.path("claims"), patients=60))
     run.ingest("claims", run.path("claims"))
     claims, diagnoses = profiled(run, "claims"), profiled(run, "diagnoses")
-    assert claims.rows == diagnoses.rows + sum(found.rows or 0 for found in diagnoses.rejected.values())
+    rejected = [found.rows or 0 for found in diagnoses.rejected.values()]
+    assert abs(claims.rows - diagnoses.rows - sum(rejected)) <= 10 * (len(rejected) + 2)
     assert claims.patients == diagnoses.patients
     assert claims.codes == diagnoses.codes
 

@@ -214,12 +214,13 @@ def test_every_target_that_runs_something_is_set_up_first(project_root, set_ups)
 def test_jobs_start_by_way_of_spark_submit_of_the_environment(commands, make, project_root):
     for command in commands("claims", "preprocess", "profile", "SPARK_ARGS=--conf a=b")[:3]:
         assert command[:2] == [f"{project_root}/.venv/bin/python", "toolchain/spark_submit.py"]
-        assert command[2:8] == [
+        assert command[2:10] == [
+            *("--local_dir", "runs/default/.spark"),
             *("--master", "local[*]"),
             *("--driver-memory", "4g"),
             *("--py-files", PACKAGE),
         ]
-        assert command[8:10] == ["--conf", "a=b"] and command[10].startswith("spark_jobs/")
+        assert command[10:12] == ["--conf", "a=b"] and command[12].startswith("spark_jobs/")
     assert f"SPARK_HOME := {project_root}/.venv/spark/home" in make("-np", "claims").splitlines()
 
 
@@ -263,12 +264,65 @@ def test_a_checkpoint_from_anywhere(commands):
 
 def test_a_runs_own_checkpoint(commands):
     (command,) = commands("convert", "RUN=runs/of mine")
-    assert options(command) == {"run": "runs/of mine/pretrain", "output": "runs/of mine/model"}
+    assert options(command) == {
+        "run": "runs/of mine/pretrain",
+        "shards_if_there": "runs/of mine/shards/valid",
+        "output": "runs/of mine/model",
+    }
+
+
+ODD = 'runs/it\'s "50%" `a` #1? $$x,(b)[c]*\\'
+TARGETS = (
+    *("claims", "ingest", "map", "vocabulary", "sequences", "shards", "preprocess", "profile", "pretrain"),
+    *("training-report", "convert", "extend-vocabulary", "shrink", "embed", "export-onnx", "release-check"),
+    "report",
+)
+
+
+def test_every_target_passes_on_a_run_folder_as_it_is(commands):
+    """Whatever signs are in it; what a shell would make of the command is compared."""
+    plain = ODD.replace("$$", "$")
+    for usual, odd in zip(commands(*TARGETS, "RUN=R"), commands(*TARGETS, f"RUN={ODD}"), strict=True):
+        assert [re.sub(r"^R(?=/|$)", lambda _: plain, word) for word in usual] == odd
+
+
+def test_the_demo_hands_its_folder_on_as_it_is(make):
+    commands = make("-n", "demo", f"RUN={ODD}")
+    assert f"--output {shlex.quote(ODD.replace('$$', '$') + '/claims')}" in commands.replace(
+        "'\\''", "'\"'\"'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("RUN", "a\nb", "a line break"),
+        ("INPUT", "a:b", "a colon"),
+        ("RUN", "a$b", "write $$"),
+        ("METRICS", "~/a", "with ~"),
+    ],
+)
+def test_a_path_that_programs_would_refuse_is_refused_first(
+    project_root, tmp_path, run_make, name, value, why
+):
+    """By set-up, on which every target depends; here by a set-up that does nothing else."""
+    (tmp_path / "toolchain").mkdir()
+    for tool in ("check_paths.py", "help.awk"):
+        os.symlink(f"{project_root}/toolchain/{tool}", tmp_path / "toolchain" / tool)
+    (tmp_path / "toolchain/run.sh").touch()
+    for tool in ("Makefile", "schemas"):
+        os.symlink(f"{project_root}/{tool}", tmp_path / tool)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    os.symlink(sys.executable, tmp_path / ".venv/bin/python")
+    done = run_make("-C", str(tmp_path), "claims", f"{name}={value}")
+    assert done.returncode != 0 and why in done.stderr and f"error: {name} is " in done.stderr
+    assert "spark_submit" not in done.stdout
 
 
 def test_a_profile_and_its_gate(commands):
     job, page = commands("profile", "RUN=runs/x", "STAGE=shards/train", "REFERENCE=old/profile/shards/train")
     assert options(job) == {
+        "local_dir": "runs/x/.spark",
         "master": "local[*]",
         "driver-memory": "4g",
         "py-files": "dist/medbert_lake.zip",

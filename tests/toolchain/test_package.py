@@ -23,6 +23,7 @@ def package(project_root):
 def sources(tmp_path):
     for path in (
         "schemas/__init__.py",
+        "command_line/__init__.py",
         "spark_jobs/__init__.py",
         "spark_jobs/data/model.yaml",
         "trainer/x.py",
@@ -36,7 +37,12 @@ def sources(tmp_path):
 
 def test_it_holds_the_sources_and_data_files_and_nothing_else(package, sources):
     names = zipfile.ZipFile(io.BytesIO(package.zip_bytes(str(sources)))).namelist()
-    assert names == ["schemas/__init__.py", "spark_jobs/__init__.py", "spark_jobs/data/model.yaml"]
+    assert names == [
+        "command_line/__init__.py",
+        "schemas/__init__.py",
+        "spark_jobs/__init__.py",
+        "spark_jobs/data/model.yaml",
+    ]
 
 
 def test_clock_and_permissions_leave_no_trace(package, sources):
@@ -58,7 +64,7 @@ def test_an_unchanged_zip_is_left_untouched(package, sources):
 def test_the_projects_own_packages_import_from_the_zip(package, project_root, tmp_path):
     target = str(tmp_path / "lake.zip")
     package.write_if_changed(target, package.zip_bytes(project_root))
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import schemas; print(schemas.__file__)"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import schemas as s, command_line; print(s.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code, target], capture_output=True, text=True, check=True, cwd=tmp_path
     )

@@ -87,3 +87,12 @@ def test_what_is_not_mended_says_what_to_do(folder):
         read(folder.as_uri(), filters=[("row", "=", 1)])
     with pytest.raises(NotImplementedError, match="filesystem="):
         read("hdfs://namenode:8020/data")
+
+
+def test_an_error_in_a_worker_is_raised_and_not_printed(folder, capfd):
+    def fail(rows):
+        raise ValueError("no such rows")
+
+    with pytest.raises(ValueError, match="no such rows"):
+        read(folder.as_uri(), workers_count=1, transform_spec=TransformSpec(fail))
+    assert "Traceback" not in capfd.readouterr().err

@@ -2,8 +2,10 @@
 
 import os
 import re
+import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -186,3 +188,50 @@ def test_a_real_jvm_writes_an_archive_and_takes_it(toolchain, tmp_path):
             Path(classes).write_bytes(content)
         done = subprocess.run([java, *use, "-version"], capture_output=True, text=True)
         assert done.returncode == 0 and "warning" not in done.stdout + done.stderr
+
+
+def _local_dirs(module, monkeypatch, folder: Path) -> str | None:
+    monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
+    return module["own_local_dir"](str(folder)).get("SPARK_LOCAL_DIRS")
+
+
+@pytest.fixture
+def module(project_root):
+    return runpy.run_path(f"{project_root}/toolchain/spark_submit.py")
+
+
+def test_spark_s_own_files_are_below_the_run_and_nobody_else_s(module, monkeypatch, tmp_path):
+    folder = tmp_path / "run of mine" / ".spark"
+    own = Path(_local_dirs(module, monkeypatch, folder))
+    assert own.parent == folder and own.name.endswith(f".{os.getpid()}")
+    assert [path.stat().st_mode & 0o777 for path in (folder, own)] == [0o700, 0o700]
+
+
+def test_what_killed_jobs_left_there_is_removed_at_the_next_start(module, monkeypatch, tmp_path):
+    folder = tmp_path / ".spark"
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], stdout=subprocess.PIPE)
+    host = socket.gethostname()
+    names = {f"{host}.{int(gone.stdout)}": False, f"{host}.{os.getppid()}": True, "another-host.1": True}
+    for name in [*names, "someone-s"]:
+        (folder / name / "blockmgr").mkdir(parents=True)
+    _local_dirs(module, monkeypatch, folder)
+    assert {name: (folder / name).exists() for name in names} == names
+    assert (folder / "someone-s").exists()
+
+
+def test_where_spark_would_take_the_folder_for_another_its_default_stays(module, monkeypatch, tmp_path):
+    for folder in ("s3://bucket/run/.spark", str(tmp_path / "a,b" / ".spark")):
+        assert _local_dirs(module, monkeypatch, folder) is None
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", "/scratch")
+    assert module["own_local_dir"](str(tmp_path / ".spark")) == {}
+    assert not os.listdir(tmp_path)
+
+
+def test_the_folder_is_handed_on_unless_the_user_names_one(project, tmp_path):
+    then = 'echo "$SPARK_LOCAL_DIRS" >>"$RECORD.dirs"'
+    for more in ((), ("--conf", "spark.local.dir=/scratch")):
+        arguments = ("--local_dir", str(tmp_path / ".spark"), *more, "--master", "local", JOB)
+        assert start(project, *arguments, then=then, SPARK_LOCAL_DIRS="").wait() == 0
+    first, second = (project / "record.dirs").read_text().splitlines()
+    assert first.startswith(str(tmp_path / ".spark")) and second == ""
+    assert "--local_dir" not in (project / "record").read_text()

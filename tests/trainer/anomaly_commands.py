@@ -21,10 +21,10 @@ def anomalies(backend: str, folder: str) -> dict[str, np.ndarray]:
         ("weight", "bert/embeddings/token_type_embeddings", np.nan),
         ("overflow", "bert/encoder/layer_1/intermediate/dense/kernel", 1e38),
     ):
-        variable = _variable(model, weight)
-        _fill(variable, value)
+        variable = variable_of(model, weight)
+        fill(variable, value)
         results |= under(name, anomaly(model))
-        _fill(variable, before[weight])
+        fill(variable, before[weight])
     with mock.patch(_HEADS[backend], _SPOILT_HEADS[backend]()):
         results |= under("head", anomaly(model))
     results |= under("nothing_again", anomaly(model))
@@ -76,7 +76,7 @@ def anomaly(model: Backend) -> dict[str, np.ndarray]:
 
 def non_finite(model: Backend, *, poisoned: bool) -> dict[str, np.ndarray]:
     if poisoned:
-        _fill(_variable(model, "cls/seq_relationship/output_bias"), np.nan)
+        fill(variable_of(model, "cls/seq_relationship/output_bias"), np.nan)
     before = model.named_weights()
     applied = train(model, make_batch(1, 4, 9), 9).applied
     after = model.named_weights()
@@ -84,12 +84,12 @@ def non_finite(model: Backend, *, poisoned: bool) -> dict[str, np.ndarray]:
     return {"applied": np.array(applied), "changed": np.array(changed, dtype=str)}
 
 
-def _variable(model: Backend, name: str) -> Any:
+def variable_of(model: Backend, name: str) -> Any:
     """A weight itself, by its TensorFlow name."""
     return vars(model).get("_parameters", vars(model).get("_weights"))[name]
 
 
-def _fill(variable: Any, value: Any) -> None:
+def fill(variable: Any, value: Any) -> None:
     """Set a variable of either framework."""
     if hasattr(variable, "assign"):
         variable.assign(np.broadcast_to(np.float32(value), variable.shape))

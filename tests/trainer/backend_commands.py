@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 
 from schemas.model_config import read_bert_config
-from tests.trainer.anomaly_commands import anomaly, non_finite
+from tests.trainer.anomaly_commands import anomaly, fill, non_finite, variable_of
 from tests.trainer.checkpoint_commands import refusals, resume
 from tests.trainer.small_models import (
     EMPTY,
@@ -39,6 +39,10 @@ def alone(backend: str, folder: str) -> dict[str, np.ndarray]:
         results |= under(
             f"parity/{pooling}", _parity(build(backend, replace(STILL, los_pooling=pooling)), batch)
         )
+    model = build(backend, replace(STILL, los_pooling="mean"))
+    results |= under("pooler/as_built", gradients_of(model, batch))
+    fill(variable_of(model, "bert/pooler/dense/kernel"), 0.1)
+    results |= under("pooler/filled", gradients_of(model, batch))
     for activation in ("relu", "tanh", "linear"):
         results |= under(
             f"parity/{activation}", _parity(build(backend, replace(STILL, hidden_act=activation)), batch)

@@ -13,7 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from schemas.checkpoint import latest_checkpoint, list_checkpoints, open_checkpoint
 from schemas.errors import ContractError
+from schemas.lease import LEASE_NAME, FolderInUse, Holder, hold
 from schemas.manifest import join
+from schemas.owner import Owner
 from tests.trainer.conftest import DataSet
 from tests.trainer.object_store import BUCKET, ObjectStore, never, upload
 from tests.trainer.processes import finish, losses, start, wait_for
@@ -117,6 +119,26 @@ def test_a_killed_run_goes_on_from_the_store(data_set, remote_data, tmp_path):
     assert [step for step, _ in list_checkpoints(there)] == [21, 28]
     for _, uri in list_checkpoints(there):
         open_checkpoint(uri, verify=True)
+
+
+def test_of_two_in_one_folder_the_store_lets_one_begin(store, tmp_path):
+    """By a put that the store itself refuses where there is an object."""
+    folder = f"{ROOT}/{tmp_path.name}"
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    filesystem.pipe_file(f"{path}/object", b"first", mode="create")
+    with pytest.raises(FileExistsError):
+        filesystem.pipe_file(f"{path}/object", b"second", mode="create")
+    with hold(folder):
+        with pytest.raises(FolderInUse, match=f"process {os.getpid()} on"), hold(folder):
+            pytest.fail("two writers")
+        content = filesystem.cat_file(f"{path}/{LEASE_NAME}")
+    assert not filesystem.exists(f"{path}/{LEASE_NAME}")
+    gone = replace(Holder.from_bytes(content), owner=replace(Owner.this_process(), began="another"))
+    filesystem.pipe_file(f"{path}/{LEASE_NAME}", gone.to_bytes())
+    with hold(folder):
+        assert Holder.from_bytes(filesystem.cat_file(f"{path}/{LEASE_NAME}")).owner == Owner.this_process()
+    filesystem.invalidate_cache()
+    assert filesystem.find(path) == [f"{path}/object"]
 
 
 def test_tensorboard_and_the_log_are_whole(remote_config, monkeypatch, tmp_path):

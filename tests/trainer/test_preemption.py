@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from trainer.preemption import stop_ranks
-from trainer.rank_processes import ask_to_stop, name_run
+from trainer.rank_processes import ask_to_stop
+from trainer.run_name import name_run
 
 PROGRAM = """
 import signal, sys, time

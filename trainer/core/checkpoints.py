@@ -220,7 +220,7 @@ def read_state(uri: str) -> TrainingState:
     content = read_small(uri, read_manifest(uri, KIND), TRAINING_STATE_FILE)
     try:
         return TrainingState.from_json(json.loads(content))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ContractError(
             f"{join(uri, TRAINING_STATE_FILE)} cannot be read ({type(error).__name__})",
             "it is the JSON object that this release's trainer wrote",

@@ -8,9 +8,12 @@ from typing import Any
 
 import fsspec
 
+from schemas.errors import ContractError
 from schemas.files import write_whole
 from schemas.manifest import join
-from schemas.training_log import EVAL, METRICS_FILE, TENSORBOARD_FOLDER, TRAIN
+from schemas.small_cells import in_words
+from schemas.small_files import read_within
+from schemas.training_log import EVAL, METRICS_FILE, MOST_LOG_BYTES, TENSORBOARD_FOLDER, TRAIN, parse_line
 from trainer.core.event_file import EventFile
 from trainer.core.growing_file import GrowingFile
 from trainer.core.storage import retried
@@ -80,12 +83,12 @@ def _forget_after(run_uri: str, step: int, evaluation_due: bool) -> bytes:
     filesystem.makedirs(root, exist_ok=True)
     path = join(root, METRICS_FILE)
     try:
-        lines = filesystem.cat_file(path).split(b"\n")
+        lines = read_within(filesystem, path, MOST_LOG_BYTES, join(run_uri, METRICS_FILE)).split(b"\n")
     except FileNotFoundError:
         return b""
     kept = [line for line in lines if _step_of(line) <= step]
     if evaluation_due:
-        kept = [line for line in kept if (json.loads(line)["kind"], _step_of(line)) != (EVAL, step)]
+        kept = [line for line in kept if (parse_line(line, path)["kind"], _step_of(line)) != (EVAL, step)]
     content = b"".join(line + b"\n" for line in kept)
     write_whole(join(run_uri, METRICS_FILE), content)
     return content
@@ -94,8 +97,8 @@ def _forget_after(run_uri: str, step: int, evaluation_due: bool) -> bytes:
 def _step_of(line: bytes) -> float:
     """The step of a line; infinity for a line that the process did not live to finish."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
+        return parse_line(line, METRICS_FILE)["step"]
+    except ContractError:
         return float("inf")
 
 
@@ -127,7 +130,7 @@ def progress_line(step: int, steps: int, values: dict[str, Any], seconds_left: f
 def evaluation_line(step: int, values: dict[str, Any]) -> str:
     """One line for a person: the model against the baselines."""
     parts = (
-        f"evaluation at step {step:,} on {values['patients']:,} patients",
+        f"evaluation at step {step:,} on {in_words(values['patients'])} patients",
         f"mlm loss {_number(values['mlm_loss'])}",
         f"top-10 {_percent(values['top_10'])} against {_percent(values['most_frequent_top_10'])} (most "
         f"frequent codes) and {_percent(values['other_visits_top_10'])} (other visits)",

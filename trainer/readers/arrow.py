@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.parquet import READ_OPTIONS
+from schemas.errors import ContractError
+from schemas.parquet import READ_OPTIONS, check_claims
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
 from trainer.readers.base import ShardColumns, ShardDamaged, ShardReader
 
@@ -19,9 +20,12 @@ class ArrowReader(ShardReader):
     def _read_columns(self, content: bytes, uri: str) -> ShardColumns:
         try:
             with pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS) as file:
+                check_claims(file.metadata, len(content), uri)
                 check_schema(file.schema_arrow, uri)
                 table = file.read(columns=list(SHARDS.column_names), use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except ContractError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
             # The reason alone: pyarrow's message may quote the file's content.
             raise ShardDamaged(f"cannot be read as Parquet ({type(error).__name__})") from error
         token_ids, token_offsets = _flat_lists(table, TOKEN_IDS)

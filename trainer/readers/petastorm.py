@@ -8,6 +8,7 @@ compared with the manifest, in a file system of that one file.
 
 from __future__ import annotations
 
+import logging
 from io import BytesIO
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
-from schemas.parquet import READ_OPTIONS
+from schemas.parquet import READ_OPTIONS, check_claims
 from schemas.shards import PARQUET, PROLONGED_LOS, SHARDS, TOKEN_IDS, VISIT_NUMBERS
 from trainer.core.input.ragged import offsets_of
 from trainer.readers.arrow import check_schema
@@ -55,6 +56,7 @@ class PetastormReader(ShardReader):
     def _check_file(self, content: bytes, uri: str) -> int:
         """The file's number of rows; petastorm refuses a file without any."""
         with pq.ParquetFile(pa.BufferReader(content), **READ_OPTIONS) as file:
+            check_claims(file.metadata, len(content), uri)
             check_schema(file.schema_arrow, uri)
             return file.metadata.num_rows
 
@@ -77,6 +79,8 @@ class _OneFile:
 def _read_row_groups(content: bytes) -> list[dict[str, np.ndarray]]:
     from petastorm import TransformSpec, make_batch_reader
 
+    # It says twice for each shard that nobody wrote petastorm's own metadata into it.
+    logging.getLogger("petastorm").setLevel(logging.WARNING)
     transform = TransformSpec(
         _join_rows,
         edit_fields=[(name, np.int32, (None,), False) for name in _COLUMNS],

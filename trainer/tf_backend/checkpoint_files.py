@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,11 +13,12 @@ import tensorflow as tf
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.bert_names import check_shapes, training_state
-from schemas.checkpoint import TENSORFLOW, open_checkpoint, tensorflow_prefix
+from schemas.checkpoint import TENSORFLOW, open_checkpoint, tensorflow_prefix, under_plain_name
 from schemas.errors import ContractError
-from schemas.files import exists
+from schemas.files import exists, names_in
 from schemas.manifest import join
 from schemas.model import TOKENIZER_FILE
+from schemas.scratch import temporary_folder
 
 _INDEX = ".index"
 
@@ -28,7 +28,7 @@ def write(folder: str, step: int, arrays: Mapping[str, tf.Tensor | tf.Variable])
     prefix = tensorflow_prefix(step)
     filesystem, root = fsspec.core.url_to_fs(folder)
     filesystem.makedirs(root, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    with temporary_folder() as scratch:
         local = root if isinstance(filesystem, LocalFileSystem) else scratch
         try:
             tf.raw_ops.SaveV2(
@@ -86,7 +86,7 @@ def read_weights(source: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
 def _read(
     prefix: str, shapes: Mapping[str, tuple[int, ...]], *, ignore_training_state: bool
 ) -> dict[str, np.ndarray]:
-    with _local(prefix) as local:
+    with _local(prefix) as found_at, under_plain_name(found_at) as local:
         try:
             reader = tf.train.load_checkpoint(local)
             found = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
@@ -117,7 +117,9 @@ def _local(prefix: str) -> Iterator[str]:
     if isinstance(filesystem, LocalFileSystem):
         yield root
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        for path in filesystem.glob(f"{root}.*"):
-            filesystem.get_file(path, join(scratch, path.rsplit("/", 1)[-1]))
-        yield join(scratch, root.rsplit("/", 1)[-1])
+    with temporary_folder() as scratch:
+        folder, _, start = root.rpartition("/")
+        for name in names_in(filesystem, folder):
+            if name.startswith(f"{start}."):
+                filesystem.get_file(join(folder, name), join(scratch, name))
+        yield join(scratch, start)

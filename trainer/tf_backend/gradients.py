@@ -27,6 +27,8 @@ class _Forward(NamedTuple):
     tape: tf.GradientTape
     masked_hidden: tf.Tensor
     los_loss_sum: tf.Tensor
+    to_learn: tf.Tensor
+    """los_loss_sum, and the pooler's where it learns by itself"""
 
 
 class StepGradients:
@@ -97,7 +99,7 @@ class StepGradients:
         los_scale = tf.constant(1 / max(totals.patients, 1), tf.float32)
         found = self._towers.map(
             lambda tower, hidden: tower.tape.gradient(
-                [tower.masked_hidden, tower.los_loss_sum],
+                [tower.masked_hidden, tower.to_learn],
                 (list(others.values()), tower.words),
                 output_gradients=[hidden, los_scale],
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
@@ -120,8 +122,10 @@ class StepGradients:
         with tf.GradientTape() as tape:
             tape.watch(words)
             encoded = self._network.encode(slots, hidden_slots, words, dropout_seed)
-            los_loss_sum = self._los_loss(encoded.los_logits, slots.prolonged_los)
-        return _Forward(slots, words, tape, encoded.masked_hidden, los_loss_sum)
+            los_loss_sum = to_learn = self._los_loss(encoded.los_logits, slots.prolonged_los)
+            if encoded.pooler_logits is not None:
+                to_learn += self._los_loss(encoded.pooler_logits, slots.prolonged_los)
+        return _Forward(slots, words, tape, encoded.masked_hidden, los_loss_sum, to_learn)
 
 
 def _los_loss(logits: tf.Tensor, prolonged_los: tf.Tensor) -> tf.Tensor:

@@ -32,6 +32,8 @@ class Encoded(NamedTuple):
     """(M, H): what the vocabulary head multiplies with the word embeddings"""
     los_logits: tf.Tensor
     """(P, 2)"""
+    pooler_logits: tf.Tensor | None
+    """(P, 2): trains the pooler, and it alone, where the prolonged-stay head does not read it; or None"""
     layers: tuple[tf.Tensor, ...]
     """(N, H) each: the embeddings, then every layer's output"""
 
@@ -109,37 +111,39 @@ class Bert:
             kept = dropout.kept(tf.shape(hidden), rate)
             return tf.custom_gradient(lambda values: keep(values, kept))(hidden)
 
-    def _heads(self, slots: Slots, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(M, H) and (P, 2), see Encoded."""
+    def _heads(self, slots: Slots, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """(M, H), (P, 2) and (P, 2), see Encoded."""
         masked = tf.cast(tf.gather(hidden, slots.masked_slots), tf.float32)
         masked = self._dense("cls/predictions/transform/dense", masked)
         masked = self._layer_norm("cls/predictions/transform", tf.custom_gradient(self._activation)(masked))
-        los_logits = tf.nn.bias_add(
-            tf.matmul(
-                self._pooled_for_los(hidden, slots),
-                self._weights["cls/seq_relationship/output_weights"],
-                transpose_b=True,
-            ),
-            self._weights["cls/seq_relationship/output_bias"],
-        )
-        return masked, los_logits
+        weights = self._weights["cls/seq_relationship/output_weights"]
+        bias = self._weights["cls/seq_relationship/output_bias"]
+        read, means = self._pooled_for_los(hidden, slots)
+        los_logits = tf.nn.bias_add(tf.matmul(read, weights, transpose_b=True), bias)
+        if means is None:
+            return masked, los_logits, None
+        pooled = self._pooler(tf.stop_gradient(means))
+        fixed, fixed_bias = tf.stop_gradient(weights), tf.stop_gradient(bias)
+        return masked, los_logits, tf.nn.bias_add(tf.matmul(pooled, fixed, transpose_b=True), fixed_bias)
 
     def pooled_output(self, hidden: tf.Tensor, first_slots: tf.Tensor) -> tf.Tensor:
         """(P, H) float32: the pooler's output for the first code of each patient. hidden: (N, H)."""
-        first = tf.cast(tf.gather(hidden, first_slots), tf.float32)
-        return tf.tanh(self._dense("bert/pooler/dense", first))
+        return self._pooler(tf.cast(tf.gather(hidden, first_slots), tf.float32))
 
-    def _pooled_for_los(self, hidden: tf.Tensor, slots: Slots) -> tf.Tensor:
-        """(P, H)"""
+    def _pooler(self, values: tf.Tensor) -> tf.Tensor:
+        """(P, H) → (P, H)"""
+        return tf.tanh(self._dense("bert/pooler/dense", values))
+
+    def _pooled_for_los(self, hidden: tf.Tensor, slots: Slots) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """(P, H): what the prolonged-stay head reads; and the codes' means, where it reads no pooler."""
         if self._config.los_pooling == "first":
-            return self.pooled_output(hidden, slots.first_slots)
+            return self.pooled_output(hidden, slots.first_slots), None
         patients = tf.size(slots.first_slots)
         hidden = tf.cast(hidden, tf.float32)
         sums = tf.math.unsorted_segment_sum(hidden, slots.patients, patients + 1)[:patients]
-        if self._config.los_pooling == "sum":
-            return sums
         codes = tf.math.unsorted_segment_sum(tf.ones_like(hidden[:, :1]), slots.patients, patients + 1)
-        return sums / codes[:patients]
+        means = sums / codes[:patients]
+        return sums if self._config.los_pooling == "sum" else means, means
 
     def _embed(self, slots: Slots, words: tf.Tensor, scale: float) -> tf.Tensor:
         """(N, H) float32, times scale"""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import transformers
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, linear
 
 from schemas.bert_names import Operation, rows_for
 from schemas.model_config import BertConfig
@@ -24,6 +24,8 @@ class Encoded(NamedTuple):
     """(M, H): what the vocabulary head multiplies with the word embeddings"""
     los_logits: torch.Tensor
     """(P, 2)"""
+    pooler_logits: torch.Tensor | None
+    """(P, 2): trains the pooler, and it alone, where the prolonged-stay head does not read it; or None"""
     layers: tuple[torch.Tensor, ...]
     """(N, H) each: the embeddings, then every layer's output"""
 
@@ -78,8 +80,9 @@ class Encoder:
             hidden = self._layer(layer, hidden, slots)
             layers.append(hidden)
         masked = self._call(heads.predictions.transform, hidden[slots.masked_slots].float())
-        los_logits = self._call(heads.seq_relationship, self._pool(hidden, slots))
-        return Encoded(masked, los_logits, tuple(layers))
+        pooled, pooler_logits = self._pool(hidden, slots)
+        los_logits = self._call(heads.seq_relationship, pooled)
+        return Encoded(masked, los_logits, pooler_logits, tuple(layers))
 
     def _layer(self, layer: torch.nn.Module, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
         """(N, H) → (N, H)"""
@@ -97,19 +100,24 @@ class Encoder:
     def _call(self, module: torch.nn.Module, values: torch.Tensor) -> torch.Tensor:
         return self._style.seen(module, values, module(values))
 
-    def _pool(self, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
-        """(P, H): what the prolonged-stay head reads."""
+    def _pool(self, hidden: torch.Tensor, slots: Slots) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(P, H): what the prolonged-stay head reads; and pooler_logits, see Encoded."""
         if self._model.config.los_pooling == "first":
-            return self._call(self._model.bert.pooler, hidden[slots.first_slots].float()[:, None])
+            return self._call(self._model.bert.pooler, hidden[slots.first_slots].float()[:, None]), None
         patients = len(slots.first_slots)
         sums = torch.zeros(patients + 1, hidden.shape[1], device=hidden.device)
         sums = sums.index_add(0, slots.patients, hidden.float())[:patients]
-        if self._model.config.los_pooling == "sum":
-            return sums
         # Not bincount: on a GPU it waits for the largest number.
         ones = torch.ones(len(slots.patients), device=hidden.device)
         counts = torch.zeros(patients + 1, device=hidden.device).index_add(0, slots.patients, ones)
-        return sums / counts[:patients, None]
+        means = sums / counts[:patients, None]
+        return sums if self._model.config.los_pooling == "sum" else means, self._pooler_logits(means)
+
+    def _pooler_logits(self, means: torch.Tensor) -> torch.Tensor:
+        """(P, 2): what the prolonged-stay head makes of the pooler's output. means: (P, H) of the codes."""
+        head = self._model.cls.seq_relationship
+        pooled = self._call(self._model.bert.pooler, means.detach()[:, None])
+        return linear(pooled, head.weight.detach(), head.bias.detach())
 
 
 def tensorflow_named_parameters(

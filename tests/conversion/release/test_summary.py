@@ -18,7 +18,7 @@ EVALUATION = {
 def summary_of(tmp_path):
     def summary(*lines, step=7):
         path = tmp_path / "metrics.jsonl"
-        path.write_text("\n".join(json.dumps(line) for line in lines))
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return accuracy_summary(str(path), step)
 
     return summary
@@ -52,7 +52,7 @@ def test_a_half_written_line_is_left_out_and_a_missing_log_is_refused(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(json.dumps(EVALUATION) + '\n{"kind": "tra')
     assert accuracy_summary(str(path), 7)["step"] == 7
-    path.write_text('{"kind": "start", "step": 0}\n')
+    path.write_text('{"kind": "start", "step": 0, "steps": 9}\n')
     with pytest.raises(ContractError, match="has no evaluation"):
         accuracy_summary(str(path), 7)
     with pytest.raises(ContractError, match="there is no log at"):

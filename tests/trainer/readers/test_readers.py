@@ -176,6 +176,14 @@ def test_other_columns(tmp_path, reader, name, column, rule):
         opened.read(0)
 
 
+@EACH_READER
+def test_reading_says_nothing(tmp_path, caplog, reader):
+    opened = open_reader(reader, split(str(tmp_path / "train"), [random_patients(20)]))
+    with caplog.at_level("INFO"):
+        opened.read(0)
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("reader", ["arrow", "petastorm"])
 def test_more_columns_and_another_order_of_them_are_allowed(tmp_path, reader):
     uri = split(str(tmp_path / "train"), [[Patient([5, 6], [1, 1], 0)]])
