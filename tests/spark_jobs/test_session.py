@@ -57,6 +57,7 @@ print("addresses", conf.get("spark.driver.host"), conf.get("spark.driver.bindAdd
 )
 def test_what_spark_submit_was_given_counts(project_root, given, addresses):
     environment = dict(os.environ, PYSPARK_SUBMIT_ARGS=f"--master local[1] {given} pyspark-shell")
-    environment |= {"PYTHONPATH": project_root}
+    # Spark would look up the machine's own name, which a machine may not know.
+    environment |= {"PYTHONPATH": project_root, "SPARK_LOCAL_HOSTNAME": "localhost"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
     assert f"addresses {addresses}\n" in done.stdout, done.stderr
