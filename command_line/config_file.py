@@ -10,8 +10,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from command_line.presets import check_no_classes
 from schemas.errors import ContractError, OneMessage
 from schemas.files import read_text
-from schemas.small_files import MOST_YAML_BYTES
-from schemas.yaml_text import parse_yaml
+from schemas.yaml_text import MOST_YAML_BYTES, parse_yaml
 
 _RULE = "--config is a YAML file in UTF-8 of this program's options"
 _REMEDY = "compare it with a file of configs/ and with --help"

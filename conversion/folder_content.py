@@ -42,8 +42,7 @@ def write_files(folder: str, content: Mapping[str, bytes]) -> None:
 
 
 def transformers_config(config: BertConfig, max_seq_length: int, special: SpecialTokens) -> dict[str, Any]:
-    """config.json: transformers' BertConfig, with los_pooling, trained_pooler and max_seq_length
-    beside it."""
+    """config.json: transformers' BertConfig, with the keys of our own that schemas.model names."""
     return {
         **config.to_dict(),
         MAX_SEQ_LENGTH: max_seq_length,

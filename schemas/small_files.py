@@ -1,7 +1,7 @@
 """What a user hands in as one small file, read with a limit: nothing is read, unpacked or built beyond it.
 
-A file of a megabyte can claim, or unpack to, gigabytes: gzip, YAML's aliases, headers. Whoever reads a file
-whole that is not listed in a manifest reads it here.
+A file of a megabyte can claim, or unpack to, gigabytes: gzip, headers (and YAML: schemas.yaml_text). Whoever
+reads a file whole that is not listed in a manifest reads it here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ MOST_BYTES = 256 << 20
 """Of any such file: a manifest of a million files, a vocabulary of millions of codes."""
 MOST_TABLE_BYTES = 64 << 20
 """Of a map of codes, unpacked: CMS's has 1.3 MB."""
-MOST_YAML_BYTES = 4 << 20
 MOST_ARRAY_BYTES = 4 << 30
 """Of the arrays of a .npz together."""
 

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 
 from schemas.errors import ContractError
-from schemas.small_files import MOST_YAML_BYTES, check_size
+from schemas.small_files import check_size
 
+MOST_YAML_BYTES = 4 << 20
 MOST_DEPTH = 32
 _OTHER_BASES = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(:[0-9]+)+(\.[0-9_]*)?")
 
@@ -62,8 +63,8 @@ def parse_yaml(
 ) -> Any:
     """The one document in a YAML text. where: its file, for messages.
 
-    Raises ContractError for what is no YAML, for what load_yaml refuses, for a key that
-    is there twice, and for a value that is not what its tag says (`!!int x`, 2020-13-45).
+    Raises ContractError for what is no YAML, for what load_yaml refuses, for a key that is there twice, and
+    for a value that is not what its tag says (`!!int x`, 2020-13-45).
     """
     try:
         return load_yaml(text, where, loader)

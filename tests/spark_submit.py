@@ -7,9 +7,7 @@ import os
 import runpy
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 import psutil
 import pyspark
@@ -25,8 +23,6 @@ if IS_MAKES:
 HOST = "127.0.0.1"
 # These programs end before the JVM's second compiler, or a second thread of its garbage collector, would pay.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-PATIENCE_S = 120
-Found = TypeVar("Found")
 SETTINGS = {
     "spark.driver.memory": "1g",
     "spark.executor.memory": "512m",
@@ -107,13 +103,3 @@ def kill_all(process: subprocess.Popen) -> None:
                 member.kill()
         psutil.wait_procs(family[1:], timeout=30)
     process.wait(timeout=30)
-
-
-def wait_for(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_S) -> Found:
-    """Look again and again until something is found. Raises TimeoutError."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise TimeoutError(f"waited {seconds:.0f} seconds for {what}")

@@ -11,8 +11,7 @@ from importlib import resources
 from typing import Any
 
 from schemas.files import read_text
-from schemas.small_files import MOST_YAML_BYTES
-from schemas.yaml_text import parse_yaml
+from schemas.yaml_text import MOST_YAML_BYTES, parse_yaml
 from spark_jobs.generator.fields import Fields
 from spark_jobs.generator.model import (
     DAYS_PER_YEAR,

@@ -10,8 +10,7 @@ from jsonargparse import ArgumentError
 from command_line.presets import check_no_classes, new_parser
 from schemas.errors import ContractError
 from schemas.files import read_text
-from schemas.small_files import MOST_YAML_BYTES
-from schemas.yaml_text import TextLoader, parse_yaml
+from schemas.yaml_text import MOST_YAML_BYTES, TextLoader, parse_yaml
 from spark_jobs.sources.claims_map import GENERATED, SINCE, ClaimsMap, System, expand
 
 _NESTED = re.compile(r"\bmap\.")

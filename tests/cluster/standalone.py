@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 
-from tests.spark_submit import HOME, HOST, SHORT_LIVED, kill_all, spark_environment, wait_for
+from tests.spark_submit import HOME, HOST, SHORT_LIVED, kill_all, spark_environment
+from tests.waiting import wait_for
 
 WORKERS = 2
 

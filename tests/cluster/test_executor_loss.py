@@ -14,7 +14,8 @@ import pytest
 
 from tests.cluster.standalone import free_port, read_json
 from tests.spark_jobs.stages import OUTPUTS, command_lines, manifests, strays
-from tests.spark_submit import HOST, kill_all, wait_for
+from tests.spark_submit import HOST, kill_all
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 

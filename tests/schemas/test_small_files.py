@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import random
-import re
 import struct
 import zipfile
 import zlib
@@ -15,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,12 +26,10 @@ from schemas.medbert_types import parse_types
 from schemas.parquet import check_claims, open_parquet
 from schemas.small_files import (
     MOST_TABLE_BYTES,
-    MOST_YAML_BYTES,
     check_npz,
     gunzipped,
     read_small_file,
 )
-from schemas.yaml_text import MOST_DEPTH, load_yaml
 from trainer.readers.base import ShardDamaged
 from trainer.readers.tfrecord import split_records
 
@@ -93,35 +89,6 @@ def test_gzip_gives_what_gzip_gives(parts, most):
         assert gunzipped(packed, "x", most) == gzip.decompress(packed) == whole
     with pytest.raises((EOFError, zlib.error)):
         gunzipped(packed[:-1], "x", MOST_TABLE_BYTES)
-
-
-LAUGHS = "a: &a [x, x]\n" + "".join(
-    f"{name}: &{name} [*{before}, *{before}, *{before}]\n"
-    for before, name in zip("abcdefghijklmnopq", "bcdefghijklmnopqr", strict=True)
-)
-BAD_YAML = {
-    "aliases": (LAUGHS, "line 2: an alias"),
-    "merge keys": ("a: &a {x: 1}\nb: {<<: *a}\n", "an alias"),
-    "itself": ("&a [*a]", "an alias"),
-    "depth": ("[" * 500 + "]" * 500, f"more than {MOST_DEPTH} levels"),
-    "blocks": ("".join("  " * n + "a:\n" for n in range(100)), "levels"),
-    "length": ("#" * (MOST_YAML_BYTES + 1), "more than 4 MiB"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_YAML)
-@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.BaseLoader])
-def test_yaml_that_multiplies_or_nests_is_refused(kind, loader):
-    text, why = BAD_YAML[kind]
-    with pytest.raises(ContractError, match=re.escape(why)):
-        load_yaml(text, "x.yaml", loader)
-
-
-def test_yaml_is_read_as_pyyaml_reads_it(project_root):
-    for name in ("configs/base.yaml", "configs/sources/tuva.yaml"):
-        with open(f"{project_root}/{name}") as file:
-            text = file.read()
-        assert load_yaml(text, name) == yaml.safe_load(text) != None  # noqa: E711
 
 
 def _types(instructions: bytes) -> bytes:

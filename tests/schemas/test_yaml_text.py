@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ContractError
-from schemas.yaml_text import TextLoader, parse_yaml
+from schemas.yaml_text import MOST_DEPTH, MOST_YAML_BYTES, TextLoader, load_yaml, parse_yaml
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.dates()
 TREES = st.recursive(
@@ -67,3 +69,32 @@ def test_numbers_that_a_person_reads_alike():
         *(0, -7, 16, 1000, 0.5, 0.5),
     ]
     assert parse("[010, 12:30]", TextLoader) == ["010", "12:30"]
+
+
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [*{before}, *{before}, *{before}]\n"
+    for before, name in zip("abcdefghijklmnopq", "bcdefghijklmnopqr", strict=True)
+)
+BAD_YAML = {
+    "aliases": (LAUGHS, "line 2: an alias"),
+    "merge keys": ("a: &a {x: 1}\nb: {<<: *a}\n", "an alias"),
+    "itself": ("&a [*a]", "an alias"),
+    "depth": ("[" * 500 + "]" * 500, f"more than {MOST_DEPTH} levels"),
+    "blocks": ("".join("  " * n + "a:\n" for n in range(100)), "levels"),
+    "length": ("#" * (MOST_YAML_BYTES + 1), "more than 4 MiB"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_YAML)
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.BaseLoader])
+def test_yaml_that_multiplies_or_nests_is_refused(kind, loader):
+    text, why = BAD_YAML[kind]
+    with pytest.raises(ContractError, match=re.escape(why)):
+        load_yaml(text, "x.yaml", loader)
+
+
+def test_yaml_is_read_as_pyyaml_reads_it(project_root):
+    for name in ("configs/base.yaml", "configs/sources/tuva.yaml"):
+        with open(f"{project_root}/{name}") as file:
+            text = file.read()
+        assert load_yaml(text, name) == yaml.safe_load(text) != None  # noqa: E711

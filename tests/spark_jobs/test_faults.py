@@ -16,7 +16,8 @@ from spark_jobs.files.publish import publish, read_published, start_output, writ
 from spark_jobs.files.storage import Folder
 from tests.spark_jobs.job_that_never_publishes import WAITING
 from tests.spark_jobs.stages import GENERATED, OUTPUTS, command_lines, files_in, manifests, strays
-from tests.spark_submit import kill_all, run_job, start_job, wait_for
+from tests.spark_submit import kill_all, run_job, start_job
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -2,10 +2,11 @@
 
 import importlib
 import os
-import time
 
 import psutil
 import pytest
+
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -19,18 +20,13 @@ def toolchain(project_root, monkeypatch):
 def ends():
     """`ends(pid)` waits until a process that was killed has ended: the kernel ends it when it next runs.
 
-    A parent may never ask how it ended, so a zombie counts. Raises AssertionError after a minute.
+    A parent may never ask how it ended, so a zombie counts. Raises TimeoutError.
     """
 
-    def wait(pid: int) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                    return
-            except psutil.NoSuchProcess:
-                return
-            time.sleep(0.01)
-        raise AssertionError(f"process {pid} still runs")
+    def has_ended(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
-    return wait
+    return lambda pid: wait_for(lambda: has_ended(pid), f"the end of process {pid}")

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
 
 # What spark-submit and its JVM do here: say how they were started, write the archive that they are to write.
 SUBMIT = """\
@@ -117,7 +118,7 @@ def test_a_signal_reaches_the_job_which_may_end_in_order(project, number):
     trap = f'trap "echo ended >>\\"$RECORD\\"; exit 9" {name}'
     then = f'{trap}; mkfifo "$RECORD.wait"; : >"{ready}"; read -r _ <>"$RECORD.wait"'
     job = start(project, then=then)
-    wait_until(ready.exists)
+    wait_for(ready.exists, "the job")
     job.send_signal(number)
     assert job.wait() == 9 and started(project) == "ended"
     assert archives(project) == []
@@ -131,16 +132,11 @@ def test_under_nohup_a_hangup_stops_nothing(project):
         job = start(project, then=then)
     finally:
         signal.signal(signal.SIGHUP, previous)
-    wait_until(ready.exists)
+    wait_for(ready.exists, "the job")
     job.send_signal(signal.SIGHUP)
     with open(project / "record.wait", "w") as fifo:
         fifo.write("\n")
     assert job.wait() == 0 and archives(project) == ["classes.jsa"]
-
-
-def wait_until(there) -> None:
-    while not there():
-        time.sleep(0.01)
 
 
 def test_what_killed_jobs_left_goes_and_what_runs_stays(project):

@@ -27,8 +27,8 @@ class _Forward(NamedTuple):
     tape: tf.GradientTape
     masked_hidden: tf.Tensor
     los_loss_sum: tf.Tensor
-    to_learn: tf.Tensor
-    """los_loss_sum, and the pooler's where it learns by itself"""
+    los_objective: tf.Tensor
+    """What is differentiated: los_loss_sum, and the pooler's loss where it learns beside the network"""
 
 
 class StepGradients:
@@ -99,7 +99,7 @@ class StepGradients:
         los_scale = tf.constant(1 / max(totals.patients, 1), tf.float32)
         found = self._towers.map(
             lambda tower, hidden: tower.tape.gradient(
-                [tower.masked_hidden, tower.to_learn],
+                [tower.masked_hidden, tower.los_objective],
                 (list(others.values()), tower.words),
                 output_gradients=[hidden, los_scale],
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
@@ -122,10 +122,10 @@ class StepGradients:
         with tf.GradientTape() as tape:
             tape.watch(words)
             encoded = self._network.encode(slots, hidden_slots, words, dropout_seed)
-            los_loss_sum = to_learn = self._los_loss(encoded.los_logits, slots.prolonged_los)
+            los_loss_sum = los_objective = self._los_loss(encoded.los_logits, slots.prolonged_los)
             if encoded.pooler_logits is not None:
-                to_learn += self._los_loss(encoded.pooler_logits, slots.prolonged_los)
-        return _Forward(slots, words, tape, encoded.masked_hidden, los_loss_sum, to_learn)
+                los_objective += self._los_loss(encoded.pooler_logits, slots.prolonged_los)
+        return _Forward(slots, words, tape, encoded.masked_hidden, los_loss_sum, los_objective)
 
 
 def _los_loss(logits: tf.Tensor, prolonged_los: tf.Tensor) -> tf.Tensor:

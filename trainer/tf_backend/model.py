@@ -52,6 +52,11 @@ def _rows_of(table: tf.Variable, numbers: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.convert_to_tensor(table), numbers)
 
 
+def _los_logits(pooled: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """(P, 2) of pooled (P, H), weights (2, H), bias (2,)."""
+    return tf.nn.bias_add(tf.matmul(pooled, weights, transpose_b=True), bias)
+
+
 class Bert:
     """The network of one configuration; holds no state but the variables it is given."""
 
@@ -119,12 +124,11 @@ class Bert:
         weights = self._weights["cls/seq_relationship/output_weights"]
         bias = self._weights["cls/seq_relationship/output_bias"]
         read, means = self._pooled_for_los(hidden, slots)
-        los_logits = tf.nn.bias_add(tf.matmul(read, weights, transpose_b=True), bias)
+        los_logits = _los_logits(read, weights, bias)
         if means is None:
             return masked, los_logits, None
         pooled = self._pooler(tf.stop_gradient(means))
-        fixed, fixed_bias = tf.stop_gradient(weights), tf.stop_gradient(bias)
-        return masked, los_logits, tf.nn.bias_add(tf.matmul(pooled, fixed, transpose_b=True), fixed_bias)
+        return masked, los_logits, _los_logits(pooled, tf.stop_gradient(weights), tf.stop_gradient(bias))
 
     def pooled_output(self, hidden: tf.Tensor, first_slots: tf.Tensor) -> tf.Tensor:
         """(P, H) float32: the pooler's output for the first code of each patient. hidden: (N, H)."""
@@ -143,7 +147,8 @@ class Bert:
         sums = tf.math.unsorted_segment_sum(hidden, slots.patients, patients + 1)[:patients]
         codes = tf.math.unsorted_segment_sum(tf.ones_like(hidden[:, :1]), slots.patients, patients + 1)
         means = sums / codes[:patients]
-        return sums if self._config.los_pooling == "sum" else means, means
+        read = sums if self._config.los_pooling == "sum" else means
+        return read, means
 
     def _embed(self, slots: Slots, words: tf.Tensor, scale: float) -> tf.Tensor:
         """(N, H) float32, times scale"""

@@ -47,12 +47,14 @@ def step_gradients(
         precision=precision,
         regions=regions,
     )
-    to_learn = los_loss_sum
+    los_objective = los_loss_sum
     if encoded.pooler_logits is not None:
-        to_learn = to_learn + cross_entropy(encoded.pooler_logits, slots.prolonged_los, reduction="sum")
+        los_objective = los_objective + cross_entropy(
+            encoded.pooler_logits, slots.prolonged_los, reduction="sum"
+        )
     others = {name: p for name, p in parameters.items() if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS)}
     word_gradients, *found = torch.autograd.grad(
-        outputs=[encoded.masked_hidden, to_learn],
+        outputs=[encoded.masked_hidden, los_objective],
         grad_outputs=[head.hidden, torch.full_like(los_loss_sum, 1 / max(totals.patients, 1))],
         inputs=[words, *others.values()],
         materialize_grads=True,

@@ -80,8 +80,9 @@ class Encoder:
             hidden = self._layer(layer, hidden, slots)
             layers.append(hidden)
         masked = self._call(heads.predictions.transform, hidden[slots.masked_slots].float())
-        pooled, pooler_logits = self._pool(hidden, slots)
-        los_logits = self._call(heads.seq_relationship, pooled)
+        read, means = self._pool(hidden, slots)
+        los_logits = self._call(heads.seq_relationship, read)
+        pooler_logits = None if means is None else self._pooler_logits(means)
         return Encoded(masked, los_logits, pooler_logits, tuple(layers))
 
     def _layer(self, layer: torch.nn.Module, hidden: torch.Tensor, slots: Slots) -> torch.Tensor:
@@ -101,7 +102,7 @@ class Encoder:
         return self._style.seen(module, values, module(values))
 
     def _pool(self, hidden: torch.Tensor, slots: Slots) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(P, H): what the prolonged-stay head reads; and pooler_logits, see Encoded."""
+        """(P, H): what the prolonged-stay head reads; and the codes' means, where it reads no pooler."""
         if self._model.config.los_pooling == "first":
             return self._call(self._model.bert.pooler, hidden[slots.first_slots].float()[:, None]), None
         patients = len(slots.first_slots)
@@ -111,7 +112,8 @@ class Encoder:
         ones = torch.ones(len(slots.patients), device=hidden.device)
         counts = torch.zeros(patients + 1, device=hidden.device).index_add(0, slots.patients, ones)
         means = sums / counts[:patients, None]
-        return sums if self._model.config.los_pooling == "sum" else means, self._pooler_logits(means)
+        read = sums if self._model.config.los_pooling == "sum" else means
+        return read, means
 
     def _pooler_logits(self, means: torch.Tensor) -> torch.Tensor:
         """(P, 2): what the prolonged-stay head makes of the pooler's output. means: (P, H) of the codes."""
